@@ -1,0 +1,29 @@
+# Language level, warnings and sanitizers for every target of this build.
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_C_VISIBILITY_PRESET hidden)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+
+add_compile_options(
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
+  -Wpointer-arith -Wwrite-strings -Wvla -Wundef
+  # The same floating point results from every compiler: the simulator replays by hash.
+  -ffp-contract=off
+  -fno-common -fstack-protector-strong)
+if(COVEY_WERROR)
+  add_compile_options(-Werror)
+endif()
+
+if(COVEY_SANITIZE)
+  add_compile_options(-fsanitize=${COVEY_SANITIZE} -fno-omit-frame-pointer -g)
+  add_link_options(-fsanitize=${COVEY_SANITIZE})
+  if(COVEY_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+endif()
+
+# Assertions of internal state stay on in release builds: a broken invariant must stop, not spread.
+string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
+string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELWITHDEBINFO "${CMAKE_C_FLAGS_RELWITHDEBINFO}")

@@ -1,0 +1,21 @@
+# One static library for each layer. A layer's include path holds links to the layers that it may
+# include and nothing else, so an include that reaches upward does not compile.
+#
+#   covey_layer(cluster MAY_INCLUDE base SOURCES a.c b.c LIBRARIES m)
+function(covey_layer name)
+  cmake_parse_arguments(arg "" "" "MAY_INCLUDE;SOURCES;LIBRARIES" ${ARGN})
+  set(view ${CMAKE_BINARY_DIR}/layers/${name})
+  file(MAKE_DIRECTORY ${view})
+  foreach(layer IN LISTS name arg_MAY_INCLUDE)
+    if(NOT EXISTS ${view}/${layer})
+      file(CREATE_LINK ${CMAKE_SOURCE_DIR}/src/${layer} ${view}/${layer} SYMBOLIC)
+    endif()
+  endforeach()
+  add_library(cv_${name} STATIC ${arg_SOURCES})
+  target_include_directories(cv_${name} PUBLIC ${CMAKE_SOURCE_DIR}/include PRIVATE ${view})
+  target_link_libraries(cv_${name} PRIVATE ${arg_LIBRARIES})
+  foreach(layer IN LISTS arg_MAY_INCLUDE)
+    target_link_libraries(cv_${name} PUBLIC cv_${layer})
+  endforeach()
+  set_property(GLOBAL APPEND PROPERTY COVEY_LAYERS cv_${name})
+endfunction()
