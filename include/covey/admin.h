@@ -1,0 +1,30 @@
+#ifndef COVEY_ADMIN_H
+#define COVEY_ADMIN_H
+
+#include <covey/client.h>
+#include <covey/cluster.h>
+
+COVEY_BEGIN
+
+/*
+ * Questions and orders to a running member through a client connected to it, as the command line
+ * sends them. They wait; each returns 0 or COVEY_ERR_..., or fills *reply with the status when the
+ * member said no: then the return value is COVEY_ERR_REFUSED. `reply` may be NULL; clear it
+ * otherwise. Orders take an admin's certificate or that member's own.
+ */
+
+/* The members as that member sees them. */
+COVEY_API COVEY_MUST_USE int covey_admin_members(covey_client *client, covey_time timeout,
+                                                 covey_node_list **out, struct covey_reply *reply);
+COVEY_API COVEY_MUST_USE int covey_admin_tag_set(covey_client *client, covey_time timeout,
+                                                 const char *key, const char *value,
+                                                 struct covey_reply *reply);
+COVEY_API COVEY_MUST_USE int covey_admin_tag_remove(covey_client *client, covey_time timeout,
+                                                    const char *key, struct covey_reply *reply);
+/* Answers when it has begun to leave. */
+COVEY_API COVEY_MUST_USE int covey_admin_leave(covey_client *client, covey_time timeout,
+                                               struct covey_reply *reply);
+
+COVEY_END
+
+#endif

@@ -1,0 +1,102 @@
+#ifndef COVEY_CLUSTER_H
+#define COVEY_CLUSTER_H
+
+#include <covey/events.h>
+#include <covey/node.h>
+
+COVEY_BEGIN
+
+/*
+ * Membership: who is there, who is not, and what each says of itself. Got from
+ * covey_server_cluster(). Every function may be called from any thread; queries read a snapshot and
+ * never wait for the network.
+ */
+typedef struct covey_cluster covey_cluster;
+
+/* Sets of times for kinds of network: lan is the default; local for one machine or tests; wan. */
+enum covey_profile { COVEY_PROFILE_LAN = 0, COVEY_PROFILE_LOCAL = 1, COVEY_PROFILE_WAN = 2 };
+
+/* The periods of the gossip protocol (SWIM section 3). 0 means: as the profile says. */
+struct covey_gossip_config {
+    covey_time protocol_period;
+    covey_time ack_timeout;
+    covey_time indirect_timeout;
+    covey_time gossip_interval;
+};
+
+struct covey_cluster_config {
+    size_t size;
+    enum covey_profile profile;
+    struct covey_gossip_config gossip;
+    const covey_node_id *node_id; /* NULL, or the certificate's own id: a check, not a choice */
+    const struct covey_tag *tags; /* first tags */
+    size_t tag_count;
+    unsigned join_attempts; /* 10; 0: goes on for ever */
+};
+#define covey_cluster_config_init(config)                                                          \
+    covey_cluster_config_init_sized((config), sizeof *(config))
+COVEY_API void covey_cluster_config_init_sized(struct covey_cluster_config *config, size_t size);
+
+/*
+ * Waits until this node is a member. 0, or
+ *   COVEY_ERR_TIMEOUT              not yet
+ *   COVEY_ERR_NO_SEEDS_REACHABLE, COVEY_ERR_JOIN_TIMEOUT, COVEY_ERR_RESOLVE, COVEY_ERR_REFUSED,
+ * COVEY_ERR_CERTIFICATE, COVEY_ERR_CERTIFICATE_EXPIRED, COVEY_ERR_WRONG_CLUSTER,
+ * COVEY_ERR_WRONG_ROLE    joining was given up for this reason COVEY_ERR_CLOSED               left
+ *   COVEY_ERR_WRONG_THREAD
+ */
+COVEY_API COVEY_MUST_USE int covey_cluster_wait_joined(covey_cluster *cluster, covey_time timeout);
+/* Tries again after joining was given up. 0, COVEY_ERR_STATE. */
+COVEY_API COVEY_MUST_USE int covey_cluster_rejoin(covey_cluster *cluster);
+
+COVEY_API covey_node_id covey_cluster_self(const covey_cluster *cluster);
+
+/* Members of one moment, sorted by id; free with covey_node_list_free(). */
+typedef struct covey_node_list covey_node_list;
+
+COVEY_API size_t covey_node_list_count(const covey_node_list *list);
+/* NULL when index is not below the count. Valid as long as the list. */
+COVEY_API const struct covey_node *covey_node_list_at(const covey_node_list *list, size_t index);
+COVEY_API void covey_node_list_free(covey_node_list *list);
+
+/* All that are known, this node and failed and left ones included. 0, COVEY_ERR_NO_MEMORY. */
+COVEY_API COVEY_MUST_USE int covey_cluster_members(covey_cluster *cluster, covey_node_list **out);
+
+/* The alive members that have this tag with this value; value NULL: with any value. An empty list
+ * is no error. */
+COVEY_API COVEY_MUST_USE int covey_cluster_nodes_with_tag(covey_cluster *cluster, const char *key,
+                                                          const char *value, covey_node_list **out);
+/* The alive members that have all of these tags. */
+COVEY_API COVEY_MUST_USE int covey_cluster_nodes_with_all_tags(covey_cluster *cluster,
+                                                               const struct covey_tag *tags,
+                                                               size_t tag_count,
+                                                               covey_node_list **out);
+
+/*
+ * Changes this node's own tags; the others hear of it within moments. 0, or
+ *   COVEY_ERR_TOO_LARGE         a limit of covey/node.h
+ *   COVEY_ERR_INVALID_ARGUMENT  not UTF-8, an empty key
+ *   COVEY_ERR_NOT_FOUND         (remove) there is no such tag
+ *   COVEY_ERR_STATE             leaving or left
+ */
+COVEY_API COVEY_MUST_USE int covey_cluster_update_tag(covey_cluster *cluster, const char *key,
+                                                      const char *value);
+COVEY_API COVEY_MUST_USE int covey_cluster_remove_tag(covey_cluster *cluster, const char *key);
+
+/* A receiver of what happens from now on. 0, COVEY_ERR_LIMIT (64), COVEY_ERR_CLOSED,
+ * COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM. */
+COVEY_API COVEY_MUST_USE int covey_cluster_events(covey_cluster *cluster,
+                                                  covey_event_receiver **out);
+
+/*
+ * Says goodbye: the others show this node as left, not as failed. Returns when up to three members
+ * have heard it or after the leave timeout of 5 s. Event receivers then reach their end. 0 (also
+ * when left before), COVEY_ERR_WRONG_THREAD.
+ */
+COVEY_API int covey_cluster_leave(covey_cluster *cluster);
+/* The same without waiting; usable on every thread. */
+COVEY_API void covey_cluster_leave_async(covey_cluster *cluster);
+
+COVEY_END
+
+#endif

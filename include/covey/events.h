@@ -1,0 +1,75 @@
+#ifndef COVEY_EVENTS_H
+#define COVEY_EVENTS_H
+
+#include <covey/error.h>
+#include <covey/node.h>
+
+COVEY_BEGIN
+
+/*
+ * What happened in the cluster, as this node noticed it. X(NAME, number, "name")
+ */
+#define COVEY_EVENTS(X)                                                                            \
+    X(NODE_JOINED, 1, "node_joined")                                                               \
+    X(NODE_LEFT, 2, "node_left")                                                                   \
+    X(NODE_FAILED, 3, "node_failed")                                                               \
+    X(NODE_RECOVERED, 4, "node_recovered")                                                         \
+    X(NODE_TAGS_UPDATED, 5, "node_tags_updated")                                                   \
+    X(PARTITION_DETECTED, 6, "partition_detected")                                                 \
+    X(HEALTH_CHECK_FAILED, 7, "health_check_failed")                                               \
+    X(NODE_CONFLICT, 8, "node_conflict")                                                           \
+    X(PEER_MISBEHAVED, 9, "peer_misbehaved")                                                       \
+    X(EVENTS_DROPPED, 10, "events_dropped")
+
+enum covey_event_type {
+#define X(name, number, text) COVEY_EVENT_##name = number,
+    COVEY_EVENTS(X)
+#undef X
+};
+
+/* "node_joined" and so on; "?" for a number that is no event. */
+COVEY_API const char *covey_event_name(enum covey_event_type type);
+
+/* One event, valid until the next receive on the same receiver or until that is freed. */
+struct covey_event {
+    size_t size; /* of this struct as the caller knows it: sizeof(struct covey_event) */
+    enum covey_event_type type;
+    uint64_t timestamp_ms;         /* wall clock, milliseconds since 1970 */
+    const struct covey_node *node; /* NULL when the event is about no node */
+    uint64_t dropped;              /* EVENTS_DROPPED: how many this receiver lost */
+};
+
+/*
+ * A place in the stream of events, starting with what happens after it was made. Each receiver sees
+ * every event; one that is more than 1000 behind loses the oldest and gets one EVENTS_DROPPED with
+ * their number. A receiver is used by one thread at a time; receivers are independent of each
+ * other.
+ */
+typedef struct covey_event_receiver covey_event_receiver;
+
+/*
+ * Waits up to `timeout` for the next event and fills *event, whose `size` is set. 0 as timeout does
+ * not wait, COVEY_NEVER waits for ever. Returns 0                       an event, EVENTS_DROPPED
+ * among them COVEY_ERR_TIMEOUT       none came COVEY_ERR_CLOSED        none will come: the cluster
+ * was left or freed COVEY_ERR_WRONG_THREAD  waiting on a thread of the library
+ */
+COVEY_API COVEY_MUST_USE int covey_event_receive(covey_event_receiver *receiver, covey_time timeout,
+                                                 struct covey_event *event);
+
+/* A file descriptor that is readable while an event waits or the end is reached: for poll and the
+ * like. Owned by the receiver; never read from it. */
+COVEY_API int covey_event_receiver_fd(const covey_event_receiver *receiver);
+
+/* How many events this receiver lost in all. */
+COVEY_API uint64_t covey_event_receiver_dropped(const covey_event_receiver *receiver);
+
+/* A second receiver at the same place. 0, COVEY_ERR_LIMIT, COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM.
+ */
+COVEY_API COVEY_MUST_USE int covey_event_receiver_clone(const covey_event_receiver *receiver,
+                                                        covey_event_receiver **out);
+/* NULL is allowed. May be called before or after the cluster is freed. */
+COVEY_API void covey_event_receiver_free(covey_event_receiver *receiver);
+
+COVEY_END
+
+#endif
