@@ -1,0 +1,135 @@
+#include "base/heap.h"
+
+#include <assert.h>
+#include <covey/error.h>
+
+#define CAPACITY_MIN 16
+
+void cv_heap_init(struct cv_heap *h, const struct cv_alloc *alloc)
+{
+    *h = (struct cv_heap){.alloc = alloc};
+}
+
+void cv_heap_fini(struct cv_heap *h)
+{
+    cv_release(h->alloc, h->timers);
+    *h = (struct cv_heap){0};
+}
+
+int cv_heap_reserve(struct cv_heap *h, size_t count)
+{
+    if (count <= h->capacity)
+        return 0;
+    /* Callers ask for one more each time: doubling keeps that cheap. */
+    size_t capacity = h->capacity == 0 ? CAPACITY_MIN : h->capacity * 2;
+    if (capacity < count)
+        capacity = count;
+    struct cv_timer **timers =
+        cv_reallocate(h->alloc, h->timers, capacity, sizeof(struct cv_timer *));
+    if (timers == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    h->timers = timers;
+    h->capacity = capacity;
+    return 0;
+}
+
+bool cv_timer_is_set(const struct cv_timer *t)
+{
+    return t->index != 0;
+}
+
+static bool is_before(const struct cv_timer *a, const struct cv_timer *b)
+{
+    if (a->deadline != b->deadline)
+        return a->deadline < b->deadline;
+    return a->sequence < b->sequence;
+}
+
+/* The heap at a 1-based place: the children of i are 2i and 2i + 1. */
+static struct cv_timer *at(const struct cv_heap *h, size_t index)
+{
+    return h->timers[index - 1];
+}
+
+static void place(struct cv_heap *h, struct cv_timer *t, size_t index)
+{
+    h->timers[index - 1] = t;
+    t->index = index;
+}
+
+static void move_up(struct cv_heap *h, struct cv_timer *t, size_t index)
+{
+    while (index > 1 && is_before(t, at(h, index / 2))) {
+        place(h, at(h, index / 2), index);
+        index /= 2;
+    }
+    place(h, t, index);
+}
+
+static void move_down(struct cv_heap *h, struct cv_timer *t, size_t index)
+{
+    while (index <= h->count / 2) {
+        size_t child = 2 * index;
+        if (child < h->count && is_before(at(h, child + 1), at(h, child)))
+            child++;
+        if (!is_before(at(h, child), t))
+            break;
+        place(h, at(h, child), index);
+        index = child;
+    }
+    place(h, t, index);
+}
+
+/* Puts `t` at or around `index`, wherever it belongs. */
+static void settle(struct cv_heap *h, struct cv_timer *t, size_t index)
+{
+    if (index > 1 && is_before(t, at(h, index / 2)))
+        move_up(h, t, index);
+    else
+        move_down(h, t, index);
+}
+
+void cv_heap_clear(struct cv_heap *h, struct cv_timer *t)
+{
+    size_t index = t->index;
+    if (index == 0)
+        return;
+    assert(index <= h->count && at(h, index) == t);
+    struct cv_timer *last = at(h, h->count);
+    h->count--;
+    if (last != t)
+        settle(h, last, index);
+    t->index = 0;
+}
+
+void cv_heap_set(struct cv_heap *h, struct cv_timer *t, covey_time deadline)
+{
+    if (deadline == COVEY_NEVER) {
+        cv_heap_clear(h, t);
+        return;
+    }
+    size_t index = t->index;
+    if (index == 0) {
+        assert(h->count < h->capacity);
+        index = ++h->count;
+    } else {
+        assert(index <= h->count && at(h, index) == t);
+    }
+    t->deadline = deadline;
+    t->sequence = h->sequence++;
+    settle(h, t, index);
+}
+
+covey_time cv_heap_deadline(const struct cv_heap *h)
+{
+    return h->count == 0 ? COVEY_NEVER : at(h, 1)->deadline;
+}
+
+struct cv_timer *cv_heap_expire(struct cv_heap *h, covey_time now)
+{
+    if (h->count == 0 || at(h, 1)->deadline > now)
+        return NULL;
+    struct cv_timer *t = at(h, 1);
+    cv_heap_clear(h, t);
+    return t;
+}

@@ -1,0 +1,45 @@
+#ifndef CV_BASE_READER_H
+#define CV_BASE_READER_H
+
+#include "base/slice.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * The one way to take bytes apart. A reader never reads past its end; the first failure sticks:
+ * every later read returns 0 or an empty slice and changes nothing, so a parser reads all its
+ * fields and asks once. Numbers are big-endian; a varint is QUIC's (RFC 9000 section 16) and must
+ * be in its shortest form, so that each value has one encoding.
+ */
+struct cv_reader {
+    const uint8_t *next;
+    const uint8_t *end;
+    bool failed;
+};
+
+void cv_reader_init(struct cv_reader *r, struct cv_slice bytes);
+
+uint8_t cv_read_u8(struct cv_reader *r);
+uint16_t cv_read_u16(struct cv_reader *r);
+uint32_t cv_read_u32(struct cv_reader *r);
+uint64_t cv_read_u64(struct cv_reader *r);
+uint64_t cv_read_varint(struct cv_reader *r);
+
+/* The next `size` bytes, borrowed from what the reader reads. */
+struct cv_slice cv_read_bytes(struct cv_reader *r, uint64_t size);
+/* A varint length of at most `size_max`, then that many bytes. */
+struct cv_slice cv_read_prefixed(struct cv_reader *r, size_t size_max);
+/* All that is left. */
+struct cv_slice cv_read_rest(struct cv_reader *r);
+
+/* How many bytes are left; 0 when the reader failed, so that a loop over what is left ends. */
+size_t cv_reader_left(const struct cv_reader *r);
+/* Makes the reader fail, for a value that is well-formed but not allowed. */
+void cv_reader_fail(struct cv_reader *r);
+/* True when nothing failed. */
+bool cv_reader_ok(const struct cv_reader *r);
+/* True when nothing failed and nothing is left: trailing bytes are an error. */
+bool cv_reader_done(const struct cv_reader *r);
+
+#endif

@@ -1,0 +1,66 @@
+#include "base/siphash.h"
+
+struct sip {
+    uint64_t v[4];
+};
+
+static uint64_t rotate_left(uint64_t value, unsigned bits)
+{
+    return value << bits | value >> (64 - bits);
+}
+
+static void sip_round(struct sip *s)
+{
+    uint64_t *v = s->v;
+    v[0] += v[1];
+    v[2] += v[3];
+    v[1] = rotate_left(v[1], 13) ^ v[0];
+    v[3] = rotate_left(v[3], 16) ^ v[2];
+    v[0] = rotate_left(v[0], 32);
+    v[2] += v[1];
+    v[0] += v[3];
+    v[1] = rotate_left(v[1], 17) ^ v[2];
+    v[3] = rotate_left(v[3], 21) ^ v[0];
+    v[2] = rotate_left(v[2], 32);
+}
+
+static void sip_word(struct sip *s, uint64_t word)
+{
+    s->v[3] ^= word;
+    sip_round(s);
+    sip_round(s);
+    s->v[0] ^= word;
+}
+
+static uint64_t little_endian(const uint8_t *bytes, size_t size)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < size; i++)
+        value |= (uint64_t)bytes[i] << 8 * i;
+    return value;
+}
+
+static uint64_t sip_finish(struct sip *s)
+{
+    s->v[2] ^= 0xff;
+    for (int i = 0; i < 4; i++)
+        sip_round(s);
+    return s->v[0] ^ s->v[1] ^ s->v[2] ^ s->v[3];
+}
+
+uint64_t cv_siphash(const uint64_t secret[2], struct cv_slice bytes)
+{
+    /* The paper's constants: "somepseudorandomlygeneratedbytes". */
+    struct sip s = {
+        .v = {secret[0] ^ UINT64_C(0x736f6d6570736575), secret[1] ^ UINT64_C(0x646f72616e646f6d),
+              secret[0] ^ UINT64_C(0x6c7967656e657261), secret[1] ^ UINT64_C(0x7465646279746573)}};
+    size_t whole = bytes.size - bytes.size % 8;
+    for (size_t i = 0; i < whole; i += 8)
+        sip_word(&s, little_endian(&bytes.data[i], 8));
+
+    uint64_t last = (uint64_t)bytes.size << 56;
+    for (size_t i = whole; i < bytes.size; i++)
+        last |= (uint64_t)bytes.data[i] << 8 * (i - whole);
+    sip_word(&s, last);
+    return sip_finish(&s);
+}

@@ -1,0 +1,14 @@
+#include <covey/status.h>
+
+const char *covey_status_name(int code)
+{
+    switch (code) {
+#define X(name, number)                                                                            \
+    case number:                                                                                   \
+        return #name;
+        COVEY_STATUSES(X)
+#undef X
+    default:
+        return "UNKNOWN";
+    }
+}
