@@ -1,0 +1,33 @@
+#include "io/thread.h"
+
+#include <covey/error.h>
+#include <signal.h>
+#include <stdio.h>
+
+/* The kernel's limit with the NUL. */
+#define NAME_SIZE 16
+
+static void all_but_faults(sigset_t *set)
+{
+    static const int faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT};
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        sigdelset(set, faults[i]);
+}
+
+int cv_thread_start(const char *name, void *(*run)(void *argument), void *argument, pthread_t *out)
+{
+    sigset_t blocked;
+    sigset_t before;
+    all_but_faults(&blocked);
+    /* A thread inherits its creator's mask, so no signal can slip in at its start. */
+    pthread_sigmask(SIG_SETMASK, &blocked, &before);
+    int error = pthread_create(out, NULL, run, argument);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0)
+        return COVEY_ERR_SYSTEM;
+    char cut[NAME_SIZE];
+    (void)snprintf(cut, sizeof cut, "%s", name);
+    (void)pthread_setname_np(*out, cut);
+    return 0;
+}
