@@ -1,0 +1,288 @@
+#include "quic/endpoint_internal.h"
+
+#include <assert.h>
+#include <covey/error.h>
+#include <stddef.h>
+
+/* Stateless resets: enough for the connections of a server that came back, too few to flood. */
+#define RESETS_BURST    64
+#define RESETS_INTERVAL (10 * COVEY_MILLISECOND)
+
+/* Entries of the id and token tables in all: 16 for each of 65,536 connections. */
+#define IDS_MAX ((size_t)1 << 20)
+
+#define HEADER_FORM_LONG 0x80
+
+void cv_quic_limits_init(struct cv_quic_limits *limits)
+{
+    *limits = (struct cv_quic_limits){.connections_max = 4096,
+                                      .handshakes_retry = 256,
+                                      .handshakes_max = 1024,
+                                      .streams_max = 1024,
+                                      .datagrams_max = 256,
+                                      .stream_window = 256 * 1024,
+                                      .connection_window = 1024 * 1024,
+                                      .send_buffer_max = 1024 * 1024,
+                                      .handshake_timeout = 5 * COVEY_SECOND,
+                                      .idle_timeout = 120 * COVEY_SECOND,
+                                      .initial_rtt = 100 * COVEY_MILLISECOND,
+                                      .connection_ids_max = 24};
+}
+
+static void *memory_malloc(size_t size, void *user)
+{
+    return cv_allocate(user, size);
+}
+
+static void memory_free(void *memory, void *user)
+{
+    cv_release(user, memory);
+}
+
+static void *memory_calloc(size_t count, size_t size, void *user)
+{
+    return cv_allocate_zeroed(user, count, size);
+}
+
+static void *memory_realloc(void *memory, size_t size, void *user)
+{
+    return cv_reallocate(user, memory, 1, size);
+}
+
+void cv_endpoint_random(struct cv_quic_endpoint *e, void *memory, size_t size)
+{
+    e->config.random(e->config.random_user, memory, size);
+}
+
+void cv_endpoint_make_id(struct cv_quic_endpoint *e, ngtcp2_cid *id)
+{
+    id->datalen = CV_QUIC_CID_SIZE;
+    cv_endpoint_random(e, id->data, id->datalen);
+    id->data[0] = e->config.loop;
+}
+
+int cv_quic_endpoint_new(const struct cv_quic_config *config, struct cv_quic_endpoint **out)
+{
+    uint64_t secret[4];
+    struct cv_quic_endpoint *e = cv_allocate_zeroed(config->alloc, 1, sizeof(*e));
+    if (e == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    e->config = *config;
+    e->alloc = config->alloc;
+    e->memory = (ngtcp2_mem){.user_data = (void *)(uintptr_t)config->alloc,
+                             .malloc = memory_malloc,
+                             .free = memory_free,
+                             .calloc = memory_calloc,
+                             .realloc = memory_realloc};
+    cv_endpoint_random(e, secret, sizeof(secret));
+    cv_map_init(&e->ids, e->alloc, secret, IDS_MAX);
+    cv_map_init(&e->tokens, e->alloc, secret + 2, IDS_MAX);
+    cv_heap_init(&e->timers, e->alloc);
+    cv_ring_init(&e->replies, e->alloc, sizeof(struct cv_reply), CV_REPLIES_MAX);
+    cv_bucket_init(&e->resets, RESETS_BURST, RESETS_INTERVAL, 0);
+    TAILQ_INIT(&e->conns);
+    TAILQ_INIT(&e->dirty);
+    TAILQ_INIT(&e->pool);
+    *out = e;
+    return COVEY_OK;
+}
+
+static void drop_conn(struct cv_quic_conn *c)
+{
+    if (c->state != CV_CONN_LINGERING) {
+        c->state = CV_CONN_ENDED;
+        c->why = (struct cv_quic_close){.error = COVEY_ERR_CLOSED};
+        cv_conn_notify_closed(c);
+    }
+    cv_conn_free(c);
+}
+
+void cv_quic_endpoint_free(struct cv_quic_endpoint *e)
+{
+    struct cv_quic_conn *c;
+    struct cv_quic_stream *s;
+    if (e == NULL)
+        return;
+    e->is_freeing = true;
+    while ((c = TAILQ_FIRST(&e->conns)) != NULL)
+        drop_conn(c);
+    while ((s = TAILQ_FIRST(&e->pool)) != NULL) {
+        TAILQ_REMOVE(&e->pool, s, link);
+        cv_release(e->alloc, s);
+    }
+    cv_ring_fini(&e->replies);
+    cv_heap_fini(&e->timers);
+    cv_map_fini(&e->tokens);
+    cv_map_fini(&e->ids);
+    cv_release(e->alloc, e);
+}
+
+static void advance(struct cv_quic_endpoint *e, covey_time now)
+{
+    if (now > e->now)
+        e->now = now;
+}
+
+/* A stateless reset looks like a packet for an unknown id; the token at its end tells whose it is.
+ */
+static struct cv_quic_conn *find_by_token(const struct cv_quic_endpoint *e, struct cv_slice bytes)
+{
+    if (bytes.size < 1 + NGTCP2_MIN_STATELESS_RESET_RANDLEN + NGTCP2_STATELESS_RESET_TOKENLEN)
+        return NULL;
+    return cv_map_get(&e->tokens,
+                      cv_slice_of(bytes.data + bytes.size - NGTCP2_STATELESS_RESET_TOKENLEN,
+                                  NGTCP2_STATELESS_RESET_TOKENLEN));
+}
+
+static void receive_known(struct cv_quic_conn *c, const struct cv_datagram *d)
+{
+    if (c->state == CV_CONN_LINGERING) {
+        cv_conn_linger_receive(c, d);
+        return;
+    }
+    if (c->state == CV_CONN_ENDED)
+        return;
+    int rv = cv_conn_read(c, d);
+    if (rv != 0)
+        cv_conn_fail(c, rv);
+}
+
+static void receive_unknown(struct cv_quic_endpoint *e, const struct cv_datagram *d,
+                            const ngtcp2_version_cid *ids)
+{
+    if ((d->bytes.data[0] & HEADER_FORM_LONG) == 0) {
+        struct cv_quic_conn *c = find_by_token(e, d->bytes);
+        if (c != NULL)
+            receive_known(c, d);
+        else
+            cv_endpoint_reset_stranger(e, d);
+    } else if (ids->version == NGTCP2_PROTO_VER_V1) {
+        cv_endpoint_accept(e, d);
+    } else {
+        cv_endpoint_negotiate_version(e, d, ids);
+    }
+}
+
+void cv_quic_endpoint_receive(struct cv_quic_endpoint *e, const struct cv_datagram *d,
+                              covey_time now)
+{
+    ngtcp2_version_cid ids;
+    advance(e, now);
+    e->stats.packets_received++;
+    if (d->bytes.size == 0) {
+        e->stats.packets_dropped++;
+        return;
+    }
+    int rv = ngtcp2_pkt_decode_version_cid(&ids, d->bytes.data, d->bytes.size, CV_QUIC_CID_SIZE);
+    if (rv == NGTCP2_ERR_VERSION_NEGOTIATION) {
+        cv_endpoint_negotiate_version(e, d, &ids);
+        return;
+    }
+    if (rv != 0) {
+        e->stats.packets_dropped++;
+        return;
+    }
+    struct cv_quic_conn *c = cv_map_get(&e->ids, cv_slice_of(ids.dcid, ids.dcidlen));
+    if (c != NULL)
+        receive_known(c, d);
+    else
+        receive_unknown(e, d, &ids);
+}
+
+int cv_quic_endpoint_dial(struct cv_quic_endpoint *e, const struct cv_quic_dial *dial,
+                          covey_time now, struct cv_quic_conn **out)
+{
+    advance(e, now);
+    if (e->is_freeing)
+        return COVEY_ERR_CLOSED;
+    int error = cv_conn_new_client(e, dial, out);
+    if (error != COVEY_OK)
+        return error;
+    e->stats.connections_dialled++;
+    e->stats.connections_open++;
+    cv_conn_mark_dirty(*out);
+    return COVEY_OK;
+}
+
+covey_time cv_quic_endpoint_deadline(const struct cv_quic_endpoint *e)
+{
+    return cv_heap_deadline(&e->timers);
+}
+
+static struct cv_quic_conn *conn_of_timer(struct cv_timer *timer)
+{
+    return (struct cv_quic_conn *)(void *)((char *)timer - offsetof(struct cv_quic_conn, timer));
+}
+
+void cv_quic_endpoint_expire(struct cv_quic_endpoint *e, covey_time now)
+{
+    struct cv_timer *timer;
+    advance(e, now);
+    while ((timer = cv_heap_expire(&e->timers, e->now)) != NULL) {
+        struct cv_quic_conn *c = conn_of_timer(timer);
+        if (c->state == CV_CONN_LINGERING) {
+            e->lingering--;
+            cv_conn_free(c);
+        } else if (c->state != CV_CONN_ENDED) {
+            cv_conn_expire(c);
+        }
+    }
+}
+
+void cv_quic_endpoint_unreachable(struct cv_quic_endpoint *e, const struct cv_address *remote,
+                                  covey_time now)
+{
+    const struct cv_quic_close why = {.error = COVEY_ERR_UNREACHABLE};
+    struct cv_quic_conn *c;
+    advance(e, now);
+    TAILQ_FOREACH (c, &e->conns, link)
+        if (c->state == CV_CONN_OPENING && !c->is_accepted && !c->was_heard &&
+            cv_address_equal(&c->remote, remote))
+            cv_conn_end(c, CV_FAREWELL_NONE, 0, &why);
+}
+
+static void flush_conn(struct cv_quic_conn *c, const struct cv_datagram_sink *sink)
+{
+    if (c->state == CV_CONN_LINGERING) {
+        cv_conn_linger_answer(c, sink);
+        return;
+    }
+    if (c->state != CV_CONN_ENDED)
+        cv_conn_write(c, sink);
+    if (c->state == CV_CONN_ENDED)
+        cv_conn_finish(c, sink);
+}
+
+static void flush_replies(struct cv_quic_endpoint *e, const struct cv_datagram_sink *sink)
+{
+    const struct cv_reply *reply;
+    while ((reply = cv_ring_front(&e->replies)) != NULL) {
+        memcpy(sink->reserve(sink->user, reply->size), reply->bytes, reply->size);
+        sink->commit(sink->user, &reply->local, &reply->remote, 0, reply->size);
+        e->stats.packets_sent++;
+        cv_ring_pop(&e->replies);
+    }
+}
+
+void cv_quic_endpoint_flush(struct cv_quic_endpoint *e, const struct cv_datagram_sink *sink,
+                            covey_time now)
+{
+    struct cv_quic_conn *c;
+    advance(e, now);
+    while ((c = TAILQ_FIRST(&e->dirty)) != NULL) {
+        TAILQ_REMOVE(&e->dirty, c, dirty_link);
+        c->is_dirty = false;
+        flush_conn(c, sink);
+    }
+    flush_replies(e, sink);
+}
+
+bool cv_quic_endpoint_is_dirty(const struct cv_quic_endpoint *e)
+{
+    return !TAILQ_EMPTY(&e->dirty) || e->replies.count > 0;
+}
+
+void cv_quic_endpoint_stats(const struct cv_quic_endpoint *e, struct cv_quic_stats *out)
+{
+    *out = e->stats;
+}

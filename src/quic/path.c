@@ -1,0 +1,55 @@
+#include "quic/path.h"
+
+#include <assert.h>
+#include <netinet/in.h>
+
+#define FAMILY_IPV4 4
+#define FAMILY_IPV6 6
+
+static ngtcp2_socklen to_raw(ngtcp2_sockaddr_union *raw, const struct cv_address *address,
+                             uint8_t family)
+{
+    *raw = (ngtcp2_sockaddr_union){0};
+    if (family == FAMILY_IPV6) {
+        raw->in6 = (struct sockaddr_in6){.sin6_family = AF_INET6,
+                                         .sin6_port = htons(address->port),
+                                         .sin6_scope_id = address->scope};
+        memcpy(&raw->in6.sin6_addr, address->ip, sizeof(raw->in6.sin6_addr));
+        return sizeof(raw->in6);
+    }
+    raw->in = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(address->port)};
+    memcpy(&raw->in.sin_addr, address->ip, sizeof(raw->in.sin_addr));
+    return sizeof(raw->in);
+}
+
+void cv_path_init(struct cv_path *p, const struct cv_address *local,
+                  const struct cv_address *remote)
+{
+    uint8_t family = local->family == 0 ? remote->family : local->family;
+    p->path = (ngtcp2_path){0};
+    p->path.local.addr = &p->local_raw.sa;
+    p->path.local.addrlen = to_raw(&p->local_raw, local, family);
+    p->path.remote.addr = &p->remote_raw.sa;
+    p->path.remote.addrlen = to_raw(&p->remote_raw, remote, remote->family);
+}
+
+struct cv_address cv_path_address(const ngtcp2_addr *addr)
+{
+    struct cv_address address = {0};
+    ngtcp2_sockaddr_union raw = {0};
+    assert(addr->addrlen <= sizeof(raw));
+    if (addr->addrlen == 0)
+        return address;
+    memcpy(&raw, addr->addr, addr->addrlen);
+    if (raw.sa.sa_family == AF_INET6) {
+        address.family = FAMILY_IPV6;
+        address.port = ntohs(raw.in6.sin6_port);
+        address.scope = raw.in6.sin6_scope_id;
+        memcpy(address.ip, &raw.in6.sin6_addr, sizeof(raw.in6.sin6_addr));
+    } else {
+        address.family = FAMILY_IPV4;
+        address.port = ntohs(raw.in.sin_port);
+        memcpy(address.ip, &raw.in.sin_addr, sizeof(raw.in.sin_addr));
+    }
+    return address;
+}

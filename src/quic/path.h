@@ -1,0 +1,21 @@
+#ifndef CV_QUIC_PATH_H
+#define CV_QUIC_PATH_H
+
+#include "base/address.h"
+#include "quic/qcompat.h"
+
+/* Our addresses as the QUIC library wants them and back. No socket is involved. */
+
+struct cv_path {
+    ngtcp2_sockaddr_union local_raw;
+    ngtcp2_sockaddr_union remote_raw;
+    ngtcp2_path path; /* points into this struct: it must not move */
+};
+
+/* A local address of no family is the wildcard of the remote one's family. */
+void cv_path_init(struct cv_path *p, const struct cv_address *local,
+                  const struct cv_address *remote);
+
+struct cv_address cv_path_address(const ngtcp2_addr *addr);
+
+#endif
