@@ -1,0 +1,179 @@
+#include "rpc/call.h"
+
+#include "rpc/conn.h"
+
+#include <assert.h>
+
+static struct cv_rpc_call *take_memory(struct cv_rpc_conn *rc)
+{
+    struct cv_rpc_call *call = LIST_FIRST(&rc->pool);
+    if (call == NULL)
+        return cv_allocate(rc->alloc, sizeof *call);
+    LIST_REMOVE(call, link);
+    rc->pool_count--;
+    return call;
+}
+
+static void give_memory(struct cv_rpc_conn *rc, struct cv_rpc_call *call)
+{
+    if (rc->pool_count == CV_RPC_POOL_COUNT_MAX) {
+        cv_release(rc->alloc, call);
+        return;
+    }
+    LIST_INSERT_HEAD(&rc->pool, call, link);
+    rc->pool_count++;
+}
+
+/* Each member but the two buffers, which are large and need no zeroes. */
+static void init(struct cv_rpc_call *call, struct cv_rpc_conn *rc, bool is_client)
+{
+    memset(call, 0, offsetof(struct cv_rpc_call, receive));
+    call->conn = rc;
+    call->deadline = COVEY_NEVER;
+    call->state = is_client ? CV_RPC_CALL_RUNNING : CV_RPC_CALL_WAITING;
+    call->is_client = is_client;
+    call->released = true;
+    call->closed = true;
+    call->receiving = true;
+    cv_rpc_receive_init(&call->receive);
+    cv_rpc_send_init(&call->send);
+}
+
+struct cv_rpc_call *cv_rpc_call_new(struct cv_rpc_conn *rc, bool is_client)
+{
+    if (cv_heap_reserve(&rc->timers, rc->count + 1) != 0)
+        return NULL;
+    struct cv_rpc_call *call = take_memory(rc);
+    if (call == NULL)
+        return NULL;
+    init(call, rc, is_client);
+    LIST_INSERT_HEAD(&rc->all, call, link);
+    rc->count++;
+    return call;
+}
+
+void cv_rpc_call_leave_unbound(struct cv_rpc_call *call)
+{
+    if (!call->is_unbound)
+        return;
+    call->is_unbound = false;
+    TAILQ_REMOVE(&call->conn->unbound, call, unbound_link);
+}
+
+void cv_rpc_call_free(struct cv_rpc_call *call)
+{
+    struct cv_rpc_conn *rc = call->conn;
+    assert(rc->writing != call && rc->count > 0);
+    cv_heap_clear(&rc->timers, &call->timer);
+    cv_rpc_receive_fini(&call->receive, &rc->receive_memory);
+    cv_rpc_send_fini(&call->send, &rc->send_memory);
+    if (call->is_ready)
+        TAILQ_REMOVE(&rc->ready, call, ready_link);
+    if (call->is_starved)
+        TAILQ_REMOVE(&rc->starved, call, starved_link);
+    cv_rpc_call_leave_unbound(call);
+    LIST_REMOVE(call, link);
+    rc->count--;
+    give_memory(rc, call);
+}
+
+void cv_rpc_call_settle(struct cv_rpc_call *call)
+{
+    if (call->released && call->closed) {
+        assert(call->state == CV_RPC_CALL_OVER);
+        cv_rpc_call_free(call);
+    }
+}
+
+void cv_rpc_call_wake(struct cv_rpc_call *call)
+{
+    if (call->is_ready)
+        return;
+    TAILQ_INSERT_TAIL(&call->conn->ready, call, ready_link);
+    call->is_ready = true;
+}
+
+void cv_rpc_call_stop(struct cv_rpc_call *call, uint64_t code)
+{
+    if (call->receiving && call->peer_end == CV_RPC_PEER_OPEN) {
+        call->stop_due = true;
+        call->stop_code = code;
+    }
+    /* The buffer stays until the next poll(): an output may point into it. */
+    call->receiving = false;
+    cv_rpc_call_wake(call);
+}
+
+void cv_rpc_call_peer_ended(struct cv_rpc_call *call, enum cv_rpc_peer_end how)
+{
+    assert(call->peer_end == CV_RPC_PEER_OPEN && how != CV_RPC_PEER_OPEN);
+    call->peer_end = how;
+    call->stop_due = false;
+}
+
+void cv_rpc_call_drop_send(struct cv_rpc_call *call)
+{
+    struct cv_rpc_conn *rc = call->conn;
+    if (call->is_starved)
+        TAILQ_REMOVE(&rc->starved, call, starved_link);
+    call->is_starved = false;
+    call->writable_due = false;
+    cv_rpc_send_drop(&call->send, &rc->send_memory);
+    cv_rpc_call_sent(call);
+}
+
+void cv_rpc_call_sent(struct cv_rpc_call *call)
+{
+    assert(call->send.done);
+    if (!call->is_client)
+        cv_heap_clear(&call->conn->timers, &call->timer);
+}
+
+void cv_rpc_call_reset(struct cv_rpc_call *call, uint64_t code)
+{
+    if (call->send.done)
+        return;
+    cv_rpc_call_drop_send(call);
+    call->reset_due = true;
+    call->reset_code = code;
+    cv_rpc_call_wake(call);
+}
+
+void cv_rpc_call_detach(struct cv_rpc_call *call)
+{
+    cv_rpc_call_leave_unbound(call);
+    call->stream = NULL;
+    call->closed = true;
+    call->reset_due = false;
+    call->owed = 0;
+    if (!call->send.done)
+        cv_rpc_call_drop_send(call);
+    if (call->peer_end == CV_RPC_PEER_OPEN)
+        cv_rpc_call_peer_ended(call, CV_RPC_PEER_LOST);
+    cv_rpc_call_wake(call);
+}
+
+void *cv_rpc_call_user(const struct cv_rpc_call *call)
+{
+    return call->user;
+}
+
+void cv_rpc_call_set_user(struct cv_rpc_call *call, void *user)
+{
+    call->user = user;
+}
+
+void *cv_rpc_call_stream(const struct cv_rpc_call *call)
+{
+    return call->stream;
+}
+
+covey_time cv_rpc_call_deadline(const struct cv_rpc_call *call)
+{
+    return call->deadline;
+}
+
+bool cv_rpc_call_is_client(const struct cv_rpc_call *call)
+{
+    return call->is_client;
+}

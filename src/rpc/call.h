@@ -1,0 +1,106 @@
+#ifndef CV_RPC_CALL_H
+#define CV_RPC_CALL_H
+
+#include "base/heap.h"
+#include "rpc/receive.h"
+#include "rpc/rpc.h"
+#include "rpc/send.h"
+
+#include <sys/queue.h>
+
+/*
+ * One call: two half streams, what the user knows of it, and what is due to be told.
+ *
+ *   client   RUNNING ---- answered, cancelled, deadline, lost --------------> OVER
+ *   server   WAITING -- header --> RUNNING ---------- FINISH ---------------> OVER
+ *               |                     +-- gone, deadline --> CANCELLED - FINISH -^
+ *               +-- refused ------------------------------------------------> OVER
+ *
+ * It is freed when the user released it and the transport closed its stream, whichever comes last.
+ */
+enum cv_rpc_call_state {
+    CV_RPC_CALL_WAITING, /* server: the header is not there yet; the user knows nothing */
+    CV_RPC_CALL_RUNNING,
+    CV_RPC_CALL_CANCELLED, /* server: nobody waits for the answer; FINISH is due */
+    CV_RPC_CALL_OVER
+};
+
+/* How the peer's side of the stream ended. */
+enum cv_rpc_peer_end {
+    CV_RPC_PEER_OPEN,
+    CV_RPC_PEER_FIN,
+    CV_RPC_PEER_RESET,
+    CV_RPC_PEER_LOST /* with the stream or the connection */
+};
+
+struct cv_rpc_call {
+    struct cv_rpc_conn *conn;
+    void *stream;
+    void *user;
+    LIST_ENTRY(cv_rpc_call) link; /* of all calls, or of the pool */
+    TAILQ_ENTRY(cv_rpc_call) ready_link;
+    TAILQ_ENTRY(cv_rpc_call) starved_link;
+    TAILQ_ENTRY(cv_rpc_call) unbound_link;
+    struct cv_timer timer;
+    covey_time deadline;
+
+    enum cv_rpc_call_state state;
+    bool is_client;
+    bool is_ready;
+    bool is_starved;
+    bool is_unbound;
+    bool released;     /* the user names it no more, or never knew it */
+    bool closed;       /* it has no stream: not yet, or no more */
+    bool receiving;    /* frames are still looked at; else bytes are dropped */
+    bool event_due;    /* client: EVENT_STATUS of `code`; server: EVENT_CANCELLED */
+    bool writable_due; /* SEND said BUSY */
+    bool reset_due;
+    bool stop_due;
+    enum cv_rpc_peer_end peer_end;
+    uint64_t peer_code; /* of the peer's reset */
+    uint64_t reset_code;
+    uint64_t stop_code;
+    enum covey_status_code code;
+    const char *text; /* static */
+
+    size_t held; /* messages that the user has and did not READ, with their cost */
+    size_t owed; /* received bytes that were not given back to the peer's window */
+    struct cv_rpc_receive receive;
+    struct cv_rpc_send send;
+};
+
+LIST_HEAD(cv_rpc_call_list, cv_rpc_call);
+TAILQ_HEAD(cv_rpc_call_queue, cv_rpc_call);
+
+/* What a message costs beyond its bytes while the user holds it: else empty messages, one byte each
+ * on the wire, would cost a peer nothing. */
+#define CV_RPC_MESSAGE_COST 64
+
+/* Free call objects that a connection keeps: a full send batch of small calls and their answers
+ * overlap in far fewer, and 256 of them are about 0.25 MiB. */
+#define CV_RPC_POOL_COUNT_MAX 256
+
+/* A call without a stream that the user does not hold; NULL when there is no memory. */
+struct cv_rpc_call *cv_rpc_call_new(struct cv_rpc_conn *rc, bool is_client);
+void cv_rpc_call_free(struct cv_rpc_call *call);
+/* It waits for no stream any more. */
+void cv_rpc_call_leave_unbound(struct cv_rpc_call *call);
+/* Frees it if nobody names it any more. */
+void cv_rpc_call_settle(struct cv_rpc_call *call);
+
+/* Makes poll() look at it. */
+void cv_rpc_call_wake(struct cv_rpc_call *call);
+/* No frame is looked at any more; asks the peer to stop unless its side ended. */
+void cv_rpc_call_stop(struct cv_rpc_call *call, uint64_t code);
+/* The peer's side ended: there is nothing left to stop. */
+void cv_rpc_call_peer_ended(struct cv_rpc_call *call, enum cv_rpc_peer_end how);
+/* Drops what waits and resets our side unless it is done. */
+void cv_rpc_call_reset(struct cv_rpc_call *call, uint64_t code);
+/* Drops what waits: nothing can be sent any more. */
+void cv_rpc_call_drop_send(struct cv_rpc_call *call);
+/* Our side is done. A server's deadline has then nothing left to end. */
+void cv_rpc_call_sent(struct cv_rpc_call *call);
+/* The transport forgot the stream. */
+void cv_rpc_call_detach(struct cv_rpc_call *call);
+
+#endif

@@ -1,0 +1,348 @@
+#include "rpc/conn.h"
+
+#include "rpc/client.h"
+#include "rpc/end.h"
+#include "rpc/output.h"
+#include "rpc/server.h"
+
+#include <assert.h>
+#include <covey/error.h>
+
+void cv_rpc_limits_init(struct cv_rpc_limits *limits)
+{
+    *limits = (struct cv_rpc_limits){
+        .message_size_max = 4u << 20,
+        .header_size_max = 9u << 10,
+        .calls_max = 1024,
+        .receive_buffer_max = 256u << 10,
+        .memory_max = 8u << 20,
+        .header_timeout = 10 * COVEY_SECOND,
+    };
+}
+
+/* The most that one call's buffer ever takes: what may wait already and a frame of any type, with
+ * the head of each and a last STATUS. */
+static size_t buffer_size_max(const struct cv_rpc_limits *limits)
+{
+    return CV_RPC_SEND_WAITING_MAX + limits->message_size_max + limits->header_size_max + 64;
+}
+
+static size_t memory_max(const struct cv_rpc_limits *limits)
+{
+    size_t least = buffer_size_max(limits);
+    return limits->memory_max > least ? limits->memory_max : least;
+}
+
+int cv_rpc_conn_new(const struct cv_alloc *alloc, const struct cv_rpc_limits *limits,
+                    struct cv_rpc_conn **out)
+{
+    struct cv_rpc_conn *rc = cv_allocate(alloc, sizeof *rc);
+    if (rc == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    struct cv_rpc_memory memory = {.alloc = alloc, .used_max = memory_max(limits)};
+    *rc = (struct cv_rpc_conn){
+        .alloc = alloc,
+        .limits = *limits,
+        .receive_limits = {.message_size_max = limits->message_size_max,
+                           .header_size_max = limits->header_size_max},
+        .receive_memory = memory,
+        .send_memory = memory,
+    };
+    cv_heap_init(&rc->timers, alloc);
+    LIST_INIT(&rc->all);
+    LIST_INIT(&rc->pool);
+    TAILQ_INIT(&rc->ready);
+    TAILQ_INIT(&rc->unbound);
+    TAILQ_INIT(&rc->starved);
+    *out = rc;
+    return 0;
+}
+
+void cv_rpc_conn_free(struct cv_rpc_conn *rc)
+{
+    if (rc == NULL)
+        return;
+    while (!LIST_EMPTY(&rc->all))
+        cv_rpc_call_free(LIST_FIRST(&rc->all));
+    while (!LIST_EMPTY(&rc->pool)) {
+        struct cv_rpc_call *call = LIST_FIRST(&rc->pool);
+        LIST_REMOVE(call, link);
+        cv_release(rc->alloc, call);
+    }
+    assert(rc->receive_memory.used == 0 && rc->send_memory.used == 0);
+    cv_heap_fini(&rc->timers);
+    cv_release(rc->alloc, rc);
+}
+
+void cv_rpc_conn_violated(struct cv_rpc_conn *rc)
+{
+    rc->stats.protocol_errors++;
+    rc->close_due = true;
+}
+
+/* ---- Inputs ---- */
+
+static int on_time(struct cv_rpc_conn *rc)
+{
+    struct cv_timer *timer;
+    while ((timer = cv_heap_expire(&rc->timers, rc->now)) != NULL) {
+        void *call = (char *)timer - offsetof(struct cv_rpc_call, timer);
+        cv_rpc_end_timeout(call);
+    }
+    return 0;
+}
+
+static int on_accepted(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
+{
+    *input->accepted.call = NULL;
+    if (rc->lost)
+        return COVEY_ERR_CLOSED;
+    struct cv_rpc_call *call = cv_rpc_server_accept(rc, input->accepted.stream);
+    if (call == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    *input->accepted.call = call;
+    return 0;
+}
+
+/* The bytes cannot be kept: for the peer's share of memory, which is no error of ours, or for want
+ * of any. */
+static int on_data_refused(struct cv_rpc_call *call, int error)
+{
+    if (error == COVEY_ERR_LIMIT)
+        call->conn->stats.memory_refused++;
+    cv_rpc_end_here(call, COVEY_STATUS_RESOURCE_EXHAUSTED, "out of memory", CV_RPC_CODE_CANCELLED);
+    return error == COVEY_ERR_LIMIT ? 0 : error;
+}
+
+static int on_data(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
+{
+    struct cv_rpc_call *call = input->call;
+    assert(!call->closed && call->peer_end == CV_RPC_PEER_OPEN);
+    call->owed += input->data.bytes.size;
+    if (input->data.fin)
+        cv_rpc_call_peer_ended(call, CV_RPC_PEER_FIN);
+    cv_rpc_call_wake(call);
+    if (!call->receiving)
+        return 0;
+    int error = cv_rpc_receive_push(&call->receive, &rc->receive_memory, &rc->receive_limits,
+                                    input->data.bytes);
+    return error == 0 ? 0 : on_data_refused(call, error);
+}
+
+/* A client looks at what came before the reset first: the status may be there. */
+static int on_reset(struct cv_rpc_call *call, uint64_t code)
+{
+    if (call->peer_end != CV_RPC_PEER_OPEN)
+        return 0;
+    cv_rpc_call_peer_ended(call, CV_RPC_PEER_RESET);
+    call->peer_code = code;
+    cv_rpc_call_wake(call);
+    if (!call->is_client)
+        cv_rpc_server_reset(call);
+    return 0;
+}
+
+static int on_stopped(struct cv_rpc_call *call)
+{
+    call->reset_due = false;
+    if (call->is_client)
+        cv_rpc_call_drop_send(call);
+    else
+        cv_rpc_server_stopped(call);
+    return 0;
+}
+
+static int on_writable(struct cv_rpc_call *call)
+{
+    call->send.blocked = false;
+    cv_rpc_call_wake(call);
+    return 0;
+}
+
+/* The connection's memory for sending is full: the call waits with the others for room. */
+static int starve(struct cv_rpc_call *call)
+{
+    if (!call->is_starved)
+        TAILQ_INSERT_TAIL(&call->conn->starved, call, starved_link);
+    call->is_starved = true;
+    call->writable_due = true;
+    return COVEY_ERR_BUSY;
+}
+
+static bool may_send(const struct cv_rpc_call *call)
+{
+    return call->state == CV_RPC_CALL_RUNNING && !call->send.ended;
+}
+
+static int on_send(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
+{
+    struct cv_rpc_call *call = input->call;
+    assert(call->is_client || !input->send.end);
+    if (!may_send(call))
+        return COVEY_ERR_STATE;
+    if (input->send.message.size > rc->limits.message_size_max)
+        return COVEY_ERR_TOO_LARGE;
+    if (cv_rpc_send_waiting(&call->send) > CV_RPC_SEND_WAITING_MAX) {
+        call->writable_due = true;
+        return COVEY_ERR_BUSY;
+    }
+    int error = cv_rpc_send_message(&call->send, &rc->send_memory, input->send.message);
+    if (error != 0)
+        return error == COVEY_ERR_LIMIT ? starve(call) : error;
+    call->send.ended = input->send.end;
+    call->writable_due = call->writable_due && !input->send.end;
+    rc->stats.messages_sent++;
+    cv_rpc_call_wake(call);
+    return 0;
+}
+
+static int on_end(struct cv_rpc_call *call)
+{
+    assert(call->is_client);
+    if (!may_send(call))
+        return COVEY_ERR_STATE;
+    call->send.ended = true;
+    call->writable_due = false;
+    cv_rpc_call_wake(call);
+    return 0;
+}
+
+static int on_read(struct cv_rpc_call *call, size_t size)
+{
+    assert(call->held >= size + CV_RPC_MESSAGE_COST);
+    call->held -= size + CV_RPC_MESSAGE_COST;
+    if (call->owed > 0)
+        cv_rpc_call_wake(call);
+    return 0;
+}
+
+static int on_release(struct cv_rpc_conn *rc, struct cv_rpc_call *call)
+{
+    assert(!call->released);
+    cv_rpc_end_cancelled(call);
+    call->state = CV_RPC_CALL_OVER;
+    call->event_due = false;
+    call->released = true;
+    if (!call->is_client)
+        rc->executing--;
+    cv_rpc_call_settle(call);
+    return 0;
+}
+
+int cv_rpc_conn_step(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
+{
+    assert(rc->writing == NULL);
+    rc->now = input->now;
+    switch (input->type) {
+    case CV_RPC_TIME:
+        return on_time(rc);
+    case CV_RPC_STREAM_ACCEPTED:
+        return on_accepted(rc, input);
+    case CV_RPC_STREAM_DATA:
+        return on_data(rc, input);
+    case CV_RPC_STREAM_RESET:
+        return on_reset(input->call, input->reset.code);
+    case CV_RPC_STREAM_STOPPED:
+        return on_stopped(input->call);
+    case CV_RPC_STREAM_WRITABLE:
+        return on_writable(input->call);
+    case CV_RPC_STREAM_CLOSED:
+        cv_rpc_end_closed(input->call);
+        return 0;
+    case CV_RPC_SEND:
+        return on_send(rc, input);
+    case CV_RPC_END:
+        return on_end(input->call);
+    case CV_RPC_FINISH:
+        assert(!input->call->is_client);
+        return cv_rpc_server_finish(input->call, &input->finish);
+    case CV_RPC_CANCEL:
+        cv_rpc_end_cancelled(input->call);
+        return 0;
+    case CV_RPC_READ:
+        return on_read(input->call, input->read.size);
+    case CV_RPC_RELEASE:
+        return on_release(rc, input->call);
+    }
+    return 0;
+}
+
+/* ---- Outputs ---- */
+
+/* Lets those that wait for memory try again once the largest message fits. */
+static void feed_starved(struct cv_rpc_conn *rc)
+{
+    struct cv_rpc_memory *m = &rc->send_memory;
+    if (TAILQ_EMPTY(&rc->starved) || m->used > m->used_max - buffer_size_max(&rc->limits))
+        return;
+    while (!TAILQ_EMPTY(&rc->starved)) {
+        struct cv_rpc_call *call = TAILQ_FIRST(&rc->starved);
+        TAILQ_REMOVE(&rc->starved, call, starved_link);
+        call->is_starved = false;
+        cv_rpc_call_wake(call);
+    }
+}
+
+/* After all else: the answers that the violation drew are written by then. */
+static bool next_close(struct cv_rpc_conn *rc, struct cv_rpc_output *out)
+{
+    if (!rc->close_due || rc->close_told || rc->lost)
+        return false;
+    rc->close_told = true;
+    *out = (struct cv_rpc_output){.type = CV_RPC_DO_CLOSE, .close = {CV_RPC_CODE_PROTOCOL}};
+    return true;
+}
+
+bool cv_rpc_conn_poll(struct cv_rpc_conn *rc, struct cv_rpc_output *output)
+{
+    assert(rc->writing == NULL);
+    feed_starved(rc);
+    struct cv_rpc_call *call;
+    while ((call = TAILQ_FIRST(&rc->ready)) != NULL) {
+        if (cv_rpc_call_output(call, output))
+            return true;
+        TAILQ_REMOVE(&rc->ready, call, ready_link);
+        call->is_ready = false;
+    }
+    return next_close(rc, output);
+}
+
+void cv_rpc_conn_written(struct cv_rpc_conn *rc, struct cv_rpc_call *call, bool taken)
+{
+    assert(rc->writing == call);
+    rc->writing = NULL;
+    if (!taken) {
+        call->send.blocked = true;
+        return;
+    }
+    cv_rpc_send_taken(&call->send, &rc->send_memory);
+    if (call->send.done)
+        cv_rpc_call_sent(call);
+}
+
+covey_time cv_rpc_conn_deadline(const struct cv_rpc_conn *rc)
+{
+    return cv_heap_deadline(&rc->timers);
+}
+
+void cv_rpc_conn_lost(struct cv_rpc_conn *rc, const char *text)
+{
+    assert(rc->writing == NULL);
+    rc->lost = true;
+    rc->lost_text = text;
+    struct cv_rpc_call *next;
+    for (struct cv_rpc_call *call = LIST_FIRST(&rc->all); call != NULL; call = next) {
+        next = LIST_NEXT(call, link);
+        cv_rpc_end_closed(call);
+    }
+}
+
+size_t cv_rpc_conn_count(const struct cv_rpc_conn *rc)
+{
+    return rc->count;
+}
+
+void cv_rpc_conn_stats(const struct cv_rpc_conn *rc, struct cv_rpc_stats *out)
+{
+    *out = rc->stats;
+}

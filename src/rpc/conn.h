@@ -1,0 +1,42 @@
+#ifndef CV_RPC_CONN_H
+#define CV_RPC_CONN_H
+
+#include "base/heap.h"
+#include "rpc/call.h"
+#include "rpc/receive.h"
+#include "rpc/rpc.h"
+
+/* What the calls of a connection share; for the files of rpc only. */
+struct cv_rpc_conn {
+    const struct cv_alloc *alloc;
+    struct cv_rpc_limits limits;
+    struct cv_rpc_receive_limits receive_limits;
+    struct cv_rpc_stats stats;
+    covey_time now; /* of the last input */
+    struct cv_heap timers;
+
+    struct cv_rpc_call_list all;
+    struct cv_rpc_call_queue ready;   /* those that may have an output, in order */
+    struct cv_rpc_call_queue unbound; /* clients' that wait for a stream, in order */
+    struct cv_rpc_call_queue starved; /* those whose SEND found send_memory full */
+    struct cv_rpc_call_list pool;     /* free call objects */
+    size_t count;
+    size_t pool_count;
+    size_t executing; /* calls of the peer's that the user holds */
+
+    struct cv_rpc_memory receive_memory;
+    struct cv_rpc_memory send_memory;
+    struct cv_rpc_call *writing; /* between a STREAM_WRITE and its cv_rpc_conn_written() */
+    bool lost;
+    const char *lost_text;
+    bool close_due;  /* the peer broke a rule for which the connection is closed */
+    bool close_told; /* and the transport knows */
+
+    /* What EVENT_CALL points to. */
+    struct cv_rpc_metadata metadata[CV_RPC_METADATA_COUNT_MAX];
+};
+
+/* The peer sent a frame that its role or the call's state does not allow. */
+void cv_rpc_conn_violated(struct cv_rpc_conn *rc);
+
+#endif

@@ -1,0 +1,154 @@
+#include "rpc/output.h"
+
+#include "rpc/client.h"
+#include "rpc/conn.h"
+#include "rpc/end.h"
+#include "rpc/server.h"
+
+#include <assert.h>
+
+static bool next_due_event(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    if (!call->event_due)
+        return false;
+    call->event_due = false;
+    if (!call->is_client) {
+        out->type = CV_RPC_EVENT_CANCELLED;
+        return true;
+    }
+    out->type = CV_RPC_EVENT_STATUS;
+    out->end.status =
+        (struct cv_rpc_status){.code = call->code, .message = cv_slice_text(call->text)};
+    out->end.by_peer = false;
+    return true;
+}
+
+static void too_large(struct cv_rpc_call *call)
+{
+    call->conn->stats.frames_too_large++;
+    cv_rpc_end_here(call, COVEY_STATUS_RESOURCE_EXHAUSTED, "a frame is too large",
+                    CV_RPC_CODE_CANCELLED);
+}
+
+static void malformed(struct cv_rpc_call *call)
+{
+    call->conn->stats.protocol_errors++;
+    cv_rpc_end_here(call, call->is_client ? COVEY_STATUS_INTERNAL : COVEY_STATUS_INVALID_ARGUMENT,
+                    "a frame is malformed", CV_RPC_CODE_PROTOCOL);
+}
+
+static bool take_frame(struct cv_rpc_call *call, const struct cv_rpc_frame *frame,
+                       struct cv_rpc_output *out)
+{
+    bool made = call->is_client ? cv_rpc_client_frame(call, frame, out)
+                                : cv_rpc_server_frame(call, frame, out);
+    if (made && out->type == CV_RPC_EVENT_MESSAGE) {
+        call->held += out->message.size + CV_RPC_MESSAGE_COST;
+        call->conn->stats.messages_received++;
+    }
+    return made;
+}
+
+static bool take_end(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    if (!call->is_client)
+        return cv_rpc_server_end(call, out);
+    cv_rpc_client_end(call);
+    return false;
+}
+
+/* Looks at what was received. True with an event in *out; false when there is none, or when the
+ * call was ended: then call->receiving says so. */
+static bool next_received(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    struct cv_rpc_conn *rc = call->conn;
+    struct cv_rpc_frame frame;
+    switch (cv_rpc_receive_next(&call->receive, &rc->receive_memory, &rc->receive_limits, &frame)) {
+    case CV_RPC_RECEIVE_FRAME:
+        return take_frame(call, &frame, out);
+    case CV_RPC_RECEIVE_NOTHING:
+        return take_end(call, out);
+    case CV_RPC_RECEIVE_TOO_LARGE:
+        too_large(call);
+        return false;
+    case CV_RPC_RECEIVE_MALFORMED:
+        malformed(call);
+        return false;
+    }
+    return false;
+}
+
+static bool next_event(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    if (call->receiving && next_received(call, out))
+        return true;
+    if (!call->receiving)
+        cv_rpc_receive_fini(&call->receive, &call->conn->receive_memory);
+    return next_due_event(call, out);
+}
+
+/*
+ * Window is given back for all that arrived, so that a message of any allowed size can be
+ * completed, as long as the user keeps up with whole messages. Nothing more comes for a call whose
+ * receiving ended: what it owes goes back at once, because other calls share the connection's
+ * window.
+ */
+static bool next_consume(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    if (call->owed == 0)
+        return false;
+    assert(!call->closed);
+    if (call->receiving && call->held > call->conn->limits.receive_buffer_max)
+        return false;
+    out->type = CV_RPC_STREAM_CONSUME;
+    out->consume.size = call->owed;
+    call->owed = 0;
+    return true;
+}
+
+static bool next_write(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    if (call->closed || !cv_rpc_send_next(&call->send, &out->write.bytes, &out->write.fin))
+        return false;
+    out->type = CV_RPC_STREAM_WRITE;
+    call->conn->writing = call;
+    return true;
+}
+
+static bool next_signal(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    if (call->closed)
+        return false;
+    if (call->reset_due) {
+        call->reset_due = false;
+        out->type = CV_RPC_STREAM_DO_RESET;
+        out->reset.code = call->reset_code;
+        return true;
+    }
+    if (call->stop_due) {
+        call->stop_due = false;
+        out->type = CV_RPC_STREAM_DO_STOP;
+        out->stop.code = call->stop_code;
+        return true;
+    }
+    return false;
+}
+
+/* At half, so that a sender does not wake up for each write. */
+static bool next_writable(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    if (!call->writable_due || call->is_starved ||
+        cv_rpc_send_waiting(&call->send) > CV_RPC_SEND_WAITING_MAX / 2)
+        return false;
+    call->writable_due = false;
+    out->type = CV_RPC_EVENT_WRITABLE;
+    return true;
+}
+
+bool cv_rpc_call_output(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    out->call = call;
+    out->stream = call->stream;
+    return next_event(call, out) || next_consume(call, out) || next_write(call, out) ||
+           next_signal(call, out) || next_writable(call, out);
+}

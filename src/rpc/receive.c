@@ -1,0 +1,87 @@
+#include "rpc/receive.h"
+
+#include <covey/error.h>
+
+void cv_rpc_receive_init(struct cv_rpc_receive *r)
+{
+    cv_rpc_buffer_init(&r->buffer);
+}
+
+void cv_rpc_receive_fini(struct cv_rpc_receive *r, struct cv_rpc_memory *m)
+{
+    cv_rpc_buffer_clear(&r->buffer, m);
+}
+
+size_t cv_rpc_receive_left(const struct cv_rpc_receive *r)
+{
+    return cv_rpc_buffer_size(&r->buffer);
+}
+
+static bool is_too_large(const struct cv_rpc_frame_head *head,
+                         const struct cv_rpc_receive_limits *limits)
+{
+    size_t size_max =
+        head->type == CV_RPC_FRAME_MESSAGE ? limits->message_size_max : limits->header_size_max;
+    return head->length > size_max;
+}
+
+/* Up to which size the buffer may double: the whole first frame, once its length is known and was
+ * found good. */
+static size_t expected_size(const struct cv_rpc_receive *r,
+                            const struct cv_rpc_receive_limits *limits)
+{
+    struct cv_rpc_frame_head head;
+    if (cv_rpc_frame_head_read(cv_rpc_buffer_bytes(&r->buffer), &head) != 0)
+        return 0;
+    return is_too_large(&head, limits) ? 0 : head.size + (size_t)head.length;
+}
+
+int cv_rpc_receive_push(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
+                        const struct cv_rpc_receive_limits *limits, struct cv_slice bytes)
+{
+    if (bytes.size == 0)
+        return 0;
+    cv_rpc_buffer_trim(&r->buffer, m);
+    if (!cv_rpc_buffer_has_room(&r->buffer, bytes.size)) {
+        int error = cv_rpc_buffer_reserve(&r->buffer, m, bytes.size, expected_size(r, limits));
+        if (error != 0)
+            return error;
+    }
+    memcpy(cv_rpc_buffer_room(&r->buffer), bytes.data, bytes.size);
+    cv_rpc_buffer_add(&r->buffer, bytes.size);
+    return 0;
+}
+
+static enum cv_rpc_receive_result take(struct cv_rpc_receive *r,
+                                       const struct cv_rpc_receive_limits *limits,
+                                       struct cv_rpc_frame *frame)
+{
+    struct cv_slice bytes = cv_rpc_buffer_bytes(&r->buffer);
+    if (bytes.size == 0)
+        return CV_RPC_RECEIVE_NOTHING;
+    struct cv_rpc_frame_head head;
+    int error = cv_rpc_frame_head_read(bytes, &head);
+    if (error != 0)
+        return error == COVEY_ERR_MALFORMED ? CV_RPC_RECEIVE_MALFORMED : CV_RPC_RECEIVE_NOTHING;
+    if (is_too_large(&head, limits))
+        return CV_RPC_RECEIVE_TOO_LARGE;
+    if (head.length > bytes.size - head.size)
+        return CV_RPC_RECEIVE_NOTHING;
+    size_t length = (size_t)head.length;
+    *frame = (struct cv_rpc_frame){.type = head.type,
+                                   .body = cv_slice_of(bytes.data + head.size, length)};
+    cv_rpc_buffer_take(&r->buffer, head.size + length);
+    return CV_RPC_RECEIVE_FRAME;
+}
+
+enum cv_rpc_receive_result cv_rpc_receive_next(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
+                                               const struct cv_rpc_receive_limits *limits,
+                                               struct cv_rpc_frame *frame)
+{
+    cv_rpc_buffer_trim(&r->buffer, m);
+    enum cv_rpc_receive_result result;
+    do {
+        result = take(r, limits, frame);
+    } while (result == CV_RPC_RECEIVE_FRAME && frame->type == CV_RPC_FRAME_RESERVED);
+    return result;
+}

@@ -1,0 +1,44 @@
+#ifndef CV_RPC_RECEIVE_H
+#define CV_RPC_RECEIVE_H
+
+#include "rpc/buffer.h"
+#include "rpc/frame.h"
+
+/*
+ * The receiving half of a stream: bytes in any pieces go in, whole frames come out, and the same
+ * ones for every way of cutting the bytes. A length is judged before memory is taken for it, and
+ * memory grows with what arrived, to at most twice that, never with what was announced.
+ */
+struct cv_rpc_receive {
+    struct cv_rpc_buffer buffer; /* begins with the head of a frame */
+};
+
+struct cv_rpc_receive_limits {
+    size_t message_size_max;
+    size_t header_size_max; /* of every other frame */
+};
+
+enum cv_rpc_receive_result {
+    CV_RPC_RECEIVE_NOTHING, /* no whole frame is there */
+    CV_RPC_RECEIVE_FRAME,
+    CV_RPC_RECEIVE_TOO_LARGE,
+    CV_RPC_RECEIVE_MALFORMED
+};
+
+void cv_rpc_receive_init(struct cv_rpc_receive *r);
+/* Leaves an empty one that may be used again. */
+void cv_rpc_receive_fini(struct cv_rpc_receive *r, struct cv_rpc_memory *m);
+
+/* Copies bytes. 0, COVEY_ERR_LIMIT (the memory's used_max) or COVEY_ERR_NO_MEMORY. */
+COVEY_MUST_USE int cv_rpc_receive_push(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
+                                       const struct cv_rpc_receive_limits *limits,
+                                       struct cv_slice bytes);
+/* Takes the next frame; its body is valid until the next push, next or fini. Frames of the reserved
+ * type are skipped. After TOO_LARGE and MALFORMED the same comes again. */
+enum cv_rpc_receive_result cv_rpc_receive_next(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
+                                               const struct cv_rpc_receive_limits *limits,
+                                               struct cv_rpc_frame *frame);
+/* How many bytes wait that are no whole frame, or were not asked for yet. */
+size_t cv_rpc_receive_left(const struct cv_rpc_receive *r);
+
+#endif

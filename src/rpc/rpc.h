@@ -1,0 +1,248 @@
+#ifndef CV_RPC_RPC_H
+#define CV_RPC_RPC_H
+
+#include "base/alloc.h"
+#include "base/slice.h"
+
+#include <covey/export.h>
+#include <covey/status.h>
+#include <covey/types.h>
+#include <stdbool.h>
+
+/*
+ * RPC on one connection, as a machine without a transport: bytes of streams, commands and the time
+ * go in; bytes for streams and what happened to calls come out. One bidirectional stream carries
+ * one call; whoever opens the stream is its client, so a connection serves both ways.
+ *
+ *   client                                                server
+ *     HEADER(method, timeout, metadata) MESSAGE* FIN -->
+ *                                      <-- MESSAGE* STATUS(code, message, details) FIN
+ *
+ * Every frame is a varint `length * 4 + type` and then `length` bytes: docs/PROTOCOL.md.
+ *
+ * A call is known to its transport as an opaque `stream`, and to the transport as a struct
+ * cv_rpc_call. The order of use is step() for each thing that happened, then poll() until it
+ * returns false, then, when the deadline has come, step() with CV_RPC_TIME. Between two poll()s
+ * step() may be called, so an event can be answered on the spot; poll() must not be called from
+ * inside step(). Not thread-safe.
+ */
+struct cv_rpc_conn;
+struct cv_rpc_call;
+
+struct cv_rpc_limits {
+    uint32_t message_size_max;   /* 4 MiB, both directions */
+    uint32_t header_size_max;    /* every other frame, 8 KiB of metadata + 1 KiB */
+    uint32_t calls_max;          /* calls of the peer's that the user holds, cancelled ones too,
+                                    1024: those above are answered RESOURCE_EXHAUSTED */
+    uint64_t receive_buffer_max; /* bytes of messages that the user has of a call and did not READ,
+                                    256 KiB: above it no window is given to the peer. A message
+                                    counts 64 bytes more than it has */
+    uint64_t memory_max;         /* what buffers of all calls hold in each direction, 8 MiB: above
+                                    it SEND is BUSY, and a call that receives more is ended with
+                                    RESOURCE_EXHAUSTED. At least one largest frame always fits */
+    covey_time header_timeout;   /* for the header of a stream that the peer opened, 10 s */
+};
+void cv_rpc_limits_init(struct cv_rpc_limits *limits);
+
+/* Name and value of one metadata entry; at most 64 entries a call. */
+struct cv_rpc_metadata {
+    struct cv_slice key;   /* 1..64 of a-z 0-9 . _ - */
+    struct cv_slice value; /* any bytes */
+};
+
+struct cv_rpc_status {
+    enum covey_status_code code;
+    struct cv_slice message; /* UTF-8, at most 1 KiB; what is beyond or is no UTF-8 is cut off */
+    struct cv_slice details; /* opaque */
+};
+
+enum cv_rpc_input_type {
+    CV_RPC_TIME,
+    /* From the transport */
+    CV_RPC_STREAM_ACCEPTED, /* the peer opened `stream`; *call is set to the new call, or to NULL on
+                               an error: then the transport resets the stream */
+    CV_RPC_STREAM_DATA,     /* bytes in order, `fin` with the last */
+    CV_RPC_STREAM_RESET,    /* the peer's side ended early */
+    CV_RPC_STREAM_STOPPED,  /* the peer reads no more; the transport has reset our side */
+    CV_RPC_STREAM_WRITABLE, /* bytes that could not be written may be tried again */
+    CV_RPC_STREAM_CLOSED,   /* the transport forgets the stream; the last input of its that names
+                               the call. It gives back itself what was not consumed by then */
+    /* From the user; `call` as given by CV_RPC_EVENT_CALL or cv_rpc_conn_start() */
+    CV_RPC_SEND,   /* one message; `end`, client only: the last one. The message may be one that
+                      the output just polled points to */
+    CV_RPC_END,    /* client: no more messages */
+    CV_RPC_FINISH, /* server: the status, no more messages */
+    CV_RPC_CANCEL, /* client: gives up; the status becomes CANCELLED. Server: ends the call with
+                      ABORTED. Nothing happens when the call is over */
+    CV_RPC_READ,   /* the user took a message of `size` bytes: window may be given back */
+    CV_RPC_RELEASE /* the user will not name the call again. A call that still runs is cancelled */
+};
+
+struct cv_rpc_input {
+    enum cv_rpc_input_type type;
+    covey_time now;
+    struct cv_rpc_call *call; /* set for all but TIME and STREAM_ACCEPTED */
+    union {
+        struct {
+            void *stream;
+            struct cv_rpc_call **call;
+        } accepted;
+        struct {
+            struct cv_slice bytes;
+            bool fin;
+        } data;
+        struct {
+            uint64_t code;
+        } reset, stopped;
+        struct {
+            struct cv_slice message;
+            bool end;
+        } send;
+        struct cv_rpc_status finish;
+        struct {
+            size_t size;
+        } read;
+    };
+};
+
+/* Codes of RESET_STREAM, STOP_SENDING and of closing the connection. */
+#define CV_RPC_CODE_CANCELLED 1
+#define CV_RPC_CODE_DEADLINE  2
+#define CV_RPC_CODE_PROTOCOL  3
+#define CV_RPC_CODE_DONE      4 /* the call is over, the rest of the bytes is not needed */
+
+enum cv_rpc_output_type {
+    /* To the transport */
+    CV_RPC_STREAM_WRITE,   /* at most 64 KiB, all or nothing: answer with cv_rpc_conn_written() at
+                              once */
+    CV_RPC_STREAM_CONSUME, /* `size` bytes of window back to the peer */
+    CV_RPC_STREAM_DO_RESET,
+    CV_RPC_STREAM_DO_STOP,
+    CV_RPC_DO_CLOSE, /* without a call: the peer sent a frame that its role or the call's state does
+                        not allow; the connection is to be closed. At most once */
+    /* To the user */
+    CV_RPC_EVENT_CALL,     /* server: a call began; answer it sooner or later with FINISH */
+    CV_RPC_EVENT_MESSAGE,  /* a whole message; answer with READ when it is used up */
+    CV_RPC_EVENT_END,      /* server: the client sends no more messages */
+    CV_RPC_EVENT_WRITABLE, /* SEND said BUSY before and may be tried again */
+    CV_RPC_EVENT_STATUS,   /* client: the outcome, exactly once for each call, its last event */
+    CV_RPC_EVENT_CANCELLED /* server: the client is gone or the deadline passed; nothing that is
+                              sent now arrives. At most once, and not after FINISH. FINISH, which
+                              then does nothing, and RELEASE are still due */
+};
+
+/* Slices are valid until the next poll() or the next input of the transport's, so a message may be
+ * answered while it is being looked at; a call's method and metadata until the next step() or
+ * poll(). */
+struct cv_rpc_output {
+    enum cv_rpc_output_type type;
+    struct cv_rpc_call *call;
+    void *stream; /* NULL when the call has none */
+    union {
+        struct {
+            struct cv_slice bytes;
+            bool fin;
+        } write;
+        struct {
+            size_t size;
+        } consume;
+        struct {
+            uint64_t code;
+        } reset, stop, close;
+        struct {
+            struct cv_slice method;
+            covey_time deadline; /* on our clock; COVEY_NEVER for none */
+            const struct cv_rpc_metadata *metadata;
+            size_t metadata_count;
+        } begin;
+        struct cv_slice message;
+        struct {
+            struct cv_rpc_status status;
+            bool by_peer; /* it is the peer's STATUS; else a deadline, a cancel, a reset, a lost
+                             connection or a broken answer ended the call */
+        } end;
+    };
+};
+
+/* 0 or COVEY_ERR_NO_MEMORY. Borrows alloc; copies limits. */
+COVEY_MUST_USE int cv_rpc_conn_new(const struct cv_alloc *alloc, const struct cv_rpc_limits *limits,
+                                   struct cv_rpc_conn **out);
+/* Frees it with all its calls, which may not be named again; NULL is allowed. Before that,
+ * cv_rpc_conn_lost() and the last poll()s. */
+void cv_rpc_conn_free(struct cv_rpc_conn *rc);
+
+struct cv_rpc_start {
+    struct cv_slice method; /* 1..255 bytes of a-z A-Z 0-9 . _ - / */
+    covey_time deadline;    /* absolute; COVEY_NEVER for none. Travels as the time that remains */
+    const struct cv_rpc_metadata *metadata;
+    size_t metadata_count;
+    void *stream; /* the transport's stream for this call, opened by the caller; NULL: given later
+                     by cv_rpc_call_bind() */
+    void *user;
+};
+
+/*
+ * Begins a call as client. 0 and *out; the outcome is EVENT_STATUS. Or
+ *   COVEY_ERR_INVALID_ARGUMENT  method, metadata keys
+ *   COVEY_ERR_TOO_LARGE         metadata
+ *   COVEY_ERR_BUSY              too much is waiting on the connection for large metadata
+ *   COVEY_ERR_CLOSED            after lost()
+ *   COVEY_ERR_NO_MEMORY
+ */
+COVEY_MUST_USE int cv_rpc_conn_start(struct cv_rpc_conn *rc, const struct cv_rpc_start *start,
+                                     covey_time now, struct cv_rpc_call **out);
+/* The oldest call that was started without a stream, has none yet and is not over; NULL when there
+ * is none. */
+struct cv_rpc_call *cv_rpc_conn_unbound(const struct cv_rpc_conn *rc);
+/* Gives a call that was started without a stream its stream; what it has to send follows. A call
+ * that is over meanwhile but was not released may be bound: its stream is then reset. Not after
+ * lost(). */
+void cv_rpc_call_bind(struct cv_rpc_call *call, void *stream, covey_time now);
+
+/*
+ * Takes one input; all of it or nothing. Peers' mistakes are answered on the stream and counted,
+ * they are no error here. STREAM_* inputs return 0, or COVEY_ERR_NO_MEMORY: then the call was ended
+ * with RESOURCE_EXHAUSTED; STREAM_ACCEPTED also COVEY_ERR_CLOSED after lost(). User inputs return 0
+ * or
+ *   COVEY_ERR_BUSY       SEND: too much is waiting; EVENT_WRITABLE follows
+ *   COVEY_ERR_TOO_LARGE  SEND: above message_size_max; FINISH: details above header_size_max
+ *   COVEY_ERR_STATE      SEND, END, FINISH: the call is over or ended
+ *   COVEY_ERR_NO_MEMORY  SEND
+ * FINISH needs no memory: without any, the status travels without its message and details.
+ */
+int cv_rpc_conn_step(struct cv_rpc_conn *rc, const struct cv_rpc_input *input);
+bool cv_rpc_conn_poll(struct cv_rpc_conn *rc, struct cv_rpc_output *output);
+/* After an output STREAM_WRITE: whether the transport took the bytes. If not, they come again after
+ * STREAM_WRITABLE. */
+void cv_rpc_conn_written(struct cv_rpc_conn *rc, struct cv_rpc_call *call, bool taken);
+/* When step() wants CV_RPC_TIME; COVEY_NEVER when no call has a deadline. */
+covey_time cv_rpc_conn_deadline(const struct cv_rpc_conn *rc);
+/* The connection is gone: every call ends, clients' with UNAVAILABLE and `text` unless their status
+ * is there, servers' with EVENT_CANCELLED. No STREAM_ input may come any more. `text` lives for
+ * ever. */
+void cv_rpc_conn_lost(struct cv_rpc_conn *rc, const char *text);
+
+void *cv_rpc_call_user(const struct cv_rpc_call *call);
+void cv_rpc_call_set_user(struct cv_rpc_call *call, void *user);
+/* NULL when it has none: not yet, or no more. */
+void *cv_rpc_call_stream(const struct cv_rpc_call *call);
+covey_time cv_rpc_call_deadline(const struct cv_rpc_call *call);
+bool cv_rpc_call_is_client(const struct cv_rpc_call *call);
+/* How many calls exist: 0 means that nothing is under way. */
+size_t cv_rpc_conn_count(const struct cv_rpc_conn *rc);
+
+struct cv_rpc_stats {
+    uint64_t calls_started;
+    uint64_t calls_accepted;
+    uint64_t calls_refused; /* for calls_max */
+    uint64_t calls_cancelled;
+    uint64_t deadlines_exceeded;
+    uint64_t messages_sent;
+    uint64_t messages_received;
+    uint64_t protocol_errors;  /* frames that a peer got wrong */
+    uint64_t frames_too_large; /* above message_size_max or header_size_max */
+    uint64_t memory_refused;   /* calls ended because the peer's bytes were above memory_max */
+};
+void cv_rpc_conn_stats(const struct cv_rpc_conn *rc, struct cv_rpc_stats *out);
+
+#endif

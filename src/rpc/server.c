@@ -1,0 +1,153 @@
+#include "rpc/server.h"
+
+#include "rpc/conn.h"
+#include "rpc/end.h"
+#include "rpc/timeout.h"
+
+#include <assert.h>
+#include <covey/error.h>
+
+struct cv_rpc_call *cv_rpc_server_accept(struct cv_rpc_conn *rc, void *stream)
+{
+    struct cv_rpc_call *call = cv_rpc_call_new(rc, false);
+    if (call == NULL)
+        return NULL;
+    call->stream = stream;
+    call->closed = false;
+    rc->stats.calls_accepted++;
+    cv_rpc_call_wake(call);
+    return call;
+}
+
+/* A frame that is not what it must be. */
+static void fail(struct cv_rpc_call *call, const char *text)
+{
+    call->conn->stats.protocol_errors++;
+    cv_rpc_end_here(call, COVEY_STATUS_INVALID_ARGUMENT, text, CV_RPC_CODE_PROTOCOL);
+}
+
+/* A frame that must not come at all. */
+static void violate(struct cv_rpc_call *call, const char *text)
+{
+    cv_rpc_conn_violated(call->conn);
+    cv_rpc_end_here(call, COVEY_STATUS_INVALID_ARGUMENT, text, CV_RPC_CODE_PROTOCOL);
+}
+
+/* The call is the user's from here on. */
+static void begin(struct cv_rpc_call *call, const struct cv_rpc_header *header,
+                  struct cv_rpc_output *out)
+{
+    struct cv_rpc_conn *rc = call->conn;
+    if (header->has_timeout)
+        call->deadline = cv_rpc_timeout_deadline(header->timeout_us, rc->now);
+    /* Clears the timer that waited for the header when there is no deadline. */
+    cv_heap_set(&rc->timers, &call->timer, call->deadline);
+    call->state = CV_RPC_CALL_RUNNING;
+    call->released = false;
+    rc->executing++;
+    out->type = CV_RPC_EVENT_CALL;
+    out->begin.method = header->method;
+    out->begin.deadline = call->deadline;
+    out->begin.metadata = header->metadata;
+    out->begin.metadata_count = header->metadata_count;
+}
+
+static bool take_header(struct cv_rpc_call *call, struct cv_slice body, struct cv_rpc_output *out)
+{
+    struct cv_rpc_conn *rc = call->conn;
+    struct cv_rpc_header header;
+    if (cv_rpc_header_read(body, rc->metadata, &header) != 0) {
+        fail(call, "the header is malformed");
+        return false;
+    }
+    if (header.has_timeout && header.timeout_us == 0) {
+        rc->stats.deadlines_exceeded++;
+        cv_rpc_end_here(call, COVEY_STATUS_DEADLINE_EXCEEDED, "the deadline passed",
+                        CV_RPC_CODE_DEADLINE);
+        return false;
+    }
+    if (rc->executing >= rc->limits.calls_max) {
+        rc->stats.calls_refused++;
+        cv_rpc_end_here(call, COVEY_STATUS_RESOURCE_EXHAUSTED, "too many calls", CV_RPC_CODE_DONE);
+        return false;
+    }
+    begin(call, &header, out);
+    return true;
+}
+
+bool cv_rpc_server_frame(struct cv_rpc_call *call, const struct cv_rpc_frame *frame,
+                         struct cv_rpc_output *out)
+{
+    bool waiting = call->state == CV_RPC_CALL_WAITING;
+    if (waiting && frame->type == CV_RPC_FRAME_HEADER)
+        return take_header(call, frame->body, out);
+    if (waiting) {
+        violate(call, "the first frame is no header");
+        return false;
+    }
+    if (frame->type != CV_RPC_FRAME_MESSAGE) {
+        violate(call, "a frame that a client must not send here");
+        return false;
+    }
+    out->type = CV_RPC_EVENT_MESSAGE;
+    out->message = frame->body;
+    return true;
+}
+
+/* Streams that open and send no header, or a byte of it now and then, end by a timer. It is set
+ * here and not in accept because the header is nearly always in the stream's first bytes. */
+static void await_header(struct cv_rpc_call *call)
+{
+    struct cv_rpc_conn *rc = call->conn;
+    if (call->state == CV_RPC_CALL_WAITING && !cv_timer_is_set(&call->timer))
+        cv_heap_set(&rc->timers, &call->timer, rc->now + rc->limits.header_timeout);
+}
+
+bool cv_rpc_server_end(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    if (call->peer_end == CV_RPC_PEER_OPEN) {
+        await_header(call);
+        return false;
+    }
+    assert(call->peer_end == CV_RPC_PEER_FIN);
+    if (call->state == CV_RPC_CALL_WAITING || cv_rpc_receive_left(&call->receive) > 0) {
+        fail(call, "the request ended inside a frame or without a header");
+        return false;
+    }
+    cv_rpc_call_stop(call, CV_RPC_CODE_DONE);
+    out->type = CV_RPC_EVENT_END;
+    return true;
+}
+
+void cv_rpc_server_reset(struct cv_rpc_call *call)
+{
+    if (call->state > CV_RPC_CALL_RUNNING)
+        return;
+    call->conn->stats.calls_cancelled++;
+    cv_rpc_end_gone(call, CV_RPC_CODE_CANCELLED);
+}
+
+void cv_rpc_server_stopped(struct cv_rpc_call *call)
+{
+    cv_rpc_call_drop_send(call);
+    cv_rpc_server_reset(call);
+}
+
+int cv_rpc_server_finish(struct cv_rpc_call *call, const struct cv_rpc_status *status)
+{
+    if (call->state == CV_RPC_CALL_CANCELLED) {
+        call->state = CV_RPC_CALL_OVER;
+        call->event_due = false;
+        return 0;
+    }
+    if (call->state != CV_RPC_CALL_RUNNING)
+        return COVEY_ERR_STATE;
+    struct cv_rpc_status cut = *status;
+    cut.message = cv_rpc_status_text(status->message);
+    /* Whatever the details' size, the sum must not wrap around: they are judged first. */
+    size_t size_max = call->conn->limits.header_size_max;
+    if (cut.details.size > size_max || cv_rpc_status_body_size(&cut) > size_max)
+        return COVEY_ERR_TOO_LARGE;
+    cv_rpc_end_finished(call, &cut);
+    return 0;
+}

@@ -1,0 +1,270 @@
+#include "rpc/client.h"
+
+#include "fixture.h"
+
+static struct end e;
+
+static int setup(void **state)
+{
+    (void)state;
+    end_init(&e);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    end_fini(&e);
+    return 0;
+}
+
+static void unary_is_one_write(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *call = start(&e, &stream_1);
+    assert_int_equal(send_text(&e, call, "hi", true), 0);
+    expect(&e, "write 7 fin ");
+    expect_written(&e, "\x0d\x02\x01m\x08hi", 7);
+    DATA(&e, call, "\x08ok\x02", true);
+    expect(&e, "message(ok) status OK by peer consume 4 ");
+    assert_int_equal(read_message(&e, call, 2), 0);
+    assert_int_equal(step(&e, call, CV_RPC_RELEASE), 0);
+    assert_int_equal(cv_rpc_conn_count(e.rc), 1);
+    assert_int_equal(step(&e, call, CV_RPC_STREAM_CLOSED), 0);
+    assert_int_equal(cv_rpc_conn_count(e.rc), 0);
+    expect(&e, "");
+}
+
+/* All of it may come before anybody looks: the outcome is the same. */
+static void answer_and_close_in_one_turn(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *call = start(&e, &stream_1);
+    assert_int_equal(send_text(&e, call, "hi", true), 0);
+    expect(&e, "write 7 fin ");
+    DATA(&e, call, "\x08ok\x02", true);
+    assert_int_equal(step(&e, call, CV_RPC_STREAM_CLOSED), 0);
+    expect(&e, "message(ok) status OK by peer ");
+    assert_null(cv_rpc_call_stream(call));
+    assert_int_equal(step(&e, call, CV_RPC_RELEASE), 0);
+    assert_int_equal(cv_rpc_conn_count(e.rc), 0);
+}
+
+static void start_checks_its_arguments(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *call = NULL;
+    struct cv_rpc_start bad = {.method = cv_slice_text(""), .deadline = COVEY_NEVER};
+    assert_int_equal(cv_rpc_conn_start(e.rc, &bad, e.now, &call), COVEY_ERR_INVALID_ARGUMENT);
+    static char value[9300];
+    struct cv_rpc_metadata metadata = {cv_slice_text("k"), cv_slice_of(value, sizeof value)};
+    bad = (struct cv_rpc_start){.method = cv_slice_text("m"),
+                                .deadline = COVEY_NEVER,
+                                .metadata = &metadata,
+                                .metadata_count = 1};
+    assert_int_equal(cv_rpc_conn_start(e.rc, &bad, e.now, &call), COVEY_ERR_TOO_LARGE);
+    assert_null(call);
+    assert_int_equal(cv_rpc_conn_count(e.rc), 0);
+    expect(&e, "");
+}
+
+static void accessors(void **state)
+{
+    (void)state;
+    int user;
+    struct cv_rpc_call *call = start_within(&e, &stream_1, 5 * MS);
+    assert_true(cv_rpc_call_is_client(call));
+    assert_ptr_equal(cv_rpc_call_stream(call), &stream_1);
+    assert_true(cv_rpc_call_deadline(call) == e.now + 5 * MS);
+    assert_null(cv_rpc_call_user(call));
+    cv_rpc_call_set_user(call, &user);
+    assert_ptr_equal(cv_rpc_call_user(call), &user);
+}
+
+/* The header tells the time that is left when the stream is there, not when the call began. */
+static void bind_shortens_the_timeout(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *call = start_within(&e, NULL, 100 * MS);
+    assert_int_equal(send_text(&e, call, "hi", true), 0);
+    expect(&e, "");
+    time_passes(&e, 99980 * COVEY_MICROSECOND);
+    cv_rpc_call_bind(call, &stream_1, e.now);
+    expect(&e, "write 10 fin ");
+    expect_written(&e, "\x19\x01\x01\x14\x02\x01m\x08hi", 10);
+}
+
+static void bind_after_the_end_resets(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *call = start_within(&e, NULL, 10 * MS);
+    time_passes(&e, 10 * MS);
+    expect(&e, "status DEADLINE_EXCEEDED ");
+    cv_rpc_call_bind(call, &stream_1, e.now);
+    expect(&e, "reset 2 stop 2 ");
+}
+
+static void unbound_call_is_freed_by_release(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *call = start(&e, NULL);
+    assert_int_equal(step(&e, call, CV_RPC_RELEASE), 0);
+    assert_int_equal(cv_rpc_conn_count(e.rc), 0);
+    expect(&e, "");
+}
+
+/* In the order in which they began, and none that is over. */
+static void unbound_calls_are_listed(void **state)
+{
+    (void)state;
+    assert_null(cv_rpc_conn_unbound(e.rc));
+    struct cv_rpc_call *a = start(&e, NULL);
+    struct cv_rpc_call *b = start(&e, NULL);
+    struct cv_rpc_call *c = start_within(&e, NULL, 5 * MS);
+    struct cv_rpc_call *d = start(&e, NULL);
+    (void)start(&e, &stream_1);
+    assert_ptr_equal(cv_rpc_conn_unbound(e.rc), a);
+    cv_rpc_call_bind(a, &stream_2, e.now);
+    assert_ptr_equal(cv_rpc_conn_unbound(e.rc), b);
+    assert_int_equal(step(&e, b, CV_RPC_CANCEL), 0);
+    assert_ptr_equal(cv_rpc_conn_unbound(e.rc), c);
+    time_passes(&e, 5 * MS);
+    assert_ptr_equal(cv_rpc_conn_unbound(e.rc), d);
+    assert_int_equal(step(&e, d, CV_RPC_RELEASE), 0);
+    assert_null(cv_rpc_conn_unbound(e.rc));
+}
+
+static void end_without_a_message(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *call = start(&e, &stream_1);
+    assert_int_equal(step(&e, call, CV_RPC_END), 0);
+    expect(&e, "write 4 fin ");
+    assert_int_equal(step(&e, call, CV_RPC_END), COVEY_ERR_STATE);
+    assert_int_equal(send_text(&e, call, "late", false), COVEY_ERR_STATE);
+    call = start(&e, &stream_2);
+    expect(&e, "write 4 ");
+    assert_int_equal(step(&e, call, CV_RPC_END), 0);
+    expect(&e, "write 0 fin ");
+}
+
+static void status_with_text_and_details(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *call = start(&e, &stream_1);
+    expect(&e, "write 4 ");
+    DATA(&e, call, "\x32\x01\x01\x05\x02\x03why\x03\x02xy", true);
+    expect(&e, "status NOT_FOUND by peer text(why) details(xy) consume 13 reset 4 ");
+    DATA(&e, start(&e, &stream_2), "\x0e\x01\x01\x20", true);
+    expect(&e, "status UNKNOWN by peer consume 4 reset 4 ");
+}
+
+/* The server needs no more of what we still send, and we need no more than its status. */
+static void early_status_ends_both_halves(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *call = start(&e, &stream_1);
+    expect(&e, "write 4 ");
+    assert_int_equal(send_text(&e, call, "more", false), 0);
+    DATA(&e, call, "\x02", false);
+    expect(&e, "status OK by peer consume 1 reset 4 stop 4 ");
+    assert_int_equal(send_text(&e, call, "late", false), COVEY_ERR_STATE);
+}
+
+static void stopped_waits_for_the_status(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *call = start(&e, &stream_1);
+    expect(&e, "write 4 ");
+    assert_int_equal(send_text(&e, call, "more", false), 0);
+    stream_stopped(&e, call, CV_RPC_CODE_DONE);
+    expect(&e, "");
+    assert_int_equal(send_text(&e, call, "late", false), COVEY_ERR_STATE);
+    DATA(&e, call, "\x02", true);
+    expect(&e, "status OK by peer consume 1 ");
+}
+
+static void broken_answers(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t size;
+        bool fin;
+        const char *trace;
+    } cases[] = {
+        {"", 0, true, "status INTERNAL reset 3 "},
+        {"\x08hi", 3, true, "message(hi) status INTERNAL consume 3 reset 3 "},
+        {"\x08h", 2, true, "status INTERNAL consume 2 reset 3 "},
+        {"\x0e\x01", 2, true, "status INTERNAL consume 2 reset 3 "},
+        {"\x40\x00", 2, false, "status INTERNAL consume 2 reset 3 stop 3 "},
+        {"\x0e\x01\x01\x00", 4, false, "status INTERNAL consume 4 reset 3 stop 3 "},
+        {"\x08hi\x0d\x02\x01m", 7, false,
+         "message(hi) status INTERNAL consume 7 reset 3 stop 3 close 3 "},
+        {"\x02\x00", 2, true, "status OK by peer consume 2 reset 4 close 3 "},
+        {"\xc1\x00\x00\x00", 4, false, "consume 4 "},
+        {"\xc0\x00\x00\x01\x00\x00\x00\x00", 8, false,
+         "status RESOURCE_EXHAUSTED consume 8 reset 1 stop 1 "},
+        {"\x03\x03\x02", 3, true, "status OK by peer consume 3 reset 4 "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct end one;
+        end_init(&one);
+        struct cv_rpc_call *call = start(&one, &stream_1);
+        expect(&one, "write 4 ");
+        assert_int_equal(data(&one, call, cases[i].bytes, cases[i].size, cases[i].fin), 0);
+        expect(&one, cases[i].trace);
+        /* Counted, unless it was for a size or nothing was wrong. */
+        assert_int_equal(stats_of(&one).protocol_errors, i < 8 ? 1 : 0);
+        assert_int_equal(stats_of(&one).frames_too_large, i == 9 ? 1 : 0);
+        end_fini(&one);
+    }
+}
+
+static void resets_by_the_server(void **state)
+{
+    (void)state;
+    static const char *const wanted[] = {"UNAVAILABLE", "CANCELLED",   "DEADLINE_EXCEEDED",
+                                         "INTERNAL",    "UNAVAILABLE", "UNAVAILABLE"};
+    for (uint64_t code = 0; code < 6; code++) {
+        struct cv_rpc_call *call = start(&e, &stream_1);
+        expect(&e, "write 4 ");
+        DATA(&e, call, "\x08hi\x08x", false);
+        stream_reset(&e, call, code);
+        char trace[128];
+        snprintf(trace, sizeof trace, "message(hi) status %s consume 5 reset 1 ", wanted[code]);
+        expect(&e, trace);
+    }
+}
+
+static void a_status_before_the_reset_counts(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *call = start(&e, &stream_1);
+    expect(&e, "write 4 ");
+    DATA(&e, call, "\x08hi\x02", false);
+    stream_reset(&e, call, CV_RPC_CODE_CANCELLED);
+    expect(&e, "message(hi) status OK by peer consume 4 reset 4 ");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(unary_is_one_write, setup, teardown),
+        cmocka_unit_test_setup_teardown(answer_and_close_in_one_turn, setup, teardown),
+        cmocka_unit_test_setup_teardown(start_checks_its_arguments, setup, teardown),
+        cmocka_unit_test_setup_teardown(accessors, setup, teardown),
+        cmocka_unit_test_setup_teardown(bind_shortens_the_timeout, setup, teardown),
+        cmocka_unit_test_setup_teardown(bind_after_the_end_resets, setup, teardown),
+        cmocka_unit_test_setup_teardown(unbound_call_is_freed_by_release, setup, teardown),
+        cmocka_unit_test_setup_teardown(unbound_calls_are_listed, setup, teardown),
+        cmocka_unit_test_setup_teardown(end_without_a_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(status_with_text_and_details, setup, teardown),
+        cmocka_unit_test_setup_teardown(early_status_ends_both_halves, setup, teardown),
+        cmocka_unit_test_setup_teardown(stopped_waits_for_the_status, setup, teardown),
+        cmocka_unit_test(broken_answers),
+        cmocka_unit_test_setup_teardown(resets_by_the_server, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_status_before_the_reset_counts, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
