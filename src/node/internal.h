@@ -1,0 +1,132 @@
+#ifndef CV_NODE_INTERNAL_H
+#define CV_NODE_INTERNAL_H
+
+#include "base/heap.h"
+#include "node/link.h"
+#include "node/node.h"
+#include "transport/connection_pool.h"
+
+#include <sys/queue.h>
+
+/*
+ * A node's connections are of two kinds: links carry RPC, peers carry gossip. Both begin with a
+ * head, which is what the QUIC connection's user pointer names.
+ */
+enum cv_conn_kind { CV_CONN_LINK, CV_CONN_PEER };
+
+struct cv_conn_head {
+    struct cv_timer timer; /* first: a timer that fired names its head */
+    enum cv_conn_kind kind;
+    struct cv_node *node;
+    struct cv_quic_conn *conn; /* NULL before the dial and after the close */
+};
+
+/* Application codes of CONNECTION_CLOSE. */
+enum cv_close_code {
+    CV_CLOSE_DONE = 0,
+    CV_CLOSE_SUPERSEDED = 1, /* another connection with the same peer stays */
+    CV_CLOSE_UNWANTED = 2,   /* the cluster is off here, or it is our own connection */
+    CV_CLOSE_LIMIT = 3,      /* too many peers, or no memory for one more */
+    CV_CLOSE_PROTOCOL = 4    /* the peer sent what its role does not allow */
+};
+
+struct cv_link {
+    struct cv_conn_head head;
+    void *user;
+    struct cv_rpc_conn *rpc;
+    bool is_ready;
+    bool is_closed; /* no connection any more; freed when the last call is released */
+    bool is_dirty;
+    bool told_closed;
+    bool is_closing;                                /* the peer broke the protocol */
+    int error;                                      /* why it closed */
+    struct cv_address remotes[CV_LINK_REMOTES_MAX]; /* still to be tried */
+    size_t remote_count;
+    size_t remote_next;
+    bool has_expected;
+    covey_node_id expected;
+    TAILQ_ENTRY(cv_link) all;
+    STAILQ_ENTRY(cv_link) dirty;
+    LIST_ENTRY(cv_link) closing;
+};
+
+struct cv_gossip_conn {
+    struct cv_conn_head head; /* the timer closes a superseded one */
+    uint32_t dial;            /* the core's number of the dial not yet answered, or 0 */
+    bool is_ready;
+    TAILQ_ENTRY(cv_gossip_conn) all;
+};
+
+struct cv_node {
+    const struct cv_alloc *alloc;
+    const struct cv_log *log;
+    struct cv_tls *tls;
+    struct cv_rpc_limits rpc_limits;
+    struct cv_address local;
+    struct cv_node_events events;
+    void *events_user;
+    void (*random)(void *user, void *memory, size_t size);
+    void *random_user;
+
+    struct cv_quic_endpoint *endpoint;
+    struct cv_heap timers;
+    size_t heads; /* timers that may be set at once */
+    covey_time now;
+    uint64_t wall_ms;
+
+    TAILQ_HEAD(, cv_link) links;
+    STAILQ_HEAD(, cv_link) dirty_links;
+    LIST_HEAD(, cv_link) closing_links;
+
+    struct cv_membership *membership;
+    bool cluster_is_dirty;     /* the core took an input since it was last polled */
+    bool cluster_ends;         /* disable_cluster() was called; the next turn does it */
+    uint64_t registry_version; /* last told to cluster_changed */
+    struct cv_connection_pool pool;
+    TAILQ_HEAD(, cv_gossip_conn) peers;
+    struct cv_node_stats stats;
+};
+
+/* Registers a head's timer. 0 or COVEY_ERR_NO_MEMORY. */
+COVEY_MUST_USE int cv_conn_head_init(struct cv_conn_head *head, struct cv_node *node,
+                                     enum cv_conn_kind kind);
+void cv_conn_head_fini(struct cv_conn_head *head);
+
+/* node_links.c */
+void cv_node_links_init(struct cv_node *node);
+/* One round of what the links have to do. */
+void cv_node_links_run(struct cv_node *node);
+/* Closes those that were to be closed after the last flush. */
+void cv_node_links_close_due(struct cv_node *node);
+bool cv_node_links_are_dirty(const struct cv_node *node);
+void cv_node_links_free(struct cv_node *node);
+/* An accepted connection of the RPC protocol; NULL without memory. */
+struct cv_link *cv_link_accept(struct cv_node *node, struct cv_quic_conn *c);
+void cv_link_connected(struct cv_link *link);
+void cv_link_disconnected(struct cv_link *link, int error);
+void cv_link_deadline(struct cv_link *link);
+void cv_link_streams_available(struct cv_link *link);
+void cv_link_stream_opened(struct cv_link *link, struct cv_quic_stream *s);
+void cv_link_stream_data(struct cv_link *link, struct cv_quic_stream *s, struct cv_slice bytes,
+                         bool fin);
+/* STREAM_RESET, STREAM_STOPPED, STREAM_WRITABLE or STREAM_CLOSED. */
+void cv_link_stream_event(struct cv_link *link, struct cv_quic_stream *s,
+                          enum cv_rpc_input_type type, uint64_t code);
+
+/* node_cluster.c */
+void cv_node_cluster_init(struct cv_node *node);
+/* One round of what membership wants done. */
+void cv_node_cluster_run(struct cv_node *node);
+/* Tells of a registry that changed. */
+void cv_node_cluster_publish(struct cv_node *node);
+void cv_node_cluster_free(struct cv_node *node);
+struct cv_gossip_conn *cv_gossip_conn_accept(struct cv_node *node, struct cv_quic_conn *c);
+void cv_gossip_conn_connected(struct cv_gossip_conn *peer);
+void cv_gossip_conn_disconnected(struct cv_gossip_conn *peer, int error);
+void cv_gossip_conn_datagram(struct cv_gossip_conn *peer, struct cv_slice bytes);
+void cv_gossip_conn_stream_opened(struct cv_gossip_conn *peer, struct cv_quic_stream *s);
+void cv_gossip_conn_stream_data(struct cv_gossip_conn *peer, struct cv_quic_stream *s,
+                                struct cv_slice bytes, bool fin);
+void cv_gossip_conn_stream_closed(struct cv_gossip_conn *peer, struct cv_quic_stream *s);
+
+#endif

@@ -1,0 +1,106 @@
+#ifndef CV_NODE_NODE_H
+#define CV_NODE_NODE_H
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "cluster/membership.h"
+#include "node/link.h"
+#include "quic/endpoint.h"
+#include "transport/transport.h"
+
+#include <covey/export.h>
+#include <covey/types.h>
+
+/*
+ * Everything behind one UDP address as one object without a socket, a thread or a clock: a QUIC
+ * endpoint, RPC on its connections and, once it is switched on, membership.
+ *
+ *     receive(datagram)  ->  +--------------------------------------+
+ *     resolved(), command -> |  QUIC endpoint -> links (RPC)        | -> callbacks: struct
+ * cv_node_events |               -> peers -> membership | turn(sink, now)    <->
+ * +--------------------------------------+ -> datagrams into the sink
+ *
+ * A driver calls receive() for all that came and then turn() once, and turn() again when the
+ * deadline has come. Callbacks are made from inside turn() and free() only; in them every function
+ * of node.h and link.h but turn() and free() may be called.
+ *
+ * One thread at a time.
+ */
+struct cv_node;
+
+struct cv_node_events {
+    /* Membership wants a host name's addresses: cv_node_resolved() answers, at once or later. */
+    void (*resolve)(void *user, uint32_t resolve, const char *name);
+    /* A cluster event; the receiver takes the reference to event->node. */
+    void (*cluster_event)(void *user, const struct cv_event *event);
+    void (*cluster_state)(void *user, enum cv_membership_state state, int error);
+    /* The registry is not what it was at the last call: at most once a turn. */
+    void (*cluster_changed)(void *user);
+    struct cv_link_events link;
+};
+
+struct cv_node_config {
+    const struct cv_alloc *alloc;
+    const struct cv_log *log;
+    struct cv_tls *tls; /* borrowed */
+    struct cv_quic_limits quic_limits;
+    struct cv_rpc_limits rpc_limits;
+    struct cv_address local; /* the socket's address */
+    bool accept;             /* serve */
+    uint8_t loop;
+    void (*random)(void *user, void *memory, size_t size);
+    void *random_user;
+    struct cv_node_events events;
+    void *events_user;
+};
+
+/* Copies the configuration. 0 or COVEY_ERR_NO_MEMORY. */
+COVEY_MUST_USE int cv_node_new(const struct cv_node_config *config, struct cv_node **out);
+/* Drops all connections without a word (cv_node_close() says goodbye) and frees; every link is
+ * closed before it returns. NULL is allowed. */
+void cv_node_free(struct cv_node *node);
+
+void cv_node_receive(struct cv_node *node, const struct cv_datagram *d, covey_time now);
+/* Somebody says that nothing listens at `remote` (ICMP). A hint that anybody can forge: only dials
+ * that have not heard from the peer believe it. */
+void cv_node_unreachable(struct cv_node *node, const struct cv_address *remote, covey_time now);
+/* Acts on what came, runs the timers and writes packets into the sink. */
+void cv_node_turn(struct cv_node *node, const struct cv_datagram_sink *sink, covey_time now,
+                  uint64_t wall_ms);
+/* When turn() is due; 0 when there is work at once. */
+covey_time cv_node_deadline(const struct cv_node *node);
+
+/*
+ * Switches membership on: `config` but for alloc, log, id and name, which are the node's own. 0,
+ * COVEY_ERR_EXISTS, or what cv_membership_new() says.
+ */
+COVEY_MUST_USE int cv_node_enable_cluster(struct cv_node *node,
+                                          const struct cv_membership_config *config,
+                                          covey_time now);
+/* Switches it off without a word to the others (CV_COMMAND_LEAVE says goodbye) and closes its
+ * connections. */
+void cv_node_disable_cluster(struct cv_node *node);
+/* A command to membership; COVEY_ERR_STATE when it is off, otherwise as cv_membership_step(). */
+int cv_node_command(struct cv_node *node, enum cv_command_type type, const char *key,
+                    const char *value, covey_time now, uint64_t wall_ms);
+void cv_node_resolved(struct cv_node *node, uint32_t resolve, int error,
+                      const struct cv_address *addresses, size_t count, covey_time now,
+                      uint64_t wall_ms);
+/* Has cluster_changed called once more, in the next turn after a second at the latest. */
+void cv_node_publish_again(struct cv_node *node);
+/* NULL when membership is off. */
+const struct cv_membership *cv_node_membership(const struct cv_node *node);
+
+/* Closes every connection; the next turn tells the peers. */
+void cv_node_close(struct cv_node *node);
+
+/* Counters of the glue, beside the endpoint's and membership's own. */
+struct cv_node_stats {
+    uint64_t gossip_shed;         /* messages that no connection or stream could take */
+    uint64_t gossip_oversized;    /* streams that carried more than one message may */
+    uint64_t connections_refused; /* for the bound on peers, or to ourselves */
+};
+void cv_node_stats(const struct cv_node *node, struct cv_node_stats *out);
+const struct cv_quic_endpoint *cv_node_endpoint(const struct cv_node *node);
+
+#endif

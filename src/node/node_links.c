@@ -1,0 +1,360 @@
+/* RPC on QUIC: the inputs and outputs of src/rpc are the streams of src/quic. */
+#include "node/internal.h"
+
+#include <covey/error.h>
+
+#include <assert.h>
+#include <string.h>
+
+/* While calls are open a silent connection is asked for a sign of life, so that a dead peer ends
+ * them within the idle timeout and a NAT keeps its binding. */
+#define KEEP_ALIVE (15 * COVEY_SECOND)
+
+static void mark_dirty(struct cv_link *link)
+{
+    if (link->is_dirty)
+        return;
+    link->is_dirty = true;
+    STAILQ_INSERT_TAIL(&link->head.node->dirty_links, link, dirty);
+}
+
+/* ---- life ---- */
+
+void cv_node_links_init(struct cv_node *node)
+{
+    TAILQ_INIT(&node->links);
+    STAILQ_INIT(&node->dirty_links);
+    LIST_INIT(&node->closing_links);
+}
+
+int cv_link_new(struct cv_node *node, void *user, struct cv_link **out)
+{
+    struct cv_link *link = cv_allocate(node->alloc, sizeof *link);
+    if (link == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    *link = (struct cv_link){.user = user};
+    int error = cv_rpc_conn_new(node->alloc, &node->rpc_limits, &link->rpc);
+    if (error == 0)
+        error = cv_conn_head_init(&link->head, node, CV_CONN_LINK);
+    if (error != 0) {
+        cv_rpc_conn_free(link->rpc);
+        cv_release(node->alloc, link);
+        return error;
+    }
+    TAILQ_INSERT_TAIL(&node->links, link, all);
+    *out = link;
+    return 0;
+}
+
+static void link_free(struct cv_link *link)
+{
+    struct cv_node *node = link->head.node;
+    assert(link->head.conn == NULL && !link->is_dirty);
+    TAILQ_REMOVE(&node->links, link, all);
+    if (link->is_closing)
+        LIST_REMOVE(link, closing);
+    cv_conn_head_fini(&link->head);
+    cv_rpc_conn_free(link->rpc);
+    cv_release(node->alloc, link);
+}
+
+void cv_node_links_free(struct cv_node *node)
+{
+    struct cv_link *link;
+    while ((link = TAILQ_FIRST(&node->links)) != NULL) {
+        if (link->is_dirty)
+            STAILQ_REMOVE(&node->dirty_links, link, cv_link, dirty);
+        link->is_dirty = false;
+        link_free(link);
+    }
+}
+
+/* Dials the next address. 0, COVEY_ERR_NOT_FOUND when none is left, COVEY_ERR_NO_MEMORY. */
+static int dial_next(struct cv_link *link)
+{
+    struct cv_node *node = link->head.node;
+    if (link->remote_next == link->remote_count)
+        return COVEY_ERR_NOT_FOUND;
+    struct cv_quic_dial dial = {
+        .local = node->local,
+        .remote = link->remotes[link->remote_next],
+        .alpn = CV_ALPN_ID_RPC,
+        .expected = link->has_expected ? &link->expected : NULL,
+        .user = &link->head,
+    };
+    int error = cv_quic_endpoint_dial(node->endpoint, &dial, node->now, &link->head.conn);
+    if (error == 0)
+        link->remote_next++;
+    return error;
+}
+
+int cv_link_dial(struct cv_link *link, const struct cv_address *remotes, size_t count,
+                 const covey_node_id *expected, covey_time now)
+{
+    assert(link->head.conn == NULL && !link->is_closed && count > 0);
+    link->head.node->now = now;
+    link->remote_count = count < CV_LINK_REMOTES_MAX ? count : CV_LINK_REMOTES_MAX;
+    memcpy(link->remotes, remotes, link->remote_count * sizeof *remotes);
+    link->has_expected = expected != NULL;
+    if (expected != NULL)
+        link->expected = *expected;
+    return dial_next(link);
+}
+
+struct cv_link *cv_link_accept(struct cv_node *node, struct cv_quic_conn *c)
+{
+    struct cv_link *link;
+    if (cv_link_new(node, NULL, &link) != 0)
+        return NULL;
+    link->head.conn = c;
+    return link;
+}
+
+static void link_lost(struct cv_link *link, int error)
+{
+    if (link->is_closed)
+        return;
+    link->is_closed = true;
+    link->is_ready = false;
+    link->error = error;
+    const char *text = error == 0 ? "the connection was closed" : covey_strerror(error);
+    cv_rpc_conn_lost(link->rpc, text);
+    mark_dirty(link);
+}
+
+void cv_link_close(struct cv_link *link, int error)
+{
+    link_lost(link, error);
+    if (link->head.conn != NULL)
+        cv_quic_conn_close(link->head.conn, CV_CLOSE_DONE);
+}
+
+void cv_link_disconnected(struct cv_link *link, int error)
+{
+    link->head.conn = NULL;
+    if (!link->is_ready && !link->is_closed && dial_next(link) == 0)
+        return;
+    link_lost(link, error);
+    mark_dirty(link);
+}
+
+/* ---- calls and streams ---- */
+
+/* Gives streams to the calls that wait for one, as far as the peer allows. */
+static void bind_waiting(struct cv_link *link)
+{
+    struct cv_rpc_call *call;
+    struct cv_quic_stream *s;
+    while (link->is_ready && (call = cv_rpc_conn_unbound(link->rpc)) != NULL) {
+        if (cv_quic_conn_open(link->head.conn, &s) != 0)
+            return; /* tried again when streams are available */
+        cv_quic_stream_set_user(s, call);
+        cv_rpc_call_bind(call, s, link->head.node->now);
+    }
+}
+
+void cv_link_connected(struct cv_link *link)
+{
+    struct cv_node *node = link->head.node;
+    if (link->is_closed)
+        return; /* given up while it was being connected */
+    link->is_ready = true;
+    mark_dirty(link);
+    node->events.link.ready(node->events_user, link);
+}
+
+void cv_link_streams_available(struct cv_link *link)
+{
+    mark_dirty(link);
+}
+
+void cv_link_stream_opened(struct cv_link *link, struct cv_quic_stream *s)
+{
+    struct cv_rpc_call *call = NULL;
+    struct cv_rpc_input input = {
+        .type = CV_RPC_STREAM_ACCEPTED,
+        .now = link->head.node->now,
+        .accepted = {.stream = s, .call = &call},
+    };
+    if (link->is_closed || cv_rpc_conn_step(link->rpc, &input) != 0) {
+        cv_quic_stream_stop(s, CV_RPC_CODE_CANCELLED);
+        cv_quic_stream_reset(s, CV_RPC_CODE_CANCELLED);
+        return;
+    }
+    cv_quic_stream_set_user(s, call);
+    mark_dirty(link);
+}
+
+void cv_link_stream_data(struct cv_link *link, struct cv_quic_stream *s, struct cv_slice bytes,
+                         bool fin)
+{
+    if (link->is_closed)
+        return; /* its calls are over, and may be freed */
+    struct cv_rpc_input input = {
+        .type = CV_RPC_STREAM_DATA,
+        .now = link->head.node->now,
+        .call = cv_quic_stream_user(s),
+        .data = {.bytes = bytes, .fin = fin},
+    };
+    if (input.call == NULL) {
+        cv_quic_stream_consume(s, bytes.size);
+        return;
+    }
+    cv_rpc_conn_step(link->rpc, &input); /* without memory it has ended the call itself */
+    mark_dirty(link);
+}
+
+void cv_link_stream_event(struct cv_link *link, struct cv_quic_stream *s,
+                          enum cv_rpc_input_type type, uint64_t code)
+{
+    if (link->is_closed || cv_quic_stream_user(s) == NULL)
+        return;
+    struct cv_rpc_input input = {
+        .type = type, .now = link->head.node->now, .call = cv_quic_stream_user(s)};
+    if (type == CV_RPC_STREAM_RESET)
+        input.reset.code = code;
+    else if (type == CV_RPC_STREAM_STOPPED)
+        input.stopped.code = code;
+    else if (type == CV_RPC_STREAM_CLOSED)
+        cv_quic_stream_set_user(s, NULL);
+    cv_rpc_conn_step(link->rpc, &input);
+    mark_dirty(link);
+}
+
+void cv_link_deadline(struct cv_link *link)
+{
+    struct cv_rpc_input input = {.type = CV_RPC_TIME, .now = link->head.node->now};
+    cv_rpc_conn_step(link->rpc, &input);
+    mark_dirty(link);
+}
+
+/* ---- outputs ---- */
+
+static void write_stream(struct cv_link *link, const struct cv_rpc_output *out)
+{
+    struct cv_quic_stream *s = out->stream;
+    int error = cv_quic_stream_write(s, out->write.bytes, out->write.fin);
+    /* A side that was reset swallows what comes: the call has heard or will hear of it. */
+    bool taken = error == 0 || error == COVEY_ERR_STATE;
+    if (!taken && error != COVEY_ERR_BUSY) {
+        cv_quic_stream_reset(s, CV_RPC_CODE_CANCELLED);
+        cv_quic_stream_stop(s, CV_RPC_CODE_CANCELLED);
+    }
+    cv_rpc_conn_written(link->rpc, out->call, taken);
+}
+
+static void do_output(struct cv_link *link, const struct cv_rpc_output *out)
+{
+    struct cv_node *node = link->head.node;
+    switch (out->type) {
+    case CV_RPC_STREAM_WRITE:
+        write_stream(link, out);
+        break;
+    case CV_RPC_STREAM_CONSUME:
+        cv_quic_stream_consume(out->stream, out->consume.size);
+        break;
+    case CV_RPC_STREAM_DO_RESET:
+        cv_quic_stream_reset(out->stream, out->reset.code);
+        break;
+    case CV_RPC_STREAM_DO_STOP:
+        cv_quic_stream_stop(out->stream, out->stop.code);
+        break;
+    case CV_RPC_DO_CLOSE: /* in the next turn, so that what the peer is told goes out first */
+        link->is_closing = true;
+        LIST_INSERT_HEAD(&node->closing_links, link, closing);
+        break;
+    default:
+        node->events.link.call(node->events_user, link, out);
+        break;
+    }
+}
+
+static void keep_alive(struct cv_link *link)
+{
+    if (link->is_ready)
+        cv_quic_conn_set_keep_alive(link->head.conn,
+                                    cv_rpc_conn_count(link->rpc) > 0 ? KEEP_ALIVE : 0);
+}
+
+static void link_run(struct cv_link *link)
+{
+    struct cv_node *node = link->head.node;
+    struct cv_rpc_output out;
+    bind_waiting(link);
+    while (cv_rpc_conn_poll(link->rpc, &out))
+        do_output(link, &out);
+    cv_heap_set(&node->timers, &link->head.timer, cv_rpc_conn_deadline(link->rpc));
+    keep_alive(link);
+    if (link->is_closed && !link->told_closed) {
+        link->told_closed = true;
+        node->events.link.closed(node->events_user, link, link->error);
+    }
+    bool done = link->is_closed && link->head.conn == NULL && cv_rpc_conn_count(link->rpc) == 0;
+    if (done && !link->is_dirty)
+        link_free(link);
+}
+
+void cv_node_links_run(struct cv_node *node)
+{
+    STAILQ_HEAD(, cv_link) now = STAILQ_HEAD_INITIALIZER(now);
+    STAILQ_CONCAT(&now, &node->dirty_links);
+    struct cv_link *link;
+    while ((link = STAILQ_FIRST(&now)) != NULL) {
+        STAILQ_REMOVE_HEAD(&now, dirty);
+        link->is_dirty = false;
+        link_run(link);
+    }
+}
+
+void cv_node_links_close_due(struct cv_node *node)
+{
+    struct cv_link *link;
+    while ((link = LIST_FIRST(&node->closing_links)) != NULL) {
+        LIST_REMOVE(link, closing);
+        link->is_closing = false;
+        if (link->head.conn != NULL)
+            cv_quic_conn_close(link->head.conn, CV_CLOSE_PROTOCOL);
+    }
+}
+
+bool cv_node_links_are_dirty(const struct cv_node *node)
+{
+    return !STAILQ_EMPTY(&node->dirty_links) || !LIST_EMPTY(&node->closing_links);
+}
+
+/* ---- for the user ---- */
+
+void *cv_link_user(const struct cv_link *link)
+{
+    return link->user;
+}
+
+void cv_link_set_user(struct cv_link *link, void *user)
+{
+    link->user = user;
+}
+
+const struct cv_identity *cv_link_peer(const struct cv_link *link)
+{
+    return link->head.conn != NULL && cv_quic_conn_is_ready(link->head.conn)
+               ? cv_quic_conn_peer(link->head.conn)
+               : NULL;
+}
+
+int cv_link_start(struct cv_link *link, const struct cv_rpc_start *start, covey_time now,
+                  struct cv_rpc_call **out)
+{
+    if (link->is_closed)
+        return COVEY_ERR_CLOSED;
+    int error = cv_rpc_conn_start(link->rpc, start, now, out);
+    if (error == 0)
+        mark_dirty(link);
+    return error;
+}
+
+int cv_link_step(struct cv_link *link, const struct cv_rpc_input *input)
+{
+    int error = cv_rpc_conn_step(link->rpc, input);
+    mark_dirty(link);
+    return error;
+}
