@@ -146,8 +146,13 @@ static void bind_waiting(struct cv_link *link)
     struct cv_rpc_call *call;
     struct cv_quic_stream *s;
     while (link->is_ready && (call = cv_rpc_conn_unbound(link->rpc)) != NULL) {
-        if (cv_quic_conn_open(link->head.conn, &s) != 0)
-            return; /* tried again when streams are available */
+        int error = cv_quic_conn_open(link->head.conn, &s);
+        if (error == COVEY_ERR_LIMIT || error == COVEY_ERR_STATE)
+            return; /* tried again when streams are available; or the end of the link follows */
+        if (error != 0) {
+            cv_rpc_call_give_up(call, COVEY_STATUS_RESOURCE_EXHAUSTED, covey_strerror(error));
+            continue;
+        }
         cv_quic_stream_set_user(s, call);
         cv_rpc_call_bind(call, s, link->head.node->now);
     }

@@ -67,6 +67,12 @@ struct cv_rpc_call *cv_rpc_conn_unbound(const struct cv_rpc_conn *rc)
     return TAILQ_FIRST(&rc->unbound);
 }
 
+void cv_rpc_call_give_up(struct cv_rpc_call *call, enum covey_status_code code, const char *text)
+{
+    assert(call->is_unbound);
+    cv_rpc_end_here(call, code, text, CV_RPC_CODE_CANCELLED);
+}
+
 void cv_rpc_call_bind(struct cv_rpc_call *call, void *stream, covey_time now)
 {
     assert(call->is_client && call->closed && !call->conn->lost && stream != NULL);

@@ -194,6 +194,8 @@ COVEY_MUST_USE int cv_rpc_conn_start(struct cv_rpc_conn *rc, const struct cv_rpc
 /* The oldest call that was started without a stream, has none yet and is not over; NULL when there
  * is none. */
 struct cv_rpc_call *cv_rpc_conn_unbound(const struct cv_rpc_conn *rc);
+/* Ends a call that cannot be given a stream. `text` lives for ever. */
+void cv_rpc_call_give_up(struct cv_rpc_call *call, enum covey_status_code code, const char *text);
 /* Gives a call that was started without a stream its stream; what it has to send follows. A call
  * that is over meanwhile but was not released may be bound: its stream is then reset. Not after
  * lost(). */

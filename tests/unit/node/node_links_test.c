@@ -209,8 +209,15 @@ static void every_failed_allocation_is_survived(void **state)
         done = cv_link_new(client->node, NULL, &link) == 0 &&
                cv_link_dial(link, &server->port->address, 1, NULL, n.wire.now) == 0 &&
                cv_link_start(link, &start, n.wire.now, &c) == 0;
-        if (done)
+        if (done) { /* it has an outcome, whatever failed */
+            struct cv_rpc_input send = {.type = CV_RPC_SEND,
+                                        .now = n.wire.now,
+                                        .call = c,
+                                        .send = {.message = cv_slice_text("coo"), .end = true}};
+            if (cv_link_step(link, &send) == 0)
+                assert_true(test_wire_wait(&n.wire, &client->statuses, 1, LONG));
             test_wire_run(&n.wire, LONG);
+        }
         done = client->alloc.calls < client->alloc.fail_at;
         client->alloc.fail_at = 0;
         net_fini(&n); /* asserts that nothing is left */

@@ -1,0 +1,479 @@
+#include "api/cluster.h"
+
+#include "api/node_list.h"
+#include "io/clock.h"
+#include "io/entropy.h"
+
+#include <string.h>
+
+static const struct covey_cluster_config defaults = {
+    .size = sizeof(struct covey_cluster_config),
+    .profile = COVEY_PROFILE_LAN,
+    .join_attempts = 10,
+};
+
+void covey_cluster_config_init_sized(struct covey_cluster_config *config, size_t size)
+{
+    cv_config_give(config, size, &defaults, sizeof defaults);
+}
+
+/* ---- on the loop's thread: what the node tells ---- */
+
+static covey_cluster *cluster_of(const covey_server *server)
+{
+    return atomic_load(&server->cluster);
+}
+
+/* A question of the core's on its way through the resolver. */
+struct cv_question {
+    covey_server *server;
+    uint32_t resolve;
+    TAILQ_ENTRY(cv_question) entry;
+};
+
+static void question_free(struct cv_question *q)
+{
+    TAILQ_REMOVE(&q->server->questions, q, entry);
+    cv_release(&q->server->runtime->alloc, q);
+}
+
+void cv_cluster_forget_questions(covey_server *server)
+{
+    while (!TAILQ_EMPTY(&server->questions))
+        question_free(TAILQ_FIRST(&server->questions));
+}
+
+static void answer_core(covey_server *server, uint32_t resolve, int error,
+                        const struct cv_address *addresses, size_t count)
+{
+    cv_node_resolved(server->host.node, resolve, error, addresses, count,
+                     cv_loop_now(server->runtime->loop), cv_clock_wall_ms());
+}
+
+static void on_answer(const struct cv_resolver_answer *answer)
+{
+    struct cv_question *q = answer->user;
+    answer_core(q->server, q->resolve, answer->error, answer->addresses, answer->count);
+    question_free(q);
+}
+
+void cv_cluster_on_resolve(void *user, uint32_t resolve, const char *name)
+{
+    covey_server *server = user;
+    struct cv_question *q = cv_allocate(&server->runtime->alloc, sizeof *q);
+    if (q == NULL) {
+        answer_core(server, resolve, COVEY_ERR_NO_MEMORY, NULL, 0);
+        return;
+    }
+    *q = (struct cv_question){.server = server, .resolve = resolve};
+    TAILQ_INSERT_TAIL(&server->questions, q, entry);
+    int error = cv_resolver_ask(server->host.resolver, name, on_answer, q);
+    if (error != 0) {
+        question_free(q);
+        answer_core(server, resolve, error, NULL, 0);
+    }
+}
+
+void cv_cluster_on_event(void *user, const struct cv_event *event)
+{
+    covey_cluster *cluster = cluster_of(user);
+    if (cluster != NULL)
+        cv_event_hub_publish(cluster->events, event);
+    else
+        cv_cluster_node_release(event->node);
+}
+
+void cv_cluster_on_state(void *user, enum cv_membership_state state, int error)
+{
+    covey_server *server = user;
+    covey_cluster *cluster = cluster_of(server);
+    if (cluster == NULL)
+        return;
+    if (state == CV_MEMBERSHIP_LEFT) {
+        cv_cluster_on_changed(server);
+        cv_node_disable_cluster(server->host.node);
+        cv_event_hub_close(cluster->events);
+    }
+    pthread_mutex_lock(&cluster->lock);
+    cluster->state = state;
+    cluster->error = error;
+    pthread_cond_broadcast(&cluster->changed);
+    pthread_mutex_unlock(&cluster->lock);
+}
+
+void cv_cluster_on_changed(void *user)
+{
+    covey_server *server = user;
+    covey_cluster *cluster = cluster_of(server);
+    const struct cv_membership *m = cv_node_membership(server->host.node);
+    struct cv_snapshot *snapshot;
+    if (cluster == NULL || m == NULL)
+        return;
+    if (cv_snapshot_new(&cluster->runtime->alloc, cv_membership_registry(m), &snapshot) != 0) {
+        cv_node_publish_again(
+            server->host.node); /* readers keep the old one until there is memory */
+        return;
+    }
+    pthread_mutex_lock(&cluster->lock);
+    struct cv_snapshot *old = cluster->snapshot;
+    cluster->snapshot = snapshot;
+    pthread_mutex_unlock(&cluster->lock);
+    cv_snapshot_release(old);
+}
+
+void cv_cluster_goodbye(covey_server *server)
+{
+    cv_node_command(server->host.node, CV_COMMAND_LEAVE, NULL, NULL,
+                    cv_loop_now(server->runtime->loop), cv_clock_wall_ms());
+    cv_host_turn(&server->host);
+}
+
+/* ---- life ---- */
+
+void cv_cluster_free(covey_cluster *cluster)
+{
+    if (cluster == NULL)
+        return;
+    cv_event_hub_close(cluster->events);
+    cv_event_hub_release(cluster->events);
+    cv_snapshot_release(cluster->snapshot);
+    pthread_cond_destroy(&cluster->changed);
+    pthread_mutex_destroy(&cluster->lock);
+    cv_release(&cluster->runtime->alloc, cluster);
+}
+
+static int cluster_new(covey_server *server, covey_cluster **out)
+{
+    covey_cluster *cluster = cv_allocate_zeroed(&server->runtime->alloc, 1, sizeof *cluster);
+    if (cluster == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    cluster->runtime = server->runtime;
+    cluster->server = server;
+    cluster->self = cv_tls_identity(server->host.tls)->id;
+    cluster->state = CV_MEMBERSHIP_JOINING;
+    int error = cv_event_hub_new(server->runtime, &cluster->events);
+    if (error == 0 && pthread_mutex_init(&cluster->lock, NULL) != 0) {
+        cv_event_hub_release(cluster->events);
+        error = COVEY_ERR_SYSTEM;
+    } else if (error == 0 && (error = cv_condition_init(&cluster->changed)) != 0) {
+        pthread_mutex_destroy(&cluster->lock);
+        cv_event_hub_release(cluster->events);
+    }
+    if (error != 0) {
+        cv_release(&server->runtime->alloc, cluster);
+        return error;
+    }
+    *out = cluster;
+    return 0;
+}
+
+/* The address that members tell each other: as configured, else where we listen. */
+static int advertised_address(const covey_server *server, struct cv_address *out)
+{
+    struct cv_address local = cv_udp_local(server->host.udp);
+    *out = server->advertise.family == 0 ? local : server->advertise;
+    if (out->port == 0)
+        out->port = local.port;
+    return cv_address_is_usable(out) ? 0 : COVEY_ERR_ADDRESS;
+}
+
+static void take_gossip(struct cv_gossip_config *gossip, const struct covey_gossip_config *callers)
+{
+    if (callers->protocol_period != 0)
+        gossip->protocol_period = callers->protocol_period;
+    if (callers->ack_timeout != 0)
+        gossip->ack_timeout = callers->ack_timeout;
+    if (callers->indirect_timeout != 0)
+        gossip->indirect_timeout = callers->indirect_timeout;
+    if (callers->gossip_interval != 0)
+        gossip->gossip_interval = callers->gossip_interval;
+}
+
+static enum cv_profile profile_of(enum covey_profile profile)
+{
+    switch (profile) {
+    case COVEY_PROFILE_LOCAL:
+        return CV_PROFILE_LOCAL;
+    case COVEY_PROFILE_WAN:
+        return CV_PROFILE_WAN;
+    default:
+        return CV_PROFILE_LAN;
+    }
+}
+
+struct enabling {
+    covey_server *server;
+    covey_cluster *cluster;
+    const struct covey_cluster_config *config;
+    const char *const *seeds;
+    size_t seed_count;
+    int error;
+};
+
+static void enable_on_loop(void *user)
+{
+    struct enabling *e = user;
+    covey_server *server = e->server;
+    struct cv_membership_config config;
+    cv_membership_config_init(&config, profile_of(e->config->profile));
+    take_gossip(&config.gossip, &e->config->gossip);
+    config.tags = e->config->tags;
+    config.tag_count = e->config->tag_count;
+    config.seeds = e->seeds;
+    config.seed_count = e->seed_count;
+    config.join.attempts_max = e->config->join_attempts;
+    config.wall_ms = cv_clock_wall_ms();
+    cv_entropy(NULL, &config.seed, sizeof config.seed);
+    cv_entropy(NULL, config.hash_secret, sizeof config.hash_secret);
+    e->error = COVEY_ERR_STATE;
+    if (!server->is_started)
+        return;
+    e->error = COVEY_ERR_EXISTS;
+    if (cluster_of(server) != NULL)
+        return;
+    e->error = advertised_address(server, &config.address);
+    if (e->error == 0)
+        e->error =
+            cv_node_enable_cluster(server->host.node, &config, cv_loop_now(server->runtime->loop));
+    if (e->error != 0)
+        return;
+    atomic_store(&server->cluster, e->cluster);
+    cv_cluster_on_changed(server);
+}
+
+int covey_server_enable_cluster(covey_server *server, const struct covey_cluster_config *callers,
+                                const char *const *seeds, size_t seed_count)
+{
+    struct covey_cluster_config config = defaults;
+    struct enabling enabling = {
+        .server = server, .config = &config, .seeds = seeds, .seed_count = seed_count};
+    int error = cv_config_take(&config, sizeof config, callers);
+    if (error == 0)
+        error = cluster_new(server, &enabling.cluster);
+    if (error != 0)
+        return error;
+    if (config.node_id != NULL &&
+        covey_node_id_compare(config.node_id, &enabling.cluster->self) != 0)
+        enabling.error = COVEY_ERR_WRONG_IDENTITY;
+    else
+        error = cv_loop_call(server->runtime->loop, enable_on_loop, &enabling);
+    error = error != 0 ? error : enabling.error;
+    if (error != 0)
+        cv_cluster_free(enabling.cluster);
+    return error;
+}
+
+covey_cluster *covey_server_cluster(covey_server *server)
+{
+    return cluster_of(server);
+}
+
+static void forget_on_loop(void *user)
+{
+    covey_server *server = user;
+    cv_node_disable_cluster(server->host.node);
+    cv_host_turn(&server->host);
+}
+
+int covey_server_disable_cluster(covey_server *server)
+{
+    covey_cluster *cluster = cluster_of(server);
+    if (cluster == NULL)
+        return COVEY_ERR_STATE;
+    int error = covey_cluster_leave(cluster);
+    if (error != 0)
+        return error;
+    error = cv_loop_call(server->runtime->loop, forget_on_loop, server);
+    if (error == 0)
+        cv_cluster_free(atomic_exchange(&server->cluster, NULL));
+    return error;
+}
+
+/* ---- commands ---- */
+
+struct commanding {
+    covey_cluster *cluster;
+    enum cv_command_type type;
+    const char *key;
+    const char *value;
+    int error;
+};
+
+static void command_on_loop(void *user)
+{
+    struct commanding *c = user;
+    covey_server *server = c->cluster->server;
+    c->error = cv_node_command(server->host.node, c->type, c->key, c->value,
+                               cv_loop_now(server->runtime->loop), cv_clock_wall_ms());
+}
+
+static int command(covey_cluster *cluster, enum cv_command_type type, const char *key,
+                   const char *value)
+{
+    struct commanding c = {.cluster = cluster, .type = type, .key = key, .value = value};
+    int error = cv_loop_call(cluster->runtime->loop, command_on_loop, &c);
+    return error != 0 ? error : c.error;
+}
+
+int covey_cluster_update_tag(covey_cluster *cluster, const char *key, const char *value)
+{
+    if (key == NULL || value == NULL)
+        return COVEY_ERR_INVALID_ARGUMENT;
+    return command(cluster, CV_COMMAND_TAG_SET, key, value);
+}
+
+int covey_cluster_remove_tag(covey_cluster *cluster, const char *key)
+{
+    if (key == NULL)
+        return COVEY_ERR_INVALID_ARGUMENT;
+    return command(cluster, CV_COMMAND_TAG_REMOVE, key, NULL);
+}
+
+int covey_server_update_tag(covey_server *server, const char *key, const char *value)
+{
+    covey_cluster *cluster = cluster_of(server);
+    return cluster == NULL ? COVEY_ERR_STATE : covey_cluster_update_tag(cluster, key, value);
+}
+
+int covey_cluster_rejoin(covey_cluster *cluster)
+{
+    return command(cluster, CV_COMMAND_JOIN, NULL, NULL);
+}
+
+/* ---- waiting ---- */
+
+static int join_result(const covey_cluster *cluster)
+{
+    switch (cluster->state) {
+    case CV_MEMBERSHIP_JOINED:
+        return 0;
+    case CV_MEMBERSHIP_JOIN_FAILED:
+        return cluster->error;
+    case CV_MEMBERSHIP_JOINING:
+        return COVEY_ERR_TIMEOUT;
+    default:
+        return COVEY_ERR_CLOSED;
+    }
+}
+
+int covey_cluster_wait_joined(covey_cluster *cluster, covey_time timeout)
+{
+    if (cv_loop_is_current(cluster->runtime->loop))
+        return COVEY_ERR_WRONG_THREAD;
+    covey_time deadline = cv_deadline_after(timeout);
+    bool in_time = true;
+    pthread_mutex_lock(&cluster->lock);
+    while (in_time && cluster->state == CV_MEMBERSHIP_JOINING)
+        in_time = cv_condition_wait(&cluster->changed, &cluster->lock, deadline);
+    int result = join_result(cluster);
+    pthread_mutex_unlock(&cluster->lock);
+    return result;
+}
+
+int covey_cluster_leave(covey_cluster *cluster)
+{
+    if (cv_loop_is_current(cluster->runtime->loop))
+        return COVEY_ERR_WRONG_THREAD;
+    int error = command(cluster, CV_COMMAND_LEAVE, NULL, NULL);
+    if (error != 0 && error != COVEY_ERR_STATE) /* on its way or gone already: wait for the end */
+        return error;
+    pthread_mutex_lock(&cluster->lock);
+    while (cluster->state != CV_MEMBERSHIP_LEFT)
+        cv_condition_wait(&cluster->changed, &cluster->lock, COVEY_NEVER);
+    pthread_mutex_unlock(&cluster->lock);
+    return 0;
+}
+
+static void run_leave(struct cv_mail *mail, bool cancelled)
+{
+    covey_cluster *cluster =
+        (covey_cluster *)(void *)((unsigned char *)mail - offsetof(covey_cluster, leave_mail));
+    struct commanding c = {.cluster = cluster, .type = CV_COMMAND_LEAVE};
+    if (!cancelled)
+        command_on_loop(&c);
+}
+
+void covey_cluster_leave_async(covey_cluster *cluster)
+{
+    if (atomic_exchange(&cluster->leave_posted, true))
+        return;
+    cluster->leave_mail = (struct cv_mail){.run = run_leave};
+    cv_loop_post_sure(cluster->runtime->loop, &cluster->leave_mail);
+}
+
+/* ---- reading ---- */
+
+covey_node_id covey_cluster_self(const covey_cluster *cluster)
+{
+    return cluster->self;
+}
+
+struct cv_snapshot *cv_cluster_snapshot(covey_cluster *cluster)
+{
+    pthread_mutex_lock(&cluster->lock);
+    struct cv_snapshot *snapshot =
+        cluster->snapshot == NULL ? NULL : cv_snapshot_retain(cluster->snapshot);
+    pthread_mutex_unlock(&cluster->lock);
+    return snapshot;
+}
+
+static bool has_tags(const struct covey_node *node, const struct covey_tag *tags, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *value = covey_node_tag(node, tags[i].key);
+        if (value == NULL || (tags[i].value != NULL && strcmp(value, tags[i].value) != 0))
+            return false;
+    }
+    return true;
+}
+
+/* The nodes of the newest snapshot that are alive, or all, and have the tags. */
+static int list_nodes(covey_cluster *cluster, bool alive_only, const struct covey_tag *tags,
+                      size_t tag_count, covey_node_list **out)
+{
+    struct cv_snapshot *snapshot = cv_cluster_snapshot(cluster);
+    size_t count = snapshot == NULL ? 0 : cv_snapshot_count(snapshot);
+    covey_node_list *list;
+    int error = cv_node_list_new(cluster->runtime, count, &list);
+    if (error != 0) {
+        cv_snapshot_release(snapshot);
+        return error;
+    }
+    list->snapshot = snapshot;
+    for (size_t i = 0; i < count; i++) {
+        const struct covey_node *node = cv_snapshot_at(snapshot, i);
+        if ((!alive_only || node->state == COVEY_NODE_ALIVE) && has_tags(node, tags, tag_count))
+            cv_node_list_add(list, node);
+    }
+    *out = list;
+    return 0;
+}
+
+int covey_cluster_members(covey_cluster *cluster, covey_node_list **out)
+{
+    return list_nodes(cluster, false, NULL, 0, out);
+}
+
+int covey_cluster_nodes_with_tag(covey_cluster *cluster, const char *key, const char *value,
+                                 covey_node_list **out)
+{
+    const struct covey_tag tag = {.key = key, .value = value};
+    return list_nodes(cluster, true, &tag, 1, out);
+}
+
+int covey_cluster_nodes_with_all_tags(covey_cluster *cluster, const struct covey_tag *tags,
+                                      size_t tag_count, covey_node_list **out)
+{
+    return list_nodes(cluster, true, tags, tag_count, out);
+}
+
+int covey_cluster_events(covey_cluster *cluster, covey_event_receiver **out)
+{
+    return cv_event_hub_subscribe(cluster->events, out);
+}
+
+int covey_server_cluster_events(covey_server *server, covey_event_receiver **out)
+{
+    covey_cluster *cluster = cluster_of(server);
+    return cluster == NULL ? COVEY_ERR_STATE : covey_cluster_events(cluster, out);
+}

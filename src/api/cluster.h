@@ -1,0 +1,44 @@
+#ifndef CV_API_CLUSTER_H
+#define CV_API_CLUSTER_H
+
+#include "api/event_hub.h"
+#include "api/server.h"
+#include "cluster/snapshot.h"
+
+#include <covey/cluster.h>
+
+/*
+ * Membership as other threads see it: a snapshot, a state and an event hub. The loop's thread
+ * replaces the snapshot; readers hold the lock only to count it up.
+ */
+struct covey_cluster {
+    covey_runtime *runtime;
+    covey_server *server;
+    covey_node_id self;
+    struct cv_event_hub *events;
+    pthread_mutex_t lock; /* the members below */
+    pthread_cond_t changed;
+    struct cv_snapshot *snapshot;
+    enum cv_membership_state state;
+    int error; /* of JOIN_FAILED */
+    atomic_bool leave_posted;
+    struct cv_mail leave_mail; /* of leave_async, posted once */
+};
+
+/* What a server's node tells of membership; `user` is the server. */
+void cv_cluster_on_resolve(void *user, uint32_t resolve, const char *name);
+void cv_cluster_on_event(void *user, const struct cv_event *event);
+void cv_cluster_on_state(void *user, enum cv_membership_state state, int error);
+void cv_cluster_on_changed(void *user);
+
+/* The loop's thread: sends the goodbye, if there is a cluster, without waiting for an answer. */
+void cv_cluster_goodbye(covey_server *server);
+/* The loop's thread, when the resolver will not answer any more. */
+void cv_cluster_forget_questions(covey_server *server);
+/* NULL is allowed. */
+void cv_cluster_free(covey_cluster *cluster);
+
+/* One reference to the newest snapshot. */
+struct cv_snapshot *cv_cluster_snapshot(covey_cluster *cluster);
+
+#endif

@@ -1,0 +1,126 @@
+#include "api/host.h"
+
+#include "api/identity.h"
+#include "io/clock.h"
+#include "io/entropy.h"
+
+#include <string.h>
+
+/* Reading rounds of up to 16 batches in a turn, so that a flood leaves time for answers and timers.
+ */
+#define RECEIVE_ROUNDS 8
+
+static void on_datagram(void *user, const struct cv_datagram *d)
+{
+    const struct cv_host *host = user;
+    cv_node_receive(host->node, d, cv_loop_now(host->runtime->loop));
+}
+
+static void on_unreachable(void *user, const struct cv_address *remote)
+{
+    const struct cv_host *host = user;
+    cv_node_unreachable(host->node, remote, cv_loop_now(host->runtime->loop));
+}
+
+static void on_readable(void *user)
+{
+    struct cv_host *host = user;
+    const struct cv_udp_receiver receiver = {
+        .datagram = on_datagram, .unreachable = on_unreachable, .user = host};
+    if (cv_udp_receive(host->udp, &receiver, RECEIVE_ROUNDS))
+        cv_loop_again(host->runtime->loop);
+}
+
+static void on_turn(void *user, covey_time now)
+{
+    struct cv_host *host = user;
+    cv_node_turn(host->node, cv_udp_sink(host->udp), now, cv_clock_wall_ms());
+    cv_udp_send(host->udp);
+}
+
+static covey_time on_deadline(void *user)
+{
+    const struct cv_host *host = user;
+    return cv_node_deadline(host->node);
+}
+
+void cv_host_turn(struct cv_host *host)
+{
+    on_turn(host, cv_loop_now(host->runtime->loop));
+}
+
+static int open_socket(struct cv_host *host, const struct cv_host_config *config)
+{
+    struct cv_udp_config udp;
+    cv_udp_config_init(&udp);
+    udp.alloc = &host->runtime->alloc;
+    udp.log = &host->runtime->log;
+    udp.bind = config->bind;
+    return cv_udp_open(&udp, &host->udp);
+}
+
+static int open_node(struct cv_host *host, const struct cv_host_config *config)
+{
+    struct cv_node_config node = {
+        .alloc = &host->runtime->alloc,
+        .log = &host->runtime->log,
+        .tls = host->tls,
+        .local = cv_udp_local(host->udp),
+        .accept = config->accept,
+        .random = cv_entropy,
+        .events = config->events,
+        .events_user = config->events_user,
+    };
+    cv_quic_limits_init(&node.quic_limits);
+    cv_rpc_limits_init(&node.rpc_limits);
+    return cv_node_new(&node, &host->node);
+}
+
+int cv_host_start(struct cv_host *host)
+{
+    return cv_loop_watch(host->runtime->loop, cv_udp_fd(host->udp), on_readable, host,
+                         &host->watch);
+}
+
+static void release(struct cv_host *host)
+{
+    if (host->resolver != NULL)
+        cv_resolver_free(host->resolver);
+    cv_node_free(host->node);
+    if (host->udp != NULL)
+        cv_udp_close(host->udp);
+    cv_tls_free(host->tls);
+    *host = (struct cv_host){0};
+}
+
+int cv_host_open(struct cv_host *host, const struct cv_host_config *config)
+{
+    *host = (struct cv_host){.runtime = config->runtime};
+    int error = cv_identity_make_tls(config->identity, &config->runtime->alloc, &host->tls);
+    if (error == 0)
+        error = open_socket(host, config);
+    if (error == 0)
+        error = open_node(host, config);
+    if (error == 0)
+        error = cv_resolver_new(&config->runtime->alloc, config->runtime->loop, &host->resolver);
+    if (error == 0 && !config->wait)
+        error = cv_host_start(host);
+    if (error != 0) {
+        release(host);
+        return error;
+    }
+    host->task = (struct cv_loop_task){.turn = on_turn, .deadline = on_deadline, .user = host};
+    cv_loop_add(config->runtime->loop, &host->task);
+    return 0;
+}
+
+void cv_host_close(struct cv_host *host)
+{
+    cv_host_turn(host); /* what was queued goes out before the goodbye */
+    cv_node_close(host->node);
+    cv_host_turn(host);
+    if (host->watch != NULL)
+        cv_loop_unwatch(host->watch);
+    cv_loop_remove(host->runtime->loop, &host->task);
+    release(host);
+}

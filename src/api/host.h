@@ -1,0 +1,46 @@
+#ifndef CV_API_HOST_H
+#define CV_API_HOST_H
+
+#include "api/runtime.h"
+#include "io/resolver.h"
+#include "io/udp.h"
+#include "node/node.h"
+
+#include <covey/identity.h>
+
+/*
+ * A node on a runtime's loop with a UDP socket of its own: what servers and clients are made of.
+ * The loop's thread only.
+ */
+struct cv_host {
+    covey_runtime *runtime;
+    struct cv_tls *tls;
+    struct cv_udp *udp;
+    struct cv_node *node;
+    struct cv_resolver *resolver;
+    struct cv_loop_task task;
+    struct cv_loop_watch *watch;
+};
+
+struct cv_host_config {
+    covey_runtime *runtime;
+    const covey_identity *identity;
+    struct cv_address bind;
+    bool accept;
+    bool wait; /* nothing is read before cv_host_start() */
+    struct cv_node_events events;
+    void *events_user;
+};
+
+/* Binds and starts to turn. 0, or COVEY_ERR_ADDRESS, _ADDRESS_IN_USE, _SYSTEM, _NO_MEMORY,
+ * _CERTIFICATE_EXPIRED; *host is then empty. */
+COVEY_MUST_USE int cv_host_open(struct cv_host *host, const struct cv_host_config *config);
+/* Begins to read, for a host that was opened with `wait`. 0, COVEY_ERR_SYSTEM, COVEY_ERR_NO_MEMORY.
+ */
+COVEY_MUST_USE int cv_host_start(struct cv_host *host);
+/* One turn now, outside the loop's own. */
+void cv_host_turn(struct cv_host *host);
+/* Says goodbye on every connection and frees. */
+void cv_host_close(struct cv_host *host);
+
+#endif

@@ -1,0 +1,47 @@
+#ifndef CV_API_RUNTIME_H
+#define CV_API_RUNTIME_H
+
+#include "base/alloc.h"
+#include "base/log.h"
+#include "io/loop.h"
+
+#include <covey/runtime.h>
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* The inside of a runtime, for the other files of this layer. */
+struct covey_runtime {
+    struct cv_alloc alloc;
+    struct cv_log log;
+    struct cv_loop *loop;
+    /* Everything that was handed out and uses `alloc` or the loop: servers, clients, calls,
+     * streams, receivers, lists. */
+    atomic_size_t users;
+    /* For waits that are rare: a call's room, a join. What is waited for changes under the lock. */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+};
+
+void cv_runtime_retain(covey_runtime *runtime);
+void cv_runtime_release(covey_runtime *runtime);
+
+/* A condition variable on the monotonic clock. 0 or COVEY_ERR_SYSTEM. */
+COVEY_MUST_USE int cv_condition_init(pthread_cond_t *condition);
+/* Waits on `condition` until it is signalled or `deadline` (monotonic; COVEY_NEVER: none) has come.
+ * False when the deadline has come. `lock` is held. */
+bool cv_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, covey_time deadline);
+/* The point in time `timeout` from now, COVEY_NEVER when it does not fit. */
+covey_time cv_deadline_after(covey_time timeout);
+
+/*
+ * Versioned configuration structs: their first member is the size that the caller was compiled
+ * with. Copies what both know into `own` (own_size bytes, defaults inside) and keeps own's size.
+ * COVEY_ERR_INVALID_ARGUMENT for a size that is smaller than size_t or when the caller set bytes
+ * that this library does not know.
+ */
+COVEY_MUST_USE int cv_config_take(void *own, size_t own_size, const void *callers);
+/* Fills a caller's struct of `size` bytes from defaults of `defaults_size` bytes. */
+void cv_config_give(void *callers, size_t size, const void *defaults, size_t defaults_size);
+
+#endif

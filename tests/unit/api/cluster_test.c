@@ -1,0 +1,309 @@
+/* Membership through the public API: a few servers in one process over loopback. */
+#include "unit/api/fixture.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+
+struct member {
+    covey_server *server;
+    covey_cluster *cluster;
+    covey_event_receiver *events;
+};
+
+static void start(struct world *w, struct member *m, const char *name, const char *seed)
+{
+    struct covey_cluster_config config;
+    covey_cluster_config_init(&config);
+    config.profile = COVEY_PROFILE_LOCAL;
+    m->server = world_server(w, name);
+    assert_int_equal(covey_server_start(m->server), 0);
+    assert_int_equal(covey_server_enable_cluster(m->server, &config, &seed, seed != NULL), 0);
+    m->cluster = covey_server_cluster(m->server);
+    assert_non_null(m->cluster);
+    assert_int_equal(covey_server_cluster_events(m->server, &m->events), 0);
+    assert_int_equal(covey_cluster_wait_joined(m->cluster, TEST_DEADLINE), 0);
+}
+
+static void stop(struct member *m)
+{
+    covey_event_receiver_free(m->events);
+    assert_int_equal(covey_server_free(m->server), 0);
+}
+
+/* Waits for an event of `type` about `name`; others before it are skipped. */
+static void wait_event(struct member *m, enum covey_event_type type, const char *name)
+{
+    struct covey_event event = {.size = sizeof event};
+    for (;;) {
+        int error = covey_event_receive(m->events, TEST_DEADLINE, &event);
+        if (error != 0)
+            fail_msg("no %s about %s: %s", covey_event_name(type), name, covey_strerror(error));
+        if (event.type == type && event.node != NULL && strcmp(event.node->name, name) == 0)
+            return;
+    }
+}
+
+static size_t count_with_tag(covey_cluster *cluster, const char *key, const char *value)
+{
+    covey_node_list *list;
+    assert_int_equal(covey_cluster_nodes_with_tag(cluster, key, value, &list), 0);
+    size_t count = covey_node_list_count(list);
+    covey_node_list_free(list);
+    return count;
+}
+
+static enum covey_node_state state_of(covey_cluster *cluster, const char *name)
+{
+    covey_node_list *list;
+    enum covey_node_state state = (enum covey_node_state)99;
+    assert_int_equal(covey_cluster_members(cluster, &list), 0);
+    for (size_t i = 0; i < covey_node_list_count(list); i++)
+        if (strcmp(covey_node_list_at(list, i)->name, name) == 0)
+            state = covey_node_list_at(list, i)->state;
+    assert_null(covey_node_list_at(list, covey_node_list_count(list)));
+    covey_node_list_free(list);
+    return state;
+}
+
+static void members_find_each_other(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct member a, b, c;
+    world_init(&w);
+    start(&w, &a, "a", NULL);
+    start(&w, &b, "b", covey_server_address(a.server));
+    start(&w, &c, "c", covey_server_address(b.server));
+    wait_event(&a, COVEY_EVENT_NODE_JOINED, "b");
+    wait_event(&a, COVEY_EVENT_NODE_JOINED, "c");
+    wait_event(&b, COVEY_EVENT_NODE_JOINED, "c");
+    assert_int_equal(state_of(a.cluster, "a"), COVEY_NODE_ALIVE);
+
+    /* tags reach the others; a query sees what the event told */
+    assert_int_equal(covey_server_update_tag(c.server, "role", "worker"), 0);
+    wait_event(&a, COVEY_EVENT_NODE_TAGS_UPDATED, "c");
+    assert_int_equal(count_with_tag(a.cluster, "role", "worker"), 1);
+    assert_int_equal(count_with_tag(a.cluster, "role", NULL), 1);
+    assert_int_equal(count_with_tag(a.cluster, "role", "director"), 0);
+    assert_int_equal(covey_cluster_update_tag(c.cluster, "", "x"), COVEY_ERR_INVALID_ARGUMENT);
+    assert_int_equal(covey_cluster_remove_tag(c.cluster, "none"), COVEY_ERR_NOT_FOUND);
+    assert_int_equal(covey_cluster_remove_tag(c.cluster, "role"), 0);
+    wait_event(&a, COVEY_EVENT_NODE_TAGS_UPDATED, "c");
+    assert_int_equal(count_with_tag(a.cluster, "role", NULL), 0);
+
+    /* goodbye is not failure; receivers of the one that left reach their end */
+    assert_int_equal(covey_cluster_leave(c.cluster), 0);
+    assert_int_equal(covey_cluster_leave(c.cluster), 0);
+    wait_event(&a, COVEY_EVENT_NODE_LEFT, "c");
+    wait_event(&b, COVEY_EVENT_NODE_LEFT, "c");
+    assert_int_equal(state_of(a.cluster, "c"), COVEY_NODE_LEFT);
+    struct covey_event event = {.size = sizeof event};
+    int error;
+    while ((error = covey_event_receive(c.events, TEST_DEADLINE, &event)) == 0)
+        ;
+    assert_int_equal(error, COVEY_ERR_CLOSED);
+    assert_int_equal(covey_cluster_update_tag(c.cluster, "k", "v"), COVEY_ERR_STATE);
+    assert_int_equal(covey_cluster_wait_joined(c.cluster, 0), COVEY_ERR_CLOSED);
+    assert_int_equal(covey_server_disable_cluster(c.server), 0);
+    assert_null(covey_server_cluster(c.server));
+    assert_int_equal(covey_server_disable_cluster(c.server), COVEY_ERR_STATE);
+
+    /* freed without leave: told all the same */
+    stop(&b);
+    wait_event(&a, COVEY_EVENT_NODE_LEFT, "b");
+    stop(&c);
+    stop(&a);
+    world_fini(&w);
+}
+
+static void what_cannot_be_enabled_is_refused(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct covey_cluster_config config;
+    const char *seed = "no port here";
+    covey_node_id other = {.bytes = {1}};
+    world_init(&w);
+    covey_server *server = world_server(&w, "server");
+    covey_cluster_config_init(&config);
+    assert_int_equal(covey_server_enable_cluster(server, &config, NULL, 0), COVEY_ERR_STATE);
+    assert_int_equal(covey_server_start(server), 0);
+    assert_int_equal(covey_server_enable_cluster(server, &config, &seed, 1), COVEY_ERR_ADDRESS);
+    config.node_id = &other;
+    assert_int_equal(covey_server_enable_cluster(server, &config, NULL, 0),
+                     COVEY_ERR_WRONG_IDENTITY);
+    config.node_id = NULL;
+    struct covey_tag empty = {.key = "", .value = "x"};
+    config.tags = &empty;
+    config.tag_count = 1;
+    assert_true(covey_server_enable_cluster(server, &config, NULL, 0) != 0);
+    config.tag_count = 0;
+    assert_int_equal(covey_server_enable_cluster(server, &config, NULL, 0), 0);
+    assert_int_equal(covey_server_enable_cluster(server, &config, NULL, 0), COVEY_ERR_EXISTS);
+    assert_int_equal(covey_server_free(server), 0);
+
+    /* a wildcard cannot be told to others */
+    struct covey_server_config any;
+    covey_identity *identity = world_identity(&w, "any", COVEY_ROLE_MEMBER);
+    covey_server_config_init(&any);
+    any.runtime = w.runtime;
+    any.identity = identity;
+    any.listen = "0.0.0.0:0";
+    assert_int_equal(covey_server_new(&any, &server), 0);
+    covey_identity_free(identity);
+    assert_int_equal(covey_server_start(server), 0);
+    assert_int_equal(covey_server_enable_cluster(server, &config, NULL, 0), COVEY_ERR_ADDRESS);
+    assert_int_equal(covey_server_free(server), 0);
+    world_fini(&w);
+}
+
+/* A seed that is not there: an error after the attempts, and a second try is possible. */
+static void an_unreachable_seed_is_an_error(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct covey_cluster_config config;
+    struct member late;
+    char address[64];
+    const char *seed = address;
+    world_init(&w);
+    covey_server *absent = world_server(&w, "absent");
+    snprintf(address, sizeof address, "%s", covey_server_address(absent));
+    assert_int_equal(covey_server_free(absent), 0);
+    covey_server *server = world_server(&w, "server");
+    assert_int_equal(covey_server_start(server), 0);
+    covey_cluster_config_init(&config);
+    config.profile = COVEY_PROFILE_LOCAL;
+    config.join_attempts = 2;
+    assert_int_equal(covey_server_enable_cluster(server, &config, &seed, 1), 0);
+    covey_cluster *cluster = covey_server_cluster(server);
+    assert_int_equal(covey_cluster_wait_joined(cluster, TEST_DEADLINE),
+                     COVEY_ERR_NO_SEEDS_REACHABLE);
+
+    /* the seed comes at that address, and joining again succeeds */
+    struct covey_server_config at;
+    covey_identity *identity = world_identity(&w, "late", COVEY_ROLE_MEMBER);
+    covey_server_config_init(&at);
+    at.runtime = w.runtime;
+    at.identity = identity;
+    at.listen = address;
+    assert_int_equal(covey_server_new(&at, &late.server), 0);
+    covey_identity_free(identity);
+    assert_int_equal(covey_server_start(late.server), 0);
+    assert_int_equal(covey_server_enable_cluster(late.server, &config, NULL, 0), 0);
+    assert_int_equal(covey_cluster_rejoin(cluster), 0);
+    int error;
+    while ((error = covey_cluster_wait_joined(cluster, TEST_DEADLINE)) ==
+           COVEY_ERR_NO_SEEDS_REACHABLE)
+        ; /* the state of the first try, until the loop takes the second up */
+    assert_int_equal(error, 0);
+    assert_int_equal(covey_server_free(server), 0);
+    assert_int_equal(covey_server_free(late.server), 0);
+    world_fini(&w);
+}
+
+static void receivers_are_independent(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct member a, b;
+    covey_event_receiver *clone;
+    struct covey_event event = {.size = sizeof event};
+    world_init(&w);
+    start(&w, &a, "a", NULL);
+    assert_int_equal(covey_event_receive(a.events, 0, &event), COVEY_ERR_TIMEOUT);
+    struct pollfd fd = {.fd = covey_event_receiver_fd(a.events), .events = POLLIN};
+    assert_int_equal(poll(&fd, 1, 0), 0);
+    start(&w, &b, "b", covey_server_address(a.server));
+    assert_int_equal(poll(&fd, 1, 20000), 1);
+    assert_int_equal(covey_event_receiver_clone(a.events, &clone), 0);
+    assert_int_equal(covey_event_receive(a.events, 0, &event), 0);
+    assert_int_equal(event.type, COVEY_EVENT_NODE_JOINED);
+    assert_string_equal(event.node->name, "b");
+    assert_int_equal(poll(&fd, 1, 0), 0);
+    assert_int_equal(covey_event_receive(clone, 0, &event), 0);
+    assert_int_equal(event.type, COVEY_EVENT_NODE_JOINED);
+    assert_int_equal(covey_event_receiver_dropped(clone), 0);
+    stop(&b);
+    assert_int_equal(covey_server_free(a.server), 0);
+    /* they outlive the cluster and see its end */
+    int error;
+    while ((error = covey_event_receive(clone, TEST_DEADLINE, &event)) == 0)
+        ;
+    assert_int_equal(error, COVEY_ERR_CLOSED);
+    covey_event_receiver_free(clone);
+    covey_event_receiver_free(a.events);
+    world_fini(&w);
+}
+
+/* ---- many writers and readers ---- */
+
+struct writer {
+    covey_cluster *cluster;
+    unsigned number;
+};
+
+static void *write_tags(void *user)
+{
+    const struct writer *me = user;
+    char key[16], value[16];
+    snprintf(key, sizeof key, "k%u", me->number);
+    for (unsigned i = 0; i <= 100; i++) {
+        snprintf(value, sizeof value, "%u", i);
+        assert_int_equal(covey_cluster_update_tag(me->cluster, key, value), 0);
+        covey_node_list *list;
+        assert_int_equal(covey_cluster_nodes_with_tag(me->cluster, key, NULL, &list), 0);
+        covey_node_list_free(list);
+    }
+    return NULL;
+}
+
+static void tags_from_many_threads_are_all_kept(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct member a, b;
+    pthread_t threads[8];
+    struct writer writers[8];
+    world_init(&w);
+    start(&w, &a, "a", NULL);
+    start(&w, &b, "b", covey_server_address(a.server));
+    for (unsigned i = 0; i < 8; i++) {
+        writers[i] = (struct writer){.cluster = a.cluster, .number = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, write_tags, &writers[i]), 0);
+    }
+    for (unsigned i = 0; i < 8; i++)
+        pthread_join(threads[i], NULL);
+    struct covey_tag last[8];
+    char keys[8][16];
+    for (unsigned i = 0; i < 8; i++) {
+        snprintf(keys[i], sizeof keys[i], "k%u", i);
+        last[i] = (struct covey_tag){.key = keys[i], .value = "100"};
+    }
+    for (;;) { /* until b has the last of each; every change comes with an event */
+        covey_node_list *list;
+        struct covey_event event = {.size = sizeof event};
+        assert_int_equal(covey_cluster_nodes_with_all_tags(b.cluster, last, 8, &list), 0);
+        size_t count = covey_node_list_count(list);
+        covey_node_list_free(list);
+        if (count == 1)
+            break;
+        assert_int_equal(covey_event_receive(b.events, TEST_DEADLINE, &event), 0);
+    }
+    stop(&b);
+    stop(&a);
+    world_fini(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(members_find_each_other),
+        cmocka_unit_test(what_cannot_be_enabled_is_refused),
+        cmocka_unit_test(an_unreachable_seed_is_an_error),
+        cmocka_unit_test(receivers_are_independent),
+        cmocka_unit_test(tags_from_many_threads_are_all_kept),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
