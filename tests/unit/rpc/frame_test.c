@@ -47,7 +47,7 @@ static struct cv_slice body_of(struct cv_slice frame, enum cv_rpc_frame_type typ
     return cv_slice_of(frame.data + head.size, (size_t)head.length);
 }
 
-/* The example of docs/protocol-rpc.md, byte by byte. */
+/* The example of docs/PROTOCOL.md, byte by byte. */
 static void documented_example(void **state)
 {
     (void)state;
