@@ -1,4 +1,4 @@
-#include "rpc/utf8.h"
+#include "base/utf8.h"
 
 /* What the second byte of a character may be: narrower than 80..BF where the wider range would
  * allow an overlong form, a surrogate or a number above 10FFFF. */
@@ -53,4 +53,10 @@ size_t cv_utf8_prefix(struct cv_slice text)
         at += size;
     }
     return at;
+}
+
+bool cv_utf8_is_valid(struct cv_slice text)
+{
+    return cv_utf8_prefix(text) == text.size &&
+           (text.size == 0 || memchr(text.data, 0, text.size) == NULL);
 }

@@ -1,6 +1,6 @@
 #include "rpc/frame.h"
 
-#include "rpc/utf8.h"
+#include "base/utf8.h"
 
 #include <assert.h>
 #include <covey/error.h>

@@ -1,4 +1,4 @@
-#include "rpc/utf8.h"
+#include "base/utf8.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -61,12 +61,52 @@ static void stops_at_the_first_fault(void **state)
     assert_int_equal(prefix((const uint8_t *)"\xf1\x80\x80\x41", 4), 0);
 }
 
+static void well_formed_text_is_valid(void **state)
+{
+    (void)state;
+    const char *const texts[] = {
+        "",
+        "plain",
+        "\xc2\x80",         /* U+0080 */
+        "\xdf\xbf",         /* U+07FF */
+        "\xe0\xa0\x80",     /* U+0800 */
+        "\xed\x9f\xbf",     /* U+D7FF, before the surrogates */
+        "\xee\x80\x80",     /* U+E000, after them */
+        "\xf0\x90\x80\x80", /* U+10000 */
+        "\xf4\x8f\xbf\xbf", /* U+10FFFF */
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        assert_true(cv_utf8_is_valid(cv_slice_text(texts[i])));
+}
+
+static void anything_else_is_not(void **state)
+{
+    (void)state;
+    const char *const texts[] = {
+        "\x80",             /* a tail alone */
+        "\xc1\xbf",         /* a longer form of U+007F */
+        "\xe0\x9f\xbf",     /* of U+07FF */
+        "\xf0\x8f\xbf\xbf", /* of U+FFFF */
+        "\xed\xa0\x80",     /* a surrogate */
+        "\xf4\x90\x80\x80", /* past the last */
+        "\xf8\x88\x80\x80\x80",
+        "\xff",
+        "a\xe2\x82", /* cut off */
+        "\xc3(",
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+        assert_false(cv_utf8_is_valid(cv_slice_text(texts[i])));
+    assert_false(cv_utf8_is_valid(cv_slice_of("a\0b", 3)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_character),
         cmocka_unit_test(every_pair),
         cmocka_unit_test(stops_at_the_first_fault),
+        cmocka_unit_test(well_formed_text_is_valid),
+        cmocka_unit_test(anything_else_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
