@@ -1,0 +1,345 @@
+#include "cluster/gossip/protocol_internal.h"
+
+#include <assert.h>
+#include <covey/error.h>
+
+/* Alarms that can be set at once, besides one for each known node. */
+#define ALARMS_MAX (CV_PROBES_MAX + CV_OWED_ACKS_MAX + 16)
+/* Outputs that are no messages: of a step without updates (each seed may be resolved), and of one
+ * update (events, a dial, a close). */
+#define OUTPUTS_OF_STEP   96
+#define OUTPUTS_OF_UPDATE 8
+/* News is pushed at once, but not more often than this part of the gossip interval. */
+#define PUSHES_PER_INTERVAL 10
+
+static int insert_self(struct cv_gossip_protocol *p, struct cv_cluster_node *body)
+{
+    int error = cv_node_registry_reserve(&p->registry, 1);
+    if (error != COVEY_OK)
+        return error;
+    p->self = cv_node_registry_insert(
+        &p->registry,
+        &(struct cv_record){.id = body->id, .status.incarnation = body->incarnation, .body = body},
+        p->now);
+    assert(p->self != NULL);
+    p->self->body_is_direct = true;
+    return COVEY_OK;
+}
+
+int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
+                            const struct cv_gossip_protocol_config *config)
+{
+    *p = (struct cv_gossip_protocol){
+        .alloc = config->alloc,
+        .log = config->log,
+        .config = config->gossip,
+        .tombstone_ttl = config->tombstone_ttl,
+        .now = config->now,
+        .wall_ms = config->wall_ms,
+        .is_learning = true,
+        .tick.kind = CV_ALARM_PROBE_TICK,
+        .gossip.kind = CV_ALARM_GOSSIP,
+    };
+    cv_rand_seed(&p->rand, config->seed);
+    cv_heap_init(&p->heap, config->alloc);
+    cv_node_registry_init(&p->registry, config->alloc, config->hash_secret, config->members_max);
+    cv_gossip_queue_init(&p->queue, config->alloc, config->hash_secret,
+                         (size_t)config->members_max * 2);
+    cv_links_init(&p->links, config->alloc, config->hash_secret);
+    cv_outbox_init(&p->outbox, config->alloc);
+    cv_probe_order_init(&p->order, config->alloc);
+    cv_owed_acks_init(&p->owed);
+    for (size_t i = 0; i < CV_PROBES_MAX; i++)
+        p->probes[i].alarm.kind = CV_ALARM_PROBE;
+    int error = insert_self(p, config->self);
+    return error != COVEY_OK ? error : cv_gossip_protocol_reserve(p);
+}
+
+void cv_gossip_protocol_fini(struct cv_gossip_protocol *p)
+{
+    cv_probe_order_fini(&p->order);
+    cv_outbox_fini(&p->outbox);
+    cv_links_fini(&p->links);
+    cv_gossip_queue_fini(&p->queue);
+    cv_node_registry_fini(&p->registry);
+    cv_heap_fini(&p->heap);
+}
+
+void cv_gossip_protocol_stop(struct cv_gossip_protocol *p)
+{
+    struct cv_heap *heap = &p->heap;
+    cv_heap_clear(heap, &p->tick.timer);
+    cv_heap_clear(heap, &p->gossip.timer);
+    for (size_t i = 0; i < CV_PROBES_MAX; i++) {
+        p->probes[i].phase = CV_PROBE_IDLE;
+        cv_heap_clear(heap, &p->probes[i].alarm.timer);
+    }
+    for (size_t i = 0; i < CV_OWED_ACKS_MAX; i++)
+        cv_heap_clear(heap, &p->owed.acks[i].alarm.timer);
+    for (size_t i = 0; i < cv_node_registry_count(&p->registry); i++)
+        cv_heap_clear(heap, &cv_node_registry_at(&p->registry, i)->alarm.timer);
+}
+
+static int reserve(struct cv_gossip_protocol *p, size_t updates)
+{
+    size_t known = cv_node_registry_count(&p->registry);
+    int error = cv_node_registry_reserve(&p->registry, updates);
+    if (error == COVEY_OK)
+        error = cv_heap_reserve(&p->heap, ALARMS_MAX + known + updates);
+    if (error == COVEY_OK)
+        error = cv_gossip_queue_reserve(&p->queue, updates + 2);
+    if (error == COVEY_OK)
+        error = cv_probe_order_reserve(&p->order, updates + 1);
+    if (error == COVEY_OK)
+        error = cv_outbox_reserve(&p->outbox, OUTPUTS_OF_STEP + updates * OUTPUTS_OF_UPDATE);
+    return error;
+}
+
+int cv_gossip_protocol_reserve(struct cv_gossip_protocol *p)
+{
+    return reserve(p, 0);
+}
+
+/* A body that tells us something; hearsay never replaces one of the same age. */
+static bool is_newer_body(const struct cv_member *m, const struct cv_cluster_node *body,
+                          bool is_direct)
+{
+    int order = cv_body_compare(body, m->record.body);
+    return order > 0 || (order == 0 && is_direct && !m->body_is_direct);
+}
+
+static int prepare_body(struct cv_gossip_protocol *p, const covey_node_id *from,
+                        const struct cv_update *u, struct cv_cluster_node **out)
+{
+    if (!u->has_body || covey_node_id_compare(&u->id, &p->self->record.id) == 0)
+        return COVEY_OK;
+    const struct cv_member *m = cv_node_registry_get(&p->registry, &u->id);
+    struct cv_cluster_node age = {.incarnation = u->body_incarnation, .version = u->version};
+    bool is_direct = covey_node_id_compare(&u->id, from) == 0;
+    if (m != NULL && !is_newer_body(m, &age, is_direct))
+        return COVEY_OK;
+    return cv_update_body(p->alloc, u, out);
+}
+
+static int prepare_self(struct cv_gossip_protocol *p, const struct cv_message *message,
+                        struct cv_cluster_node **out)
+{
+    const struct cv_update *told;
+    uint64_t incarnation;
+    if (!cv_self_told(p, message, &told) ||
+        !cv_self_needs_body(p, message->head.type, told, &incarnation))
+        return COVEY_OK;
+    const struct cv_cluster_node *body = p->self->record.body;
+    return cv_gossip_protocol_new_self(p, incarnation, 0, body->tags, body->tag_count, out);
+}
+
+static void release_plan(struct cv_update_plan *plan)
+{
+    for (size_t i = 0; i < CV_MAX_UPDATES_PER_MESSAGE; i++)
+        cv_cluster_node_release(plan->bodies[i]);
+    cv_cluster_node_release(plan->self);
+    *plan = (struct cv_update_plan){.self = NULL};
+}
+
+int cv_gossip_protocol_prepare(struct cv_gossip_protocol *p, const covey_node_id *from,
+                               const struct cv_message *message, struct cv_update_plan *plan)
+{
+    *plan = (struct cv_update_plan){.self = NULL};
+    int error = reserve(p, message->update_count);
+    if (error == COVEY_OK)
+        error = prepare_self(p, message, &plan->self);
+    for (size_t i = 0; i < message->update_count && error == COVEY_OK; i++)
+        error = prepare_body(p, from, &message->updates[i], &plan->bodies[i]);
+    if (error != COVEY_OK)
+        release_plan(plan);
+    return error;
+}
+
+int cv_gossip_protocol_begin(struct cv_gossip_protocol *p, covey_time now, uint64_t wall_ms)
+{
+    assert(now >= p->now);
+    covey_time deadline = cv_heap_deadline(&p->heap);
+    bool late = deadline < now && now - deadline > p->config.protocol_period / 2;
+    if (late && deadline != p->overdue) {
+        int error = cv_gossip_protocol_reserve(p);
+        if (error != COVEY_OK)
+            return error;
+    }
+    p->now = now;
+    p->wall_ms = wall_ms;
+    if (late && deadline != p->overdue) {
+        p->overdue = deadline;
+        cv_probing_restart(p);
+        cv_suspicions_restart(p);
+    }
+    return COVEY_OK;
+}
+
+void cv_gossip_protocol_compose(struct cv_gossip_protocol *p, const covey_node_id *to,
+                                const struct cv_message_head *head)
+{
+    bool is_large = head->type == CV_MESSAGE_JOIN || head->type == CV_MESSAGE_JOIN_ACK ||
+                    head->type == CV_MESSAGE_LEAVE;
+    size_t size = is_large ? CV_MAX_MESSAGE_SIZE : CV_DATAGRAM_MESSAGE_SIZE;
+    cv_message_begin(&p->writer, p->scratch, size, head);
+    if (head->type == CV_MESSAGE_JOIN)
+        cv_message_add(&p->writer, &p->self->record);
+    const struct cv_member *m = cv_node_registry_get(&p->registry, to);
+    if (m == NULL || m->record.status.state == COVEY_NODE_ALIVE)
+        return;
+    struct cv_record record = m->record;
+    record.body = NULL;
+    cv_message_add(&p->writer, &record);
+}
+
+void cv_gossip_protocol_post(struct cv_gossip_protocol *p, const covey_node_id *to, bool reliable)
+{
+    if (cv_links_peer(&p->links, to) == NULL)
+        return;
+    size_t live = cv_node_registry_live_count(&p->registry);
+    cv_gossip_queue_fill(&p->queue, &p->writer,
+                         cv_gossip_sends_max(p->config.retransmit_factor, live));
+    cv_outbox_send(&p->outbox, to, reliable, cv_message_bytes(&p->writer));
+}
+
+void cv_gossip_ping(struct cv_gossip_protocol *p, const covey_node_id *to, uint32_t sequence,
+                    bool reliable)
+{
+    cv_gossip_protocol_compose(
+        p, to,
+        &(struct cv_message_head){.type = CV_MESSAGE_PING, .sequence = sequence, .target = *to});
+    cv_gossip_protocol_post(p, to, reliable);
+}
+
+void cv_gossip_protocol_ask(struct cv_gossip_protocol *p, const covey_node_id *to)
+{
+    cv_gossip_protocol_compose(p, to, &(struct cv_message_head){.type = CV_MESSAGE_JOIN});
+    cv_gossip_protocol_post(p, to, true);
+}
+
+static bool is_chosen(struct cv_member *const *chosen, size_t count, const struct cv_member *m)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (chosen[i] == m)
+            return true;
+    }
+    return false;
+}
+
+/* Walks over all from a random place on: random enough for gossip, and never long when most are
+ * connected. */
+size_t cv_gossip_protocol_select_random(struct cv_gossip_protocol *p, const covey_node_id *except,
+                                        struct cv_member **out, size_t count)
+{
+    size_t known = cv_node_registry_count(&p->registry);
+    size_t chosen = 0;
+    size_t tries = 4 * count;
+    for (size_t i = 0; i < tries + known && chosen < count; i++) {
+        size_t place = i < tries ? (size_t)cv_rand_below(&p->rand, known) : i - tries;
+        struct cv_member *m = cv_node_registry_at(&p->registry, place);
+        if (m->link != CV_LINK_UP || !cv_member_is_live(m) || is_chosen(out, chosen, m))
+            continue;
+        if (except != NULL && covey_node_id_compare(&m->record.id, except) == 0)
+            continue;
+        out[chosen] = m;
+        chosen++;
+    }
+    return chosen;
+}
+
+/* Sends one round of gossip. */
+void cv_gossip_spread(struct cv_gossip_protocol *p)
+{
+    struct cv_member *chosen[CV_RELAYS_MAX];
+    size_t count = cv_gossip_protocol_select_random(p, NULL, chosen, p->config.gossip_fanout);
+    for (size_t i = 0; i < count && cv_gossip_queue_count(&p->queue) > 0; i++) {
+        const covey_node_id *to = &chosen[i]->record.id;
+        cv_gossip_protocol_compose(p, to, &(struct cv_message_head){.type = CV_MESSAGE_GOSSIP});
+        cv_gossip_protocol_post(p, to, false);
+    }
+    /* Without a listener it waits for the next connection. */
+    bool again = count > 0 && cv_gossip_queue_count(&p->queue) > 0;
+    cv_heap_set(&p->heap, &p->gossip.timer,
+                again ? p->now + p->config.gossip_interval : COVEY_NEVER);
+}
+
+void cv_gossip_protocol_finish(struct cv_gossip_protocol *p)
+{
+    if (!p->has_news)
+        return;
+    p->has_news = false;
+    if (p->now >= p->push_next) {
+        p->push_next = p->now + p->config.gossip_interval / PUSHES_PER_INTERVAL;
+        cv_gossip_spread(p);
+    } else if (!cv_timer_is_set(&p->gossip.timer)) {
+        cv_heap_set(&p->heap, &p->gossip.timer, p->now + p->config.gossip_interval);
+    }
+}
+
+void cv_gossip_protocol_broadcast(struct cv_gossip_protocol *p, enum cv_priority priority,
+                                  const struct cv_record *record)
+{
+    cv_gossip_queue_push(&p->queue, priority, record);
+    p->has_news = true;
+}
+
+void cv_gossip_protocol_message(struct cv_gossip_protocol *p, const covey_node_id *from,
+                                const struct cv_message *message)
+{
+    const struct cv_message_head *head = &message->head;
+    const struct cv_update *told;
+    switch (head->type) {
+    case CV_MESSAGE_PING:
+        if (covey_node_id_compare(&head->target, &p->self->record.id) != 0)
+            break;
+        cv_gossip_protocol_compose(
+            p, from, &(struct cv_message_head){.type = CV_MESSAGE_ACK, .sequence = head->sequence});
+        if (cv_self_told(p, message, &told))
+            cv_message_add(&p->writer, &p->self->record);
+        cv_gossip_protocol_post(p, from, false);
+        break;
+    case CV_MESSAGE_ACK:
+        cv_probing_ack(p, from, head->sequence);
+        cv_relay_ack(p, from, head->sequence);
+        break;
+    case CV_MESSAGE_NACK:
+        cv_probing_nack(p, from, head->sequence);
+        break;
+    case CV_MESSAGE_PING_REQ:
+        cv_relay_request(p, from, head);
+        break;
+    case CV_MESSAGE_GOSSIP:
+    case CV_MESSAGE_JOIN:
+    case CV_MESSAGE_JOIN_ACK:
+    case CV_MESSAGE_LEAVE:
+    case CV_MESSAGE_LEAVE_ACK:
+        break;
+    }
+}
+
+bool cv_gossip_protocol_alarm(struct cv_gossip_protocol *p, struct cv_alarm *alarm)
+{
+    switch (alarm->kind) {
+    case CV_ALARM_PROBE_TICK:
+        cv_probing_tick(p);
+        return true;
+    case CV_ALARM_PROBE:
+        cv_probing_alarm(p, (struct cv_probe *)alarm);
+        return true;
+    case CV_ALARM_RELAY:
+        cv_relay_alarm(p, (struct cv_owed_ack *)alarm);
+        return true;
+    case CV_ALARM_GOSSIP:
+        cv_gossip_spread(p);
+        return true;
+    case CV_ALARM_MEMBER:
+        cv_member_alarm(p, (struct cv_member *)((char *)alarm - offsetof(struct cv_member, alarm)));
+        return true;
+    case CV_ALARM_RECONNECT:
+    case CV_ALARM_JOIN:
+    case CV_ALARM_JOIN_END:
+    case CV_ALARM_LEAVE:
+        break;
+    }
+    return false;
+}

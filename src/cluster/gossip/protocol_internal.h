@@ -1,0 +1,64 @@
+#ifndef CV_CLUSTER_GOSSIP_PROTOCOL_INTERNAL_H
+#define CV_CLUSTER_GOSSIP_PROTOCOL_INTERNAL_H
+
+#include "cluster/gossip/protocol.h"
+
+/* What the files of the protocol call in each other. */
+
+/* protocol.c */
+void cv_gossip_spread(struct cv_gossip_protocol *p);
+void cv_gossip_ping(struct cv_gossip_protocol *p, const covey_node_id *to, uint32_t sequence,
+                    bool reliable);
+
+/* protocol_links.c */
+/* What the links say of a node. */
+enum cv_member_link cv_link_of(const struct cv_gossip_protocol *p, const covey_node_id *id);
+/* Others hear from a node that is alive: when we do not, our connection is dead and is closed. */
+void cv_link_doubt(struct cv_gossip_protocol *p, struct cv_member *m);
+
+/* protocol_probe.c */
+void cv_probing_start(struct cv_gossip_protocol *p);
+void cv_probing_tick(struct cv_gossip_protocol *p);
+void cv_probing_alarm(struct cv_gossip_protocol *p, struct cv_probe *probe);
+void cv_probing_connected(struct cv_gossip_protocol *p, const covey_node_id *peer);
+/* A dial failed or a connection broke. */
+void cv_probing_link_lost(struct cv_gossip_protocol *p, const covey_node_id *peer);
+void cv_probing_ack(struct cv_gossip_protocol *p, const covey_node_id *from, uint32_t sequence);
+void cv_probing_nack(struct cv_gossip_protocol *p, const covey_node_id *from, uint32_t sequence);
+void cv_probing_forget(struct cv_gossip_protocol *p, const covey_node_id *target);
+/* All probes begin again. */
+void cv_probing_restart(struct cv_gossip_protocol *p);
+
+/* protocol_relay.c */
+void cv_relay_request(struct cv_gossip_protocol *p, const covey_node_id *from,
+                      const struct cv_message_head *head);
+void cv_relay_alarm(struct cv_gossip_protocol *p, struct cv_owed_ack *owed);
+void cv_relay_connected(struct cv_gossip_protocol *p, const covey_node_id *peer);
+void cv_relay_ack(struct cv_gossip_protocol *p, const covey_node_id *from, uint32_t sequence);
+
+/* protocol_state.c */
+void cv_member_entered(struct cv_gossip_protocol *p, struct cv_member *m);
+void cv_member_body_changed(struct cv_gossip_protocol *p, struct cv_member *m, bool tags_differ);
+void cv_member_alarm(struct cv_gossip_protocol *p, struct cv_member *m);
+/* Nobody answered our probe. */
+void cv_member_unanswered(struct cv_gossip_protocol *p, struct cv_member *m);
+/* Another one suspects it too. */
+void cv_member_confirmed(struct cv_gossip_protocol *p, struct cv_member *m,
+                         const covey_node_id *accuser);
+/* Every suspicion begins again, with a ping. */
+void cv_suspicions_restart(struct cv_gossip_protocol *p);
+
+/* protocol_self.c */
+/* The strongest of what a message says of us; false when it says nothing. */
+bool cv_self_told(const struct cv_gossip_protocol *p, const struct cv_message *message,
+                  const struct cv_update **told);
+/* True when the answer to what a message of this type says is a new body; *incarnation is its own
+ * then. */
+bool cv_self_needs_body(const struct cv_gossip_protocol *p, enum cv_message_type type,
+                        const struct cv_update *told, uint64_t *incarnation);
+/* Answers what is said of us; takes the reference to `body`, which may be NULL. */
+void cv_self_answer(struct cv_gossip_protocol *p, const covey_node_id *from,
+                    enum cv_message_type type, const struct cv_update *told,
+                    struct cv_cluster_node *body);
+
+#endif

@@ -1,0 +1,236 @@
+#include "cluster/gossip/protocol_internal.h"
+#include "cluster/incarnation.h"
+#include "cluster/tags.h"
+
+#include <assert.h>
+
+/*
+ * What updates change. A member's record is merged as cluster/record.h says, within limits on what
+ * is believed from whom (DESIGN D3, D6; RELIABILITY M5):
+ *
+ *  - an incarnation that is too far ahead of what is known is refused;
+ *  - hearsay that a node failed which we heard lately counts as a suspicion;
+ *  - who left comes back only as alive, and who said so itself only by a body of a later
+ *    incarnation: a new life;
+ *  - a body that came on the node's own connection yields only to a later one.
+ */
+
+/* One update about another node, and where it comes from. */
+struct news {
+    const struct cv_update *update;
+    struct cv_cluster_node *body; /* NULL: none, or none that is news */
+    bool is_direct;               /* on the node's own connection */
+    enum cv_message_type type;    /* of the message */
+};
+
+static bool is_admissible(const struct cv_gossip_protocol *p, const struct news *n,
+                          const struct cv_member *m)
+{
+    uint64_t told = n->update->status.incarnation;
+    uint64_t known = m == NULL ? p->wall_ms : m->record.status.incarnation;
+    if (n->is_direct)
+        return cv_incarnation_is_owners(known, told, p->wall_ms);
+    return cv_incarnation_is_near(known, told);
+}
+
+/* The name in a node's own record must be its certificate's. */
+static bool is_named_right(const struct cv_gossip_protocol *p, const struct news *n)
+{
+    if (!n->is_direct || !n->update->has_body)
+        return true;
+    const struct cv_peer *peer = cv_links_peer(&p->links, &n->update->id);
+    return peer == NULL || peer->name[0] == '\0' ||
+           cv_slice_equal(cv_slice_text(peer->name), n->update->name);
+}
+
+/* Passes news on. A list that a seed gave us is known to the others; one from another part of the
+ * cluster is worth telling, but nothing waits for it. */
+static void pass_on(struct cv_gossip_protocol *p, const struct cv_member *m, const struct news *n,
+                    enum cv_priority priority)
+{
+    struct cv_record record = m->record;
+    if (n->body == NULL)
+        record.body = NULL;
+    p->counters.updates_applied++;
+    if (n->type != CV_MESSAGE_JOIN_ACK)
+        cv_gossip_protocol_broadcast(p, priority, &record);
+    else if (!p->is_learning)
+        cv_gossip_protocol_broadcast(p, CV_PRIORITY_LOW, &record);
+}
+
+static void admit(struct cv_gossip_protocol *p, const struct news *n)
+{
+    struct cv_record record = {.id = n->update->id, .status = n->update->status, .body = n->body};
+    struct cv_member *m = cv_node_registry_insert(&p->registry, &record, p->now);
+    if (m == NULL)
+        return;
+    m->body_is_direct = n->is_direct;
+    m->link = cv_link_of(p, &m->record.id);
+    cv_member_entered(p, m);
+    pass_on(p, m, n, CV_PRIORITY_MEDIUM);
+}
+
+/* True when the body tells of a life after the one that ended. */
+static bool is_new_life(const struct news *n, const struct cv_member *m)
+{
+    return n->update->has_body &&
+           cv_incarnation_compare(n->update->body_incarnation, m->record.status.incarnation) > 0;
+}
+
+/* One that left comes back by its own word only: it refutes a goodbye that it never said, or begins
+ * a new life. */
+static bool may_return(const struct news *n, const struct cv_member *m)
+{
+    enum covey_node_state told = n->update->status.state;
+    if (told == COVEY_NODE_LEFT)
+        return true;
+    return told == COVEY_NODE_ALIVE && (!m->left_is_direct || is_new_life(n, m));
+}
+
+static bool was_heard_lately(const struct cv_gossip_protocol *p, const struct cv_member *m)
+{
+    return m->link == CV_LINK_UP && p->now - m->last_heard < 2 * p->config.protocol_period;
+}
+
+/* What of the told status is believed; false: nothing of it. */
+static bool believe(struct cv_gossip_protocol *p, const struct news *n, struct cv_member *m,
+                    struct cv_node_status *status)
+{
+    const struct cv_node_status *known = &m->record.status;
+    *status = n->update->status;
+    if (!cv_node_status_is_after(status, known))
+        return false;
+    if (known->state == COVEY_NODE_LEFT && !may_return(n, m))
+        return false;
+    if (status->state == COVEY_NODE_FAILED && was_heard_lately(p, m))
+        status->state = COVEY_NODE_SUSPECT;
+    bool is_return = !cv_member_is_live(m) &&
+                     (status->state == COVEY_NODE_ALIVE || status->state == COVEY_NODE_SUSPECT);
+    return cv_node_status_is_after(status, known) &&
+           (!is_return || cv_node_registry_admits_return(&p->registry));
+}
+
+/* From failed to suspect goes by way of alive. */
+static void follow(struct cv_gossip_protocol *p, struct cv_member *m,
+                   const struct cv_node_status *status)
+{
+    if (!cv_node_status_may_follow(&m->record.status, status)) {
+        struct cv_node_status alive = {.incarnation = status->incarnation};
+        cv_gossip_protocol_set_status(p, m, &alive);
+    }
+    cv_gossip_protocol_set_status(p, m, status);
+}
+
+static void merge_status(struct cv_gossip_protocol *p, const struct news *n, struct cv_member *m,
+                         const struct cv_node_status *status)
+{
+    if (status->state == COVEY_NODE_LEFT)
+        m->left_is_direct = n->is_direct;
+    if (status->state == COVEY_NODE_ALIVE && !n->is_direct)
+        cv_link_doubt(p, m);
+    follow(p, m, status);
+}
+
+/* The same suspicion from another accuser. */
+static void merge_accuser(struct cv_gossip_protocol *p, const struct news *n, struct cv_member *m)
+{
+    const struct cv_node_status *told = &n->update->status;
+    bool accuses = told->state == COVEY_NODE_SUSPECT || told->state == COVEY_NODE_FAILED;
+    if (m->record.status.state == COVEY_NODE_SUSPECT && accuses &&
+        told->incarnation == m->record.status.incarnation)
+        cv_member_confirmed(p, m, &told->accuser);
+}
+
+static bool is_same_body(const struct cv_cluster_node *a, const struct cv_cluster_node *b)
+{
+    return cv_body_compare(a, b) == 0 && cv_tags_equal(a, b) &&
+           cv_address_equal(&a->address, &b->address) && strcmp(a->name, b->name) == 0;
+}
+
+/* What of the news is believed, as a record: what is not is what we know. A body is never of a
+ * later incarnation than its record, and who left keeps the one that it had. */
+static struct cv_record believed(struct cv_gossip_protocol *p, const struct news *n,
+                                 struct cv_member *m)
+{
+    struct cv_record told = {.id = m->record.id};
+    if (!believe(p, n, m, &told.status))
+        told.status = m->record.status;
+    if (n->body != NULL && told.status.state != COVEY_NODE_LEFT &&
+        cv_incarnation_compare(n->body->incarnation, told.status.incarnation) <= 0)
+        told.body = n->body;
+    return told;
+}
+
+/* True when the member gets the body that was told: it is later, or of the same age but first-hand.
+ */
+static bool merge_body(struct cv_gossip_protocol *p, const struct news *n, struct cv_member *m,
+                       const struct cv_record *told)
+{
+    struct cv_record merged = cv_record_merge(&m->record, told);
+    bool is_later = merged.body != m->record.body;
+    bool is_first_hand = told->body != NULL && n->is_direct && !m->body_is_direct &&
+                         cv_body_compare(told->body, m->record.body) == 0;
+    if (is_first_hand && is_same_body(told->body, m->record.body)) {
+        m->body_is_direct = true;
+        return false;
+    }
+    if (!is_later && !is_first_hand)
+        return false;
+    bool tags_differ = !cv_tags_equal(told->body, m->record.body);
+    cv_node_registry_set_body(&p->registry, m, told->body, n->is_direct);
+    cv_member_body_changed(p, m, tags_differ);
+    return true;
+}
+
+static enum cv_priority priority_of(const struct cv_member *m)
+{
+    return m->record.status.state == COVEY_NODE_ALIVE ? CV_PRIORITY_HIGH : CV_PRIORITY_CRITICAL;
+}
+
+static void merge(struct cv_gossip_protocol *p, const struct news *n, struct cv_member *m)
+{
+    struct cv_record told = believed(p, n, m);
+    bool status_changes = cv_node_status_is_after(&told.status, &m->record.status);
+    bool body_changes = merge_body(p, n, m, &told);
+    if (status_changes)
+        merge_status(p, n, m, &told.status);
+    if (body_changes || status_changes)
+        pass_on(p, m, n, priority_of(m));
+    else
+        merge_accuser(p, n, m);
+}
+
+static void apply(struct cv_gossip_protocol *p, const covey_node_id *from, const struct news *n)
+{
+    struct cv_member *m = cv_node_registry_get(&p->registry, &n->update->id);
+    if (m == p->self)
+        return;
+    if (!is_admissible(p, n, m) || !is_named_right(p, n)) {
+        p->counters.updates_refused++;
+        cv_gossip_protocol_charge(p, from, CV_GLITCH_REFUSED);
+        return;
+    }
+    if (m != NULL)
+        merge(p, n, m);
+    else if (n->body != NULL)
+        admit(p, n);
+}
+
+void cv_gossip_protocol_apply(struct cv_gossip_protocol *p, const covey_node_id *from,
+                              const struct cv_message *message, struct cv_update_plan *plan)
+{
+    const struct cv_update *told;
+    if (cv_self_told(p, message, &told))
+        cv_self_answer(p, from, message->head.type, told, plan->self);
+    for (size_t i = 0; i < message->update_count; i++) {
+        const struct news n = {
+            .update = &message->updates[i],
+            .body = plan->bodies[i],
+            .is_direct = covey_node_id_compare(&message->updates[i].id, from) == 0,
+            .type = message->head.type,
+        };
+        apply(p, from, &n);
+        cv_cluster_node_release(plan->bodies[i]);
+        plan->bodies[i] = NULL;
+    }
+}

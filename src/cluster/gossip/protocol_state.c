@@ -1,0 +1,233 @@
+#include "cluster/gossip/protocol_internal.h"
+
+#include <assert.h>
+
+/*
+ * What a change of a member's state brings with it. Events of one member come in this order, for
+ * ever: (joined (tags updated | failed, recovered)* failed? left)*.
+ */
+
+/* How long the connection to a gone member stays: its last words may still be under way. */
+#define LINGER_PERIODS 2
+
+void cv_gossip_protocol_emit(struct cv_gossip_protocol *p, enum covey_event_type type,
+                             struct cv_member *m)
+{
+    struct cv_output output = {.type = CV_OUTPUT_EVENT};
+    output.event = (struct cv_event){
+        .type = type,
+        .wall_ms = p->wall_ms,
+        .node = m == NULL ? NULL : cv_cluster_node_retain(m->record.body),
+        .state = m == NULL ? COVEY_NODE_ALIVE : m->record.status.state,
+        .incarnation = m == NULL ? 0 : m->record.status.incarnation,
+    };
+    cv_outbox_put(&p->outbox, &output);
+}
+
+static void emit_joined(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    m->is_announced = true;
+    m->tags_changed = false;
+    cv_gossip_protocol_emit(p, COVEY_EVENT_NODE_JOINED, m);
+}
+
+static void emit_left(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    if (!m->is_announced)
+        return;
+    m->is_announced = false;
+    cv_gossip_protocol_emit(p, COVEY_EVENT_NODE_LEFT, m);
+}
+
+static void emit_recovered(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    cv_gossip_protocol_emit(p, COVEY_EVENT_NODE_RECOVERED, m);
+    if (m->tags_changed)
+        cv_gossip_protocol_emit(p, COVEY_EVENT_NODE_TAGS_UPDATED, m);
+    m->tags_changed = false;
+}
+
+static void emit_change(struct cv_gossip_protocol *p, struct cv_member *m,
+                        enum covey_node_state before)
+{
+    enum covey_node_state after = m->record.status.state;
+    if (after == COVEY_NODE_LEFT)
+        emit_left(p, m);
+    else if (after == COVEY_NODE_FAILED && m->is_announced && before != after)
+        cv_gossip_protocol_emit(p, COVEY_EVENT_NODE_FAILED, m);
+    else if (cv_member_is_live(m) && !m->is_announced)
+        emit_joined(p, m);
+    else if (cv_member_is_live(m) && before == COVEY_NODE_FAILED)
+        emit_recovered(p, m);
+}
+
+static void begin_suspicion(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    size_t live = cv_node_registry_live_count(&p->registry);
+    uint32_t wanted = live >= 2 + CV_CONFIRMATIONS ? CV_CONFIRMATIONS : 0;
+    covey_time min = p->config.suspicion_min;
+    cv_suspicion_begin(&m->suspicion, p->now, min, min * p->config.suspicion_max_factor, wanted,
+                       &m->record.status.accuser);
+    cv_heap_set(&p->heap, &m->alarm.timer, cv_suspicion_deadline(&m->suspicion));
+    p->counters.suspicions++;
+}
+
+/* Of two members the one with the lower id dials at once; the other only to probe. So they seldom
+ * dial each other at the same time. A newcomer dials all: they may not have heard of it. */
+static void keep_connected(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    bool dials = p->is_learning || covey_node_id_compare(&p->self->record.id, &m->record.id) < 0;
+    if (dials && m->link == CV_LINK_NONE && !p->is_leaving &&
+        cv_node_registry_live_count(&p->registry) <= CV_FULL_MESH_MAX)
+        cv_gossip_protocol_dial(p, m);
+}
+
+static void enter_live(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    cv_heap_clear(&p->heap, &m->alarm.timer);
+    m->left_is_direct = false;
+    cv_probe_order_insert(&p->order, &m->record.id, &p->rand);
+    cv_probing_start(p);
+    keep_connected(p, m);
+}
+
+static void forget(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    emit_left(p, m);
+    cv_heap_clear(&p->heap, &m->alarm.timer);
+    cv_gossip_queue_remove(&p->queue, &m->record.id);
+    cv_node_registry_remove(&p->registry, m);
+}
+
+static void enter_gone(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    cv_probe_order_remove(&p->order, &m->record.id);
+    cv_probing_forget(p, &m->record.id);
+    cv_heap_set(&p->heap, &m->alarm.timer, p->now + LINGER_PERIODS * p->config.protocol_period);
+}
+
+void cv_gossip_protocol_set_status(struct cv_gossip_protocol *p, struct cv_member *m,
+                                   const struct cv_node_status *status)
+{
+    assert(m != p->self);
+    const struct cv_node_status before = m->record.status;
+    bool was_live = cv_member_is_live(m);
+    cv_node_registry_set_status(&p->registry, m, status, p->now);
+    if (was_live && !cv_member_is_live(m))
+        enter_gone(p, m);
+    else if (!was_live && cv_member_is_live(m))
+        enter_live(p, m);
+    if (status->state == COVEY_NODE_SUSPECT)
+        begin_suspicion(p, m);
+    else if (before.state == COVEY_NODE_SUSPECT && status->state == COVEY_NODE_ALIVE)
+        cv_heap_clear(&p->heap, &m->alarm.timer);
+    emit_change(p, m, before.state);
+    struct cv_member *surplus = cv_node_registry_surplus(&p->registry);
+    if (surplus != NULL)
+        forget(p, surplus);
+}
+
+void cv_member_entered(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    if (!cv_member_is_live(m)) {
+        enter_gone(p, m);
+        return;
+    }
+    enter_live(p, m);
+    if (m->record.status.state == COVEY_NODE_SUSPECT)
+        begin_suspicion(p, m);
+    emit_joined(p, m);
+}
+
+void cv_member_body_changed(struct cv_gossip_protocol *p, struct cv_member *m, bool tags_differ)
+{
+    const struct cv_peer *peer = cv_links_peer(&p->links, &m->record.id);
+    /* It moved: what is connected is what it was before. */
+    if (peer != NULL && !cv_address_equal(&peer->remote, &m->record.body->address) &&
+        !m->body_is_direct) {
+        cv_gossip_protocol_close(p, &m->record.id);
+        keep_connected(p, m);
+    }
+    if (tags_differ && m->is_announced && cv_member_is_live(m))
+        cv_gossip_protocol_emit(p, COVEY_EVENT_NODE_TAGS_UPDATED, m);
+    else if (tags_differ && m->is_announced)
+        m->tags_changed = true;
+}
+
+static void accuse(struct cv_gossip_protocol *p, struct cv_member *m, enum covey_node_state state)
+{
+    struct cv_node_status status = {
+        .incarnation = m->record.status.incarnation, .state = state, .accuser = p->self->record.id};
+    cv_gossip_protocol_set_status(p, m, &status);
+    struct cv_record record = m->record;
+    record.body = NULL;
+    cv_gossip_protocol_broadcast(p, CV_PRIORITY_CRITICAL, &record);
+}
+
+void cv_member_confirmed(struct cv_gossip_protocol *p, struct cv_member *m,
+                         const covey_node_id *accuser)
+{
+    assert(m->record.status.state == COVEY_NODE_SUSPECT);
+    if (!cv_suspicion_confirm(&m->suspicion, accuser))
+        return;
+    cv_heap_set(&p->heap, &m->alarm.timer, cv_suspicion_deadline(&m->suspicion));
+    struct cv_record record = {.id = m->record.id, .status = m->record.status};
+    record.status.accuser = *accuser;
+    cv_gossip_protocol_broadcast(p, CV_PRIORITY_CRITICAL, &record);
+}
+
+void cv_member_unanswered(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    if (m->record.status.state == COVEY_NODE_ALIVE)
+        accuse(p, m, COVEY_NODE_SUSPECT);
+    else if (m->record.status.state == COVEY_NODE_SUSPECT)
+        cv_member_confirmed(p, m, &p->self->record.id);
+}
+
+/* A new full time for the suspect, and a chance to use it. */
+static void restart_suspicion(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    begin_suspicion(p, m);
+    if (m->link == CV_LINK_UP)
+        cv_gossip_ping(p, &m->record.id, ++p->sequence, false);
+    else
+        cv_probe_order_hasten(&p->order, &m->record.id);
+}
+
+void cv_suspicions_restart(struct cv_gossip_protocol *p)
+{
+    for (size_t i = 0; i < cv_node_registry_count(&p->registry); i++) {
+        struct cv_member *m = cv_node_registry_at(&p->registry, i);
+        if (m->record.status.state == COVEY_NODE_SUSPECT)
+            restart_suspicion(p, m);
+    }
+}
+
+static void let_go(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    covey_time end = m->since + p->tombstone_ttl;
+    if (m->link == CV_LINK_UP)
+        cv_gossip_protocol_close(p, &m->record.id);
+    if (p->now >= end)
+        forget(p, m);
+    else
+        cv_heap_set(&p->heap, &m->alarm.timer, end);
+}
+
+/* It lives but does not refute: it may not know the incarnation that we suspect it at, from a life
+ * before. Joining with it again tells it. */
+static void give_more_time(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    restart_suspicion(p, m);
+    cv_gossip_protocol_ask(p, &m->record.id);
+}
+
+void cv_member_alarm(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    if (!cv_member_is_live(m))
+        let_go(p, m);
+    else if (m->last_heard > m->suspicion.start)
+        give_more_time(p, m);
+    else
+        accuse(p, m, COVEY_NODE_FAILED);
+}

@@ -1,0 +1,131 @@
+#include "cluster/links.h"
+
+#include <assert.h>
+#include <covey/error.h>
+
+static struct cv_slice key_of(const covey_node_id *id)
+{
+    return cv_slice_of(id->bytes, sizeof(id->bytes));
+}
+
+void cv_links_init(struct cv_links *l, const struct cv_alloc *alloc, const uint64_t secret[2])
+{
+    *l = (struct cv_links){.alloc = alloc};
+    cv_map_init(&l->peers, alloc, secret, CV_PEERS_MAX);
+}
+
+void cv_links_fini(struct cv_links *l)
+{
+    size_t cursor = 0;
+    struct cv_peer *peer;
+    while ((peer = cv_map_next(&l->peers, &cursor)) != NULL)
+        cv_release(l->alloc, peer);
+    cv_map_fini(&l->peers);
+}
+
+struct cv_peer *cv_links_peer(const struct cv_links *l, const covey_node_id *id)
+{
+    return cv_map_get(&l->peers, key_of(id));
+}
+
+static int new_peer(struct cv_links *l, const covey_node_id *id, covey_time now,
+                    struct cv_peer **out)
+{
+    struct cv_peer *peer = cv_allocate_zeroed(l->alloc, 1, sizeof(*peer));
+    if (peer == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    peer->id = *id;
+    cv_token_bucket_init(&peer->glitches, now, CV_GLITCH_BURST, CV_GLITCH_INTERVAL);
+    int error = cv_map_put(&l->peers, key_of(&peer->id), peer);
+    if (error != COVEY_OK)
+        cv_release(l->alloc, peer);
+    else
+        *out = peer;
+    return error;
+}
+
+int cv_links_add_peer(struct cv_links *l, const covey_node_id *id, const char *name,
+                      const struct cv_address *remote, covey_time now)
+{
+    struct cv_peer *peer = cv_links_peer(l, id);
+    if (peer == NULL) {
+        int error = new_peer(l, id, now, &peer);
+        if (error != COVEY_OK)
+            return error;
+    }
+    size_t size = name == NULL ? 0 : strlen(name);
+    if (size > COVEY_NODE_NAME_MAX)
+        size = COVEY_NODE_NAME_MAX;
+    if (size > 0)
+        memcpy(peer->name, name, size);
+    peer->name[size] = '\0';
+    peer->remote = *remote;
+    peer->last_heard = now;
+    return COVEY_OK;
+}
+
+void cv_links_remove_peer(struct cv_links *l, const covey_node_id *id)
+{
+    cv_release(l->alloc, cv_map_remove(&l->peers, key_of(id)));
+}
+
+static uint32_t add_dial(struct cv_links *l, const struct cv_dial *dial)
+{
+    if (l->dial_count == CV_DIALS_MAX)
+        return 0;
+    l->last_dial++;
+    if (l->last_dial == 0)
+        l->last_dial = 1;
+    l->dials[l->dial_count] = *dial;
+    l->dials[l->dial_count].number = l->last_dial;
+    l->dial_count++;
+    return l->last_dial;
+}
+
+uint32_t cv_links_dial_node(struct cv_links *l, const covey_node_id *id)
+{
+    return add_dial(l, &(struct cv_dial){.id = *id});
+}
+
+uint32_t cv_links_dial_seed(struct cv_links *l, uint32_t seed)
+{
+    return add_dial(l, &(struct cv_dial){.is_seed = true, .seed = seed});
+}
+
+bool cv_links_is_dialling(const struct cv_links *l, const covey_node_id *id)
+{
+    for (size_t i = 0; i < l->dial_count; i++) {
+        if (!l->dials[i].is_seed && covey_node_id_compare(&l->dials[i].id, id) == 0)
+            return true;
+    }
+    return false;
+}
+
+bool cv_links_take_dial(struct cv_links *l, uint32_t number, struct cv_dial *out)
+{
+    for (size_t i = 0; i < l->dial_count; i++) {
+        if (l->dials[i].number != number)
+            continue;
+        *out = l->dials[i];
+        l->dial_count--;
+        l->dials[i] = l->dials[l->dial_count];
+        return true;
+    }
+    return false;
+}
+
+void cv_links_banish(struct cv_links *l, const covey_node_id *id, covey_time now)
+{
+    l->quarantine[l->quarantine_next] =
+        (struct cv_quarantine){.id = *id, .until = now + CV_QUARANTINE_TIME};
+    l->quarantine_next = (l->quarantine_next + 1) % CV_QUARANTINE_MAX;
+}
+
+bool cv_links_is_banished(const struct cv_links *l, const covey_node_id *id, covey_time now)
+{
+    for (size_t i = 0; i < CV_QUARANTINE_MAX; i++) {
+        if (now < l->quarantine[i].until && covey_node_id_compare(&l->quarantine[i].id, id) == 0)
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,78 @@
+#ifndef CV_CLUSTER_LINKS_H
+#define CV_CLUSTER_LINKS_H
+
+#include "base/address.h"
+#include "base/map.h"
+#include "cluster/token_bucket.h"
+
+#include <covey/export.h>
+#include <covey/node.h>
+#include <covey/types.h>
+
+/*
+ * Who is connected, whether it is a known node or not, and which dials are under way. Also how much
+ * nonsense a peer may still send, and who sent too much of it and is kept out for a while.
+ */
+#define CV_PEERS_MAX       32768
+#define CV_DIALS_MAX       128 /* at once; a probe that finds no place is a failed dial */
+#define CV_QUARANTINE_MAX  64
+#define CV_QUARANTINE_TIME (60 * COVEY_SECOND)
+
+/* Non-productive messages: a burst of 1000 points and 33 a second. */
+#define CV_GLITCH_BURST     1000
+#define CV_GLITCH_INTERVAL  (COVEY_SECOND / 33)
+#define CV_GLITCH_MALFORMED 10
+#define CV_GLITCH_REFUSED   1
+
+struct cv_peer {
+    covey_node_id id;
+    char name[COVEY_NODE_NAME_MAX + 1]; /* of its certificate; "" when not known */
+    struct cv_address remote;
+    struct cv_token_bucket glitches;
+    covey_time last_heard; /* on this connection */
+};
+
+struct cv_dial {
+    uint32_t number;
+    bool is_seed;
+    covey_node_id id; /* of a node */
+    uint32_t seed;    /* of a seed */
+};
+
+struct cv_quarantine {
+    covey_node_id id;
+    covey_time until;
+};
+
+struct cv_links {
+    const struct cv_alloc *alloc;
+    struct cv_map peers;
+    uint32_t last_dial;
+    size_t dial_count;
+    struct cv_dial dials[CV_DIALS_MAX];
+    size_t quarantine_next;
+    struct cv_quarantine quarantine[CV_QUARANTINE_MAX];
+};
+
+void cv_links_init(struct cv_links *l, const struct cv_alloc *alloc, const uint64_t secret[2]);
+void cv_links_fini(struct cv_links *l);
+
+/* NULL when it is not connected. */
+struct cv_peer *cv_links_peer(const struct cv_links *l, const covey_node_id *id);
+/* A new peer or the one that is there, with what is known now. 0, COVEY_ERR_LIMIT,
+ * COVEY_ERR_NO_MEMORY. `name` may be NULL. */
+COVEY_MUST_USE int cv_links_add_peer(struct cv_links *l, const covey_node_id *id, const char *name,
+                                     const struct cv_address *remote, covey_time now);
+void cv_links_remove_peer(struct cv_links *l, const covey_node_id *id);
+
+/* Its number, or 0 when there are too many dials. */
+uint32_t cv_links_dial_node(struct cv_links *l, const covey_node_id *id);
+uint32_t cv_links_dial_seed(struct cv_links *l, uint32_t seed);
+bool cv_links_is_dialling(const struct cv_links *l, const covey_node_id *id);
+/* Takes the dial of that number out; false when there is none. */
+bool cv_links_take_dial(struct cv_links *l, uint32_t number, struct cv_dial *out);
+
+void cv_links_banish(struct cv_links *l, const covey_node_id *id, covey_time now);
+bool cv_links_is_banished(const struct cv_links *l, const covey_node_id *id, covey_time now);
+
+#endif

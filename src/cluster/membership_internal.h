@@ -1,0 +1,146 @@
+#ifndef CV_CLUSTER_MEMBERSHIP_INTERNAL_H
+#define CV_CLUSTER_MEMBERSHIP_INTERNAL_H
+
+#include "cluster/membership.h"
+
+/* The membership object, and what its files call in each other. */
+
+#define CV_SEEDS_MAX          64
+#define CV_SEED_ADDRESSES_MAX 8
+#define CV_JOIN_ANSWERS_MAX   8 /* member lists under way at once; who comes later asks again */
+#define CV_LEAVE_ACKS_MAX     3
+
+enum cv_seed_state {
+    CV_SEED_IDLE,
+    CV_SEED_RESOLVING,
+    CV_SEED_DIALLING,
+    CV_SEED_REACHED,
+    CV_SEED_FAILED, /* with an error */
+    CV_SEED_SELF    /* that is us */
+};
+
+struct cv_seed {
+    char *name;
+    enum cv_seed_state state;
+    int error;
+    uint32_t resolve;
+    uint32_t dial;
+    bool has_id;    /* it was reached once */
+    bool was_asked; /* in this attempt to join */
+    covey_node_id id;
+    size_t address_count;
+    size_t address_next;
+    struct cv_address addresses[CV_SEED_ADDRESSES_MAX];
+};
+
+struct cv_join {
+    struct cv_join_config config;
+    uint32_t attempt;
+    bool was_reached;     /* a seed was, in any attempt */
+    bool is_asking;       /* a seed has our JOIN */
+    covey_node_id asked;  /* that seed */
+    uint32_t chunk_count; /* of its answer; 0: none came yet */
+    uint32_t chunk_left;
+    uint8_t *chunks; /* a bit for each that came */
+    struct cv_alarm alarm;
+    struct cv_alarm end;
+};
+
+struct cv_leave {
+    covey_time timeout;
+    size_t ack_wanted;
+    size_t ack_count;
+    covey_node_id acks[CV_LEAVE_ACKS_MAX]; /* who acknowledged */
+    struct cv_alarm alarm;
+};
+
+/* The member list for one that joins, as it was when it asked. */
+struct cv_join_answer {
+    covey_node_id to;
+    uint16_t chunk_count;
+    uint16_t chunk_next;
+    size_t count;
+    size_t next;
+    struct cv_record records[];
+};
+
+struct cv_membership {
+    const struct cv_alloc *alloc;
+    const struct cv_log *log;
+    struct cv_gossip_protocol gossip;
+    enum cv_membership_state state;
+    size_t seed_count;
+    struct cv_seed *seeds;
+    uint32_t last_resolve;
+    struct cv_join join;
+    struct cv_leave leave;
+    covey_time reconnect_interval;
+    struct cv_alarm reconnect;
+    size_t answer_count;
+    struct cv_join_answer *answers[CV_JOIN_ANSWERS_MAX];
+    uint64_t answers_sent;
+    struct cv_message message; /* being read */
+};
+
+/* membership.c */
+void cv_membership_enter(struct cv_membership *m, enum cv_membership_state state, int error);
+
+/* membership_seeds.c */
+COVEY_MUST_USE int cv_seeds_init(struct cv_membership *m, const char *const *names, size_t count);
+void cv_seeds_fini(struct cv_membership *m);
+/* Resolves and dials it, unless that is under way or it is connected. */
+void cv_seed_try(struct cv_membership *m, struct cv_seed *seed);
+void cv_seeds_resolved(struct cv_membership *m, const struct cv_input *input);
+void cv_seed_connected(struct cv_membership *m, struct cv_seed *seed, const covey_node_id *peer);
+void cv_seed_dial_failed(struct cv_membership *m, struct cv_seed *seed, uint32_t dial, int error);
+
+/* membership_join.c */
+void cv_join_init(struct cv_membership *m, const struct cv_join_config *config);
+void cv_join_fini(struct cv_membership *m);
+void cv_join_start(struct cv_membership *m);
+/* A seed's state changed. */
+void cv_join_advance(struct cv_membership *m);
+void cv_join_alarm(struct cv_membership *m);
+void cv_join_end(struct cv_membership *m);
+void cv_join_disconnected(struct cv_membership *m, const covey_node_id *peer);
+/* Room for noting down that this chunk came. 0 or COVEY_ERR_NO_MEMORY. */
+COVEY_MUST_USE int cv_join_reserve(struct cv_membership *m, const covey_node_id *from,
+                                   const struct cv_message_head *head);
+void cv_join_chunk(struct cv_membership *m, const covey_node_id *from,
+                   const struct cv_message_head *head);
+void cv_join_stop(struct cv_membership *m);
+
+/* membership_answer.c */
+/* Room for the answer to a JOIN, to be used or dropped in the same step. */
+COVEY_MUST_USE int cv_answer_new(struct cv_membership *m, const covey_node_id *to,
+                                 struct cv_join_answer **out);
+/* Takes the answer. */
+void cv_answer_begin(struct cv_membership *m, struct cv_join_answer *answer);
+/* The next chunk of all answers as an output; false when there is none. */
+bool cv_answers_poll(struct cv_membership *m, struct cv_output *output);
+void cv_answers_drop(struct cv_membership *m, const covey_node_id *to);
+void cv_answers_fini(struct cv_membership *m);
+
+/* membership_links.c */
+int cv_membership_connected(struct cv_membership *m, const struct cv_input *input);
+void cv_membership_disconnected(struct cv_membership *m, const covey_node_id *peer);
+void cv_membership_dial_failed(struct cv_membership *m, uint32_t dial, int error);
+/* Failed members and lost seeds are tried again. */
+void cv_membership_reconnect(struct cv_membership *m);
+
+/* membership_message.c */
+int cv_membership_message(struct cv_membership *m, const covey_node_id *from,
+                          struct cv_slice bytes);
+
+/* membership_leave.c */
+void cv_leave_start(struct cv_membership *m);
+void cv_leave_finish(struct cv_membership *m);
+void cv_leave_connected(struct cv_membership *m, const covey_node_id *peer);
+void cv_leave_acked(struct cv_membership *m, const covey_node_id *from);
+/* A member says goodbye. */
+void cv_leave_heard(struct cv_membership *m, const covey_node_id *from, uint64_t incarnation);
+
+/* membership_command.c */
+int cv_membership_command(struct cv_membership *m, const struct cv_input *input);
+
+#endif

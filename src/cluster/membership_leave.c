@@ -1,0 +1,110 @@
+#include "cluster/membership_internal.h"
+
+#include "cluster/incarnation.h"
+
+#include <covey/error.h>
+
+/*
+ * Leaving: we tell every connected member and wait until enough of them have heard it; the others
+ * hear it from them. While we wait we answer, but probe and accuse nobody.
+ */
+
+static void say_goodbye(struct cv_membership *m, const covey_node_id *to)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    struct cv_message_head head = {.type = CV_MESSAGE_LEAVE,
+                                   .incarnation = g->self->record.status.incarnation};
+    cv_gossip_protocol_compose(g, to, &head);
+    cv_gossip_protocol_post(g, to, true);
+}
+
+/* Tells those who are connected; as many others as are still wanted are dialled. */
+static void tell_members(struct cv_membership *m)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    size_t told = 0;
+    for (size_t i = 0; i < cv_node_registry_count(&g->registry); i++) {
+        const struct cv_member *member = cv_node_registry_at(&g->registry, i);
+        if (member->link != CV_LINK_UP || !cv_member_is_live(member))
+            continue;
+        say_goodbye(m, &member->record.id);
+        told++;
+    }
+    for (size_t i = 0; i < cv_node_registry_count(&g->registry) && told < m->leave.ack_wanted;
+         i++) {
+        struct cv_member *member = cv_node_registry_at(&g->registry, i);
+        if (member != g->self && member->link == CV_LINK_NONE && cv_member_is_live(member) &&
+            cv_gossip_protocol_dial(g, member))
+            told++;
+    }
+}
+
+void cv_leave_start(struct cv_membership *m)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    struct cv_node_status status = {.incarnation = g->self->record.status.incarnation,
+                                    .state = COVEY_NODE_LEFT};
+    size_t others = cv_node_registry_live_count(&g->registry) - 1;
+    bool was_joined = m->state == CV_MEMBERSHIP_JOINED;
+    cv_join_stop(m);
+    cv_heap_clear(&g->heap, &m->reconnect.timer);
+    cv_gossip_protocol_stop(g);
+    g->is_leaving = true;
+    cv_node_registry_set_status(&g->registry, g->self, &status, g->now);
+    cv_membership_enter(m, CV_MEMBERSHIP_LEAVING, COVEY_OK);
+    m->leave.ack_wanted = others < CV_LEAVE_ACKS_MAX ? others : CV_LEAVE_ACKS_MAX;
+    if (!was_joined || m->leave.ack_wanted == 0) {
+        cv_leave_finish(m);
+        return;
+    }
+    cv_heap_set(&g->heap, &m->leave.alarm.timer, g->now + m->leave.timeout);
+    cv_gossip_protocol_broadcast(g, CV_PRIORITY_CRITICAL, &g->self->record);
+    tell_members(m);
+}
+
+void cv_leave_finish(struct cv_membership *m)
+{
+    cv_heap_clear(&m->gossip.heap, &m->leave.alarm.timer);
+    cv_gossip_protocol_stop(&m->gossip);
+    m->gossip.has_news = false;
+    cv_membership_enter(m, CV_MEMBERSHIP_LEFT, COVEY_OK);
+}
+
+void cv_leave_connected(struct cv_membership *m, const covey_node_id *peer)
+{
+    say_goodbye(m, peer);
+}
+
+void cv_leave_acked(struct cv_membership *m, const covey_node_id *from)
+{
+    struct cv_leave *leave = &m->leave;
+    if (m->state != CV_MEMBERSHIP_LEAVING)
+        return;
+    for (size_t i = 0; i < leave->ack_count; i++) {
+        if (covey_node_id_compare(&leave->acks[i], from) == 0)
+            return;
+    }
+    leave->acks[leave->ack_count] = *from;
+    leave->ack_count++;
+    if (leave->ack_count == leave->ack_wanted)
+        cv_leave_finish(m);
+}
+
+void cv_leave_heard(struct cv_membership *m, const covey_node_id *from, uint64_t incarnation)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    struct cv_member *member = cv_node_registry_get(&g->registry, from);
+    struct cv_node_status status = {.incarnation = incarnation, .state = COVEY_NODE_LEFT};
+    if (member != NULL && cv_node_status_is_after(&status, &member->record.status) &&
+        cv_incarnation_is_owners(member->record.status.incarnation, incarnation, g->wall_ms)) {
+        cv_gossip_protocol_set_status(g, member, &status);
+        struct cv_record record = member->record;
+        record.body = NULL;
+        cv_gossip_protocol_broadcast(g, CV_PRIORITY_CRITICAL, &record);
+        g->counters.updates_applied++;
+    }
+    if (member != NULL && member->record.status.state == COVEY_NODE_LEFT)
+        member->left_is_direct = true;
+    cv_gossip_protocol_compose(g, from, &(struct cv_message_head){.type = CV_MESSAGE_LEAVE_ACK});
+    cv_gossip_protocol_post(g, from, true);
+}

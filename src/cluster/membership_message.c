@@ -1,0 +1,84 @@
+#include "cluster/membership_internal.h"
+
+#include <covey/error.h>
+
+static int read_message(struct cv_membership *m, const covey_node_id *from, struct cv_slice bytes)
+{
+    int error = cv_message_read(bytes, &m->message);
+    if (error == COVEY_OK && m->message.head.type == CV_MESSAGE_JOIN &&
+        covey_node_id_compare(&m->message.updates[0].id, from) != 0)
+        error = COVEY_ERR_MALFORMED;
+    return error;
+}
+
+static void dispatch(struct cv_membership *m, const covey_node_id *from,
+                     struct cv_join_answer *answer)
+{
+    const struct cv_message_head *head = &m->message.head;
+    switch (head->type) {
+    case CV_MESSAGE_PING:
+    case CV_MESSAGE_ACK:
+    case CV_MESSAGE_NACK:
+    case CV_MESSAGE_PING_REQ:
+    case CV_MESSAGE_GOSSIP:
+        cv_gossip_protocol_message(&m->gossip, from, &m->message);
+        break;
+    case CV_MESSAGE_JOIN:
+        cv_answer_begin(m, answer);
+        break;
+    case CV_MESSAGE_JOIN_ACK:
+        cv_join_chunk(m, from, head);
+        break;
+    case CV_MESSAGE_LEAVE:
+        cv_leave_heard(m, from, head->incarnation);
+        break;
+    case CV_MESSAGE_LEAVE_ACK:
+        cv_leave_acked(m, from);
+        break;
+    }
+}
+
+static int prepare(struct cv_membership *m, const covey_node_id *from, struct cv_update_plan *plan,
+                   struct cv_join_answer **answer)
+{
+    const struct cv_message_head *head = &m->message.head;
+    int error = COVEY_OK;
+    if (head->type == CV_MESSAGE_JOIN)
+        error = cv_answer_new(m, from, answer);
+    else if (head->type == CV_MESSAGE_JOIN_ACK)
+        error = cv_join_reserve(m, from, head);
+    if (error == COVEY_OK)
+        error = cv_gossip_protocol_prepare(&m->gossip, from, &m->message, plan);
+    if (error != COVEY_OK)
+        cv_release(m->alloc, *answer);
+    return error;
+}
+
+int cv_membership_message(struct cv_membership *m, const covey_node_id *from, struct cv_slice bytes)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    struct cv_update_plan plan;
+    struct cv_join_answer *answer = NULL;
+    /* The last messages of a connection that we closed. */
+    struct cv_peer *peer = cv_links_peer(&g->links, from);
+    if (peer == NULL)
+        return COVEY_OK;
+    int error = read_message(m, from, bytes);
+    if (error != COVEY_OK) {
+        g->counters.messages_received++;
+        g->counters.messages_malformed++;
+        cv_gossip_protocol_charge(g, from, CV_GLITCH_MALFORMED);
+        return error;
+    }
+    error = prepare(m, from, &plan, &answer);
+    if (error != COVEY_OK)
+        return error;
+    g->counters.messages_received++;
+    peer->last_heard = g->now;
+    cv_gossip_protocol_apply(g, from, &m->message, &plan);
+    struct cv_member *member = cv_node_registry_get(&g->registry, from);
+    if (member != NULL)
+        member->last_heard = g->now;
+    dispatch(m, from, answer);
+    return COVEY_OK;
+}

@@ -1,0 +1,116 @@
+#include "cluster/node.h"
+
+#include <covey/error.h>
+
+#include <assert.h>
+
+static size_t texts_size(const struct cv_cluster_node_config *config, size_t address_size)
+{
+    size_t size = config->name.size + 1 + address_size + 1;
+    for (size_t i = 0; i < config->tag_count; i++)
+        size += strlen(config->tags[i].key) + 1 + strlen(config->tags[i].value) + 1;
+    return size;
+}
+
+/* Copies a text with its NUL to *next and moves it on. */
+static const char *put_text(char **next, const char *text, size_t size)
+{
+    char *copy = *next;
+    if (size != 0)
+        memcpy(copy, text, size);
+    copy[size] = '\0';
+    *next = copy + size + 1;
+    return copy;
+}
+
+int cv_cluster_node_new(const struct cv_alloc *alloc, const struct cv_cluster_node_config *config,
+                        struct cv_cluster_node **out)
+{
+    assert(config->name.size <= COVEY_NODE_NAME_MAX && config->tag_count <= COVEY_TAGS_MAX);
+    char address[CV_ADDRESS_TEXT_SIZE];
+    cv_address_text(&config->address, address);
+    size_t table_size = config->tag_count * sizeof(struct covey_tag);
+    size_t size = sizeof(struct cv_cluster_node) + table_size + texts_size(config, strlen(address));
+    struct cv_cluster_node *n = cv_allocate(alloc, size);
+    if (n == NULL)
+        return COVEY_ERR_NO_MEMORY;
+
+    struct covey_tag *table = (struct covey_tag *)(n + 1);
+    char *next = (char *)(table + config->tag_count);
+    for (size_t i = 0; i < config->tag_count; i++) {
+        const struct covey_tag *tag = &config->tags[i];
+        table[i].key = put_text(&next, tag->key, strlen(tag->key));
+        table[i].value = put_text(&next, tag->value, strlen(tag->value));
+    }
+    const char *name = put_text(&next, (const char *)config->name.data, config->name.size);
+    *n = (struct cv_cluster_node){
+        .alloc = alloc,
+        .id = config->id,
+        .incarnation = config->incarnation,
+        .version = config->version,
+        .address = config->address,
+        .name = name,
+        .address_text = put_text(&next, address, strlen(address)),
+        .tag_count = config->tag_count,
+        .tags = table,
+    };
+    atomic_init(&n->references, 1);
+    *out = n;
+    return COVEY_OK;
+}
+
+struct cv_cluster_node *cv_cluster_node_retain(struct cv_cluster_node *n)
+{
+    unsigned before = atomic_fetch_add_explicit(&n->references, 1, memory_order_relaxed);
+    assert(before > 0);
+    (void)before;
+    return n;
+}
+
+void cv_cluster_node_release(struct cv_cluster_node *n)
+{
+    if (n == NULL)
+        return;
+    unsigned before = atomic_fetch_sub_explicit(&n->references, 1, memory_order_acq_rel);
+    assert(before > 0);
+    if (before == 1)
+        cv_release(n->alloc, n);
+}
+
+struct covey_node cv_cluster_node_view(const struct cv_cluster_node *n, enum covey_node_state state,
+                                       uint64_t incarnation)
+{
+    return (struct covey_node){
+        .id = n->id,
+        .name = n->name,
+        .address = n->address_text,
+        .state = state,
+        .incarnation = incarnation,
+        .tag_count = n->tag_count,
+        .tags = n->tags,
+    };
+}
+
+const char *covey_node_state_name(enum covey_node_state state)
+{
+    switch (state) {
+    case COVEY_NODE_ALIVE:
+        return "alive";
+    case COVEY_NODE_SUSPECT:
+        return "suspect";
+    case COVEY_NODE_FAILED:
+        return "failed";
+    case COVEY_NODE_LEFT:
+        return "left";
+    }
+    return "?";
+}
+
+const char *covey_node_tag(const struct covey_node *node, const char *key)
+{
+    for (size_t i = 0; i < node->tag_count; i++) {
+        if (strcmp(node->tags[i].key, key) == 0)
+            return node->tags[i].value;
+    }
+    return NULL;
+}

@@ -1,0 +1,105 @@
+#include "unit/cluster/core_fixture.h"
+
+static void a_lost_connection_is_a_hint(void **state)
+{
+    (void)state;
+    for (uint32_t i = 1; i <= 5; i++)
+        core_add_member(i);
+    core_disconnected(4);
+    assert_int_equal(core_state(4), COVEY_NODE_ALIVE);
+    /* It is the next to be probed, which takes a dial. */
+    covey_time begun = core.now;
+    while (core_find(CV_OUTPUT_DIAL, 0) == NULL)
+        core_tick();
+    covey_node_id id = id_of(4);
+    assert_true(id_equal(&core_find(CV_OUTPUT_DIAL, 0)->dial.expected, &id));
+    assert_true(core.now - begun <= 1 * SEC);
+}
+
+static void news_waits_for_a_connection(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    core_disconnected(1);
+    assert_int_equal(core_command(CV_COMMAND_TAG_SET, "k", "v"), COVEY_OK);
+    assert_int_equal(core_count(CV_OUTPUT_SEND), 0);
+    core_connected(1, 0);
+    assert_non_null(core_update(core_sent(1, CV_MESSAGE_GOSSIP, NULL), 0));
+}
+
+/* A hundred at once are too many, then 33 a second are not. */
+static void nonsense_is_counted_and_then_closed(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(core_bytes(1, cv_slice_text("\x7f")), COVEY_ERR_MALFORMED);
+        assert_int_equal(core_count(CV_OUTPUT_CLOSE), 0);
+    }
+    assert_int_equal(core_stats().messages_malformed, 100);
+    assert_int_equal(core_bytes(1, cv_slice_text("\x7f")), COVEY_ERR_MALFORMED);
+    assert_int_equal(core_count(CV_OUTPUT_CLOSE), 1);
+    assert_int_equal(core_count_events(COVEY_EVENT_PEER_MISBEHAVED), 1);
+    /* It is kept out for a minute. */
+    core_connected(1, 0);
+    assert_int_equal(core_count(CV_OUTPUT_CLOSE), 1);
+    assert_int_equal(core_bytes(1, cv_slice_text("\x7f")), COVEY_OK);
+    core.now += 60 * SEC;
+    core_connected(1, 0);
+    assert_int_equal(core_count(CV_OUTPUT_CLOSE), 0);
+    assert_int_equal(core_member(1)->link, CV_LINK_UP);
+}
+
+static void some_nonsense_is_borne(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    for (int i = 0; i < 1000; i++) {
+        core.now += 310 * MS;
+        assert_int_equal(core_bytes(1, cv_slice_text("\x7f")), COVEY_ERR_MALFORMED);
+        assert_int_equal(core_count(CV_OUTPUT_CLOSE), 0);
+    }
+}
+
+/* The second of two connections of one peer takes the place of the first. */
+static void connected_again_is_greeted_again(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    core_connected(1, 0);
+    assert_non_null(core_update(core_sent(1, CV_MESSAGE_GOSSIP, NULL), 0));
+    assert_int_equal(core_member(1)->link, CV_LINK_UP);
+    core_disconnected(1);
+    assert_int_equal(core_member(1)->link, CV_LINK_NONE);
+    core_disconnected(1);
+}
+
+/* A dial that fails while the peer dialled us changes nothing. */
+static void a_failed_dial_does_not_hide_a_connection(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    core_disconnected(1);
+    while (core_find(CV_OUTPUT_DIAL, 0) == NULL)
+        core_tick();
+    uint32_t dial = core_find(CV_OUTPUT_DIAL, 0)->dial.dial;
+    core_connected(1, 0);
+    assert_int_equal(core_member(1)->link, CV_LINK_UP);
+    core_dial_failed(dial, COVEY_ERR_UNREACHABLE);
+    assert_int_equal(core_member(1)->link, CV_LINK_UP);
+    core_dial_failed(dial, COVEY_ERR_UNREACHABLE);
+    core_dial_failed(12345, COVEY_ERR_UNREACHABLE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CORE_TEST(a_lost_connection_is_a_hint),
+        CORE_TEST(news_waits_for_a_connection),
+        CORE_TEST(nonsense_is_counted_and_then_closed),
+        CORE_TEST(some_nonsense_is_borne),
+        CORE_TEST(connected_again_is_greeted_again),
+        CORE_TEST(a_failed_dial_does_not_hide_a_connection),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,106 @@
+#include "unit/cluster/core_fixture.h"
+
+static struct cv_message_head request_for(uint32_t target)
+{
+    return (struct cv_message_head){.type = CV_MESSAGE_PING_REQ,
+                                    .sequence = 500,
+                                    .target = id_of(target),
+                                    .address = address_of(target)};
+}
+
+static int ack(uint32_t from, uint32_t sequence)
+{
+    return core_message(
+        from, &(struct cv_message_head){.type = CV_MESSAGE_ACK, .sequence = sequence}, NULL, NULL);
+}
+
+static void an_ack_is_passed_on(void **state)
+{
+    (void)state;
+    struct cv_message_head request = request_for(2);
+    core_add_member(1);
+    core_add_member(2);
+    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    uint32_t sequence = core_sent(2, CV_MESSAGE_PING, NULL)->head.sequence;
+    assert_int_equal(ack(1, sequence), COVEY_OK); /* not the target */
+    assert_null(core_sent(1, CV_MESSAGE_ACK, NULL));
+    assert_int_equal(ack(2, sequence), COVEY_OK);
+    assert_int_equal(core_sent(1, CV_MESSAGE_ACK, NULL)->head.sequence, 500);
+    assert_int_equal(ack(2, sequence), COVEY_OK); /* once */
+    assert_null(core_sent(1, CV_MESSAGE_ACK, NULL));
+}
+
+/* Before the origin gives up, which is after 500 ms. */
+static void silence_is_a_nack(void **state)
+{
+    (void)state;
+    struct cv_message_head request = request_for(2);
+    core_add_member(1);
+    core_add_member(2);
+    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    covey_time begun = core.now;
+    do {
+        core_tick();
+        assert_true(core.now - begun < 450 * MS);
+    } while (core_sent(1, CV_MESSAGE_NACK, NULL) == NULL);
+    assert_int_equal(core_sent(1, CV_MESSAGE_NACK, NULL)->head.sequence, 500);
+}
+
+/* A node that we have not heard of is dialled where we are told that it is. */
+static void an_unknown_target_is_dialled(void **state)
+{
+    (void)state;
+    struct cv_message_head request = request_for(7);
+    struct cv_address address = address_of(7);
+    core_add_member(1);
+    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    const struct cv_output *dial = core_find(CV_OUTPUT_DIAL, 0);
+    assert_non_null(dial);
+    uint32_t number = dial->dial.dial;
+    assert_true(dial->dial.has_expected && id_equal(&dial->dial.expected, &request.target));
+    assert_true(cv_address_equal(&dial->dial.address, &address));
+    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    assert_null(core_find(CV_OUTPUT_DIAL, 0)); /* under way */
+    assert_int_equal(core_connected(7, number), COVEY_OK);
+    uint32_t sequence = core_sent(7, CV_MESSAGE_PING, NULL)->head.sequence;
+    assert_int_equal(ack(7, sequence), COVEY_OK);
+    assert_int_equal(core_sent(1, CV_MESSAGE_ACK, NULL)->head.sequence, 500);
+}
+
+static void requests_are_bounded(void **state)
+{
+    (void)state;
+    struct cv_message_head request = request_for(2);
+    core_add_member(1);
+    core_add_member(2);
+    for (size_t i = 0; i < CV_OWED_ACKS_MAX; i++) {
+        assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+        assert_non_null(core_sent(2, CV_MESSAGE_PING, NULL));
+    }
+    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    assert_null(core_sent(2, CV_MESSAGE_PING, NULL));
+}
+
+/* Nothing is sent to an origin that is gone. */
+static void a_lost_origin_gets_nothing(void **state)
+{
+    (void)state;
+    struct cv_message_head request = request_for(2);
+    core_add_member(1);
+    core_add_member(2);
+    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    uint32_t sequence = core_sent(2, CV_MESSAGE_PING, NULL)->head.sequence;
+    core_disconnected(1);
+    assert_int_equal(ack(2, sequence), COVEY_OK);
+    assert_null(core_sent(1, CV_MESSAGE_ACK, NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CORE_TEST(an_ack_is_passed_on),          CORE_TEST(silence_is_a_nack),
+        CORE_TEST(an_unknown_target_is_dialled), CORE_TEST(requests_are_bounded),
+        CORE_TEST(a_lost_origin_gets_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,125 @@
+#include "unit/cluster/core_fixture.h"
+
+static size_t gossip_count(void)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < core.count; i++) {
+        const struct cv_output *output = &core.outputs[i].output;
+        count += output->type == CV_OUTPUT_SEND && output->send.bytes.data[0] == CV_MESSAGE_GOSSIP;
+    }
+    return count;
+}
+
+static void alone_there_is_nothing_to_do(void **state)
+{
+    (void)state;
+    core_run(1 * SEC);
+    core_command(CV_COMMAND_TAG_SET, "k", "v");
+    core_run(60 * SEC);
+    assert_int_equal(core_stats().messages_sent, 0);
+}
+
+/* Pushed at once to `fanout` members, then each interval, 3 * ceil(log2(N + 1)) times in all. */
+static void news_is_sent_at_once_and_often_enough(void **state)
+{
+    (void)state;
+    struct cv_membership_config config = core_config();
+    cv_membership_free(core.m);
+    /* No probes, which would carry it, too. */
+    config.gossip.protocol_period = 1000 * SEC;
+    core_start(&config);
+    for (uint32_t i = 1; i <= 6; i++)
+        core_add_member(i);
+    core_run(10 * SEC);
+    core_command(CV_COMMAND_TAG_SET, "k", "v");
+    size_t sent = gossip_count();
+    assert_int_equal(sent, 3);
+    for (covey_time end = core.now + 10 * SEC; cv_membership_deadline(core.m) < end;) {
+        covey_time before = core.now;
+        core_tick();
+        if (gossip_count() > 0)
+            assert_int_equal(core.now - before, 200 * MS);
+        sent += gossip_count();
+    }
+    assert_int_equal(sent, 9);
+}
+
+/* Much news in a short time is pushed now and then, not each piece. */
+static void pushes_are_limited(void **state)
+{
+    (void)state;
+    char value[8] = "0";
+    size_t sent = 0;
+    for (uint32_t i = 1; i <= 6; i++)
+        core_add_member(i);
+    core_run(10 * SEC);
+    for (int i = 0; i < 100; i++) {
+        value[0] = (char)('0' + i % 10);
+        core_command(CV_COMMAND_TAG_SET, "k", value);
+        sent += gossip_count();
+    }
+    assert_int_equal(sent, 3);
+}
+
+static void datagrams_stay_small(void **state)
+{
+    (void)state;
+    for (uint32_t i = 1; i <= 4; i++)
+        core_add_member(i);
+    for (uint32_t i = 10; i < 60; i++) {
+        core_tell(1, i, CORE_WALL_MS, COVEY_NODE_ALIVE, 0);
+        for (size_t k = 0; k < core.count; k++) {
+            const struct cv_output *output = &core.outputs[k].output;
+            if (output->type == CV_OUTPUT_SEND && !output->send.reliable)
+                assert_true(output->send.bytes.size <= CV_DATAGRAM_MESSAGE_SIZE);
+        }
+    }
+}
+
+/* Different ones, connected, live, and not the one excepted. */
+static void random_members_are_what_was_asked_for(void **state)
+{
+    (void)state;
+    struct test_alloc t;
+    static struct cv_gossip_protocol p;
+    struct cv_member *chosen[8];
+    bool seen[6] = {false};
+    test_alloc_init(&t);
+    struct cv_gossip_protocol_config config = {
+        .alloc = &t.alloc, .members_max = 100, .seed = 5, .self = body_of(&t.alloc, 0, 1, 0)};
+    assert_int_equal(cv_gossip_protocol_init(&p, &config), COVEY_OK);
+    assert_int_equal(cv_node_registry_reserve(&p.registry, 6), COVEY_OK);
+    for (uint32_t i = 1; i <= 6; i++) {
+        struct cv_cluster_node *body = body_of(&t.alloc, i, 1, 0);
+        struct cv_record record = record_of(i, 1, COVEY_NODE_ALIVE, body);
+        struct cv_member *m = cv_node_registry_insert(&p.registry, &record, 0);
+        m->link = i == 6 ? CV_LINK_NONE : CV_LINK_UP;
+        cv_cluster_node_release(body);
+    }
+    covey_node_id except = id_of(2);
+    for (int round = 0; round < 100; round++) {
+        assert_int_equal(cv_gossip_protocol_select_random(&p, &except, chosen, 2), 2);
+        assert_ptr_not_equal(chosen[0], chosen[1]);
+        for (int k = 0; k < 2; k++)
+            seen[chosen[k]->record.id.bytes[1] - 1] = true;
+    }
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(seen[i], i != 1 && i != 5);
+    assert_int_equal(cv_gossip_protocol_select_random(&p, &except, chosen, 8), 4);
+    assert_int_equal(cv_gossip_protocol_select_random(&p, NULL, chosen, 8), 5);
+    cv_gossip_protocol_fini(&p);
+    cv_cluster_node_release(config.self);
+    test_alloc_assert_empty(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CORE_TEST(alone_there_is_nothing_to_do),
+        CORE_TEST(news_is_sent_at_once_and_often_enough),
+        CORE_TEST(pushes_are_limited),
+        CORE_TEST(datagrams_stay_small),
+        cmocka_unit_test(random_members_are_what_was_asked_for),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,124 @@
+#include "unit/cluster/core_fixture.h"
+
+static void ack_leave(uint32_t from)
+{
+    core_message(from, &(struct cv_message_head){.type = CV_MESSAGE_LEAVE_ACK}, NULL, NULL);
+}
+
+/* All that are connected are told; three that heard it are enough, each counted once. */
+static void three_that_heard_it_are_enough(void **state)
+{
+    (void)state;
+    for (uint32_t i = 1; i <= 5; i++)
+        core_add_member(i);
+    assert_int_equal(core_command(CV_COMMAND_LEAVE, NULL, NULL), COVEY_OK);
+    for (uint32_t i = 1; i <= 5; i++) {
+        bool reliable = false;
+        const struct cv_message *m = core_sent(i, CV_MESSAGE_LEAVE, &reliable);
+        assert_true(m != NULL && m->head.incarnation == CORE_WALL_MS);
+    }
+    assert_int_equal(core_state(0), COVEY_NODE_LEFT);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEAVING);
+    ack_leave(1);
+    ack_leave(1);
+    ack_leave(2);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEAVING);
+    ack_leave(4);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEFT);
+    assert_int_equal(core_find(CV_OUTPUT_STATE, 0)->state.state, CV_MEMBERSHIP_LEFT);
+}
+
+static void one_member_is_enough_when_there_is_one(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    core_command(CV_COMMAND_LEAVE, NULL, NULL);
+    ack_leave(1);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEFT);
+}
+
+static void alone_it_ends_at_once(void **state)
+{
+    (void)state;
+    core_command(CV_COMMAND_LEAVE, NULL, NULL);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEFT);
+    assert_int_equal(core_count(CV_OUTPUT_STATE), 2);
+}
+
+static void its_time_is_bounded(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    core_command(CV_COMMAND_LEAVE, NULL, NULL);
+    covey_time begun = core.now;
+    while (cv_membership_state(core.m) != CV_MEMBERSHIP_LEFT)
+        core_tick();
+    assert_int_equal(core.now - begun, 5 * SEC);
+}
+
+/* Members that are not connected are dialled when too few are, and told when they are. */
+static void who_is_not_connected_is_dialled(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    core_add_member(2);
+    core_disconnected(2);
+    core_command(CV_COMMAND_LEAVE, NULL, NULL);
+    const struct cv_output *dial = core_find(CV_OUTPUT_DIAL, 0);
+    assert_non_null(dial);
+    core_connected(2, dial->dial.dial);
+    assert_non_null(core_sent(2, CV_MESSAGE_LEAVE, NULL));
+}
+
+/* M3, M4: it stays with it, whatever is said; it still answers. */
+static void a_leaving_node_stays_left(void **state)
+{
+    (void)state;
+    struct cv_message_head ping = {.type = CV_MESSAGE_PING, .sequence = 3, .target = id_of(0)};
+    core_add_member(1);
+    core_command(CV_COMMAND_LEAVE, NULL, NULL);
+    core_tell(1, 0, CORE_WALL_MS + 5, COVEY_NODE_FAILED, -1);
+    assert_int_equal(core_state(0), COVEY_NODE_LEFT);
+    assert_int_equal(core_member(0)->record.status.incarnation, CORE_WALL_MS);
+    core_message(1, &ping, NULL, NULL);
+    assert_non_null(core_sent(1, CV_MESSAGE_ACK, NULL));
+}
+
+static void a_goodbye_is_acknowledged_and_told(void **state)
+{
+    (void)state;
+    struct cv_message_head leave = {.type = CV_MESSAGE_LEAVE, .incarnation = CORE_WALL_MS};
+    core_add_member(1);
+    core_add_member(2);
+    core_run(100 * MS);
+    core_message(1, &leave, NULL, NULL);
+    assert_int_equal(core_state(1), COVEY_NODE_LEFT);
+    assert_true(core_member(1)->left_is_direct);
+    assert_int_equal(core_count_events(COVEY_EVENT_NODE_LEFT), 1);
+    assert_non_null(core_sent(1, CV_MESSAGE_LEAVE_ACK, NULL));
+    assert_int_equal(core_update(core_sent(2, CV_MESSAGE_GOSSIP, NULL), 1)->status.state,
+                     COVEY_NODE_LEFT);
+    /* Again, as when the acknowledgement was lost. */
+    core_message(1, &leave, NULL, NULL);
+    assert_non_null(core_sent(1, CV_MESSAGE_LEAVE_ACK, NULL));
+    assert_int_equal(core_count_events(COVEY_EVENT_NODE_LEFT), 0);
+    /* Only a new life brings it back. */
+    core_tell(2, 1, CORE_WALL_MS + 1, COVEY_NODE_ALIVE, -1);
+    assert_int_equal(core_state(1), COVEY_NODE_LEFT);
+    core_tell(2, 1, CORE_WALL_MS + 1, COVEY_NODE_ALIVE, 0);
+    assert_int_equal(core_state(1), COVEY_NODE_ALIVE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CORE_TEST(three_that_heard_it_are_enough),
+        CORE_TEST(one_member_is_enough_when_there_is_one),
+        CORE_TEST(alone_it_ends_at_once),
+        CORE_TEST(its_time_is_bounded),
+        CORE_TEST(who_is_not_connected_is_dialled),
+        CORE_TEST(a_leaving_node_stays_left),
+        CORE_TEST(a_goodbye_is_acknowledged_and_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
