@@ -2,11 +2,9 @@
  * Gossip on QUIC: the outputs of the membership core are DATAGRAM frames, streams and dials; what
  * comes back are its inputs.
  *
- * On a stream travels one message: a varint length, the message, FIN. The receiver answers with one
- * zero byte and FIN, which only ends the stream on both sides.
+ * On a stream travels one message: all its bytes up to FIN. The receiver answers with one zero byte
+ * and FIN, which only ends the stream on both sides.
  */
-#include "base/reader.h"
-#include "base/writer.h"
 #include "cluster/gossip/message.h"
 #include "node/internal.h"
 
@@ -15,15 +13,13 @@
 #include <assert.h>
 #include <string.h>
 
-#define MESSAGE_ON_STREAM_MAX (2 + CV_MAX_MESSAGE_SIZE)
-
 /* A superseded connection still carries what its peer had sent before it knew. */
 #define SUPERSEDED_TTL (2 * COVEY_SECOND)
 
 /* A message that comes in on a stream. */
 struct inbox {
     size_t size;
-    uint8_t bytes[MESSAGE_ON_STREAM_MAX];
+    uint8_t bytes[CV_MAX_MESSAGE_SIZE];
 };
 
 void cv_node_cluster_init(struct cv_node *node)
@@ -31,13 +27,13 @@ void cv_node_cluster_init(struct cv_node *node)
     TAILQ_INIT(&node->peers);
 }
 
-static void step(struct cv_node *node, struct cv_input *input)
+/* A malformed message is the core's to count. Without memory it has changed nothing. */
+static int step(struct cv_node *node, struct cv_input *input)
 {
     input->now = node->now;
     input->wall_ms = node->wall_ms;
     node->cluster_is_dirty = true;
-    /* A malformed message or want of memory is the core's to count; nothing was changed. */
-    (void)cv_membership_step(node->membership, input);
+    return cv_membership_step(node->membership, input);
 }
 
 /* ---- peers ---- */
@@ -81,7 +77,7 @@ static void tell_dial_failed(struct cv_node *node, uint32_t dial, int error)
     step(node, &input);
 }
 
-static void tell_connected(struct cv_gossip_conn *peer, uint32_t dial)
+static int tell_connected(struct cv_gossip_conn *peer, uint32_t dial)
 {
     const struct cv_identity *who = cv_quic_conn_peer(peer->head.conn);
     struct cv_input input = {
@@ -91,7 +87,7 @@ static void tell_connected(struct cv_gossip_conn *peer, uint32_t dial)
                       .remote = cv_quic_conn_remote(peer->head.conn),
                       .dial = dial},
     };
-    step(peer->head.node, &input);
+    return step(peer->head.node, &input);
 }
 
 static void refuse(struct cv_gossip_conn *peer, uint64_t code, int error)
@@ -134,11 +130,15 @@ void cv_gossip_conn_connected(struct cv_gossip_conn *peer)
         supersede(peer);
     else if (verdict == CV_POOL_REPLACED)
         supersede(loser);
-    uint32_t dial = peer->dial;
-    peer->dial = 0;
     peer->is_ready = true;
-    if (verdict != CV_POOL_KEPT || dial != 0)
-        tell_connected(peer, dial);
+    if (verdict == CV_POOL_KEPT && peer->dial == 0)
+        return;
+    error = tell_connected(peer, peer->dial);
+    if (error != 0) {
+        cv_connection_pool_remove(&node->pool, id, peer);
+        refuse(peer, CV_CLOSE_LIMIT, error);
+    }
+    peer->dial = 0;
 }
 
 void cv_gossip_conn_disconnected(struct cv_gossip_conn *peer, int error)
@@ -193,18 +193,12 @@ static void inbox_free(struct cv_gossip_conn *peer, struct cv_quic_stream *s)
     cv_quic_stream_set_user(s, NULL);
 }
 
-/* The whole of a stream came: one message, no more, no less. */
+/* The whole of a stream came. */
 static void inbox_done(struct cv_gossip_conn *peer, struct cv_quic_stream *s)
 {
     static const uint8_t answer = 0;
     const struct inbox *in = cv_quic_stream_user(s);
-    struct cv_reader r;
-    cv_reader_init(&r, cv_slice_of(in->bytes, in->size));
-    struct cv_slice message = cv_read_prefixed(&r, CV_MAX_MESSAGE_SIZE);
-    /* What is not framed is handed on as it is: the core counts it against the peer. */
-    if (!cv_reader_done(&r))
-        message = cv_slice_of(NULL, 0);
-    take_message(peer, message);
+    take_message(peer, cv_slice_of(in->bytes, in->size));
     if (cv_quic_stream_write(s, cv_slice_of(&answer, 1), true) != 0)
         cv_quic_stream_reset(s, CV_CLOSE_DONE);
 }
@@ -221,7 +215,7 @@ void cv_gossip_conn_stream_data(struct cv_gossip_conn *peer, struct cv_quic_stre
         inbox_free(peer, s);
         cv_quic_stream_stop(s, CV_CLOSE_LIMIT);
         cv_quic_stream_reset(s, CV_CLOSE_LIMIT);
-        take_message(peer, cv_slice_of(NULL, 0));
+        take_message(peer, cv_slice_of(NULL, 0)); /* counted against the peer as malformed */
         return;
     }
     if (bytes.size > 0)
@@ -242,16 +236,11 @@ void cv_gossip_conn_stream_closed(struct cv_gossip_conn *peer, struct cv_quic_st
 
 static int send_on_stream(struct cv_quic_conn *c, struct cv_slice message)
 {
-    uint8_t bytes[MESSAGE_ON_STREAM_MAX];
-    struct cv_writer w;
-    cv_writer_init(&w, bytes, sizeof bytes);
-    cv_write_prefixed(&w, message);
-    assert(cv_writer_ok(&w));
     struct cv_quic_stream *s;
     int error = cv_quic_conn_open(c, &s);
     if (error != 0)
         return error;
-    error = cv_quic_stream_write(s, cv_writer_bytes(&w), true);
+    error = cv_quic_stream_write(s, message, true);
     if (error != 0) {
         cv_quic_stream_reset(s, CV_CLOSE_LIMIT);
         cv_quic_stream_stop(s, CV_CLOSE_LIMIT);
@@ -287,12 +276,14 @@ static void do_dial(struct cv_node *node, const struct cv_output *out)
     };
     struct cv_gossip_conn *peer =
         out->dial.has_expected ? cv_connection_pool_get(&node->pool, &expected) : NULL;
+    int error = COVEY_ERR_NO_MEMORY;
     if (peer != NULL) {
-        tell_connected(peer, number);
+        error = tell_connected(peer, number);
+        if (error != 0)
+            tell_dial_failed(node, number, error);
         return;
     }
     peer = peer_new(node);
-    int error = COVEY_ERR_NO_MEMORY;
     if (peer != NULL) {
         dial.user = &peer->head;
         peer->dial = number;
