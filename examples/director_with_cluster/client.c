@@ -76,7 +76,7 @@ static bool ask_director(struct session *session, struct assignment *worker)
         return false;
     }
     if (reply.code != COVEY_STATUS_OK)
-        say("the director answers %s: %s", covey_status_name((int)reply.code), reply.message);
+        say("the director answers %s: %s", covey_status_name(reply.code), reply.message);
     else if (!assignment_read(worker, reply.data, reply.size))
         say("the director's answer cannot be read");
     else
@@ -133,7 +133,7 @@ static void receive_tokens(struct session *session, covey_stream *stream)
         return;
     }
     const enum covey_status_code code = covey_stream_status(stream, &text);
-    say("the stream ended before token %u: %s %s", next, covey_status_name((int)code), text);
+    say("the stream ended before token %u: %s %s", next, covey_status_name(code), text);
 }
 
 static void stream_from(struct session *session, const struct assignment *worker)

@@ -37,7 +37,7 @@ enum covey_status_code {
 };
 
 /* "DEADLINE_EXCEEDED" for 4; "UNKNOWN" for a number that is no status. Any thread; never freed. */
-COVEY_API const char *covey_status_name(int code);
+COVEY_API const char *covey_status_name(enum covey_status_code code);
 
 COVEY_END
 

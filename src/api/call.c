@@ -124,11 +124,14 @@ static void finish_now(covey_call *call)
         call_end(call);
 }
 
-/* May free the call. */
+/* Tells who waits for room, and once that the call is cancelled; nobody who has finished it. May
+ * free the call. */
 static void tell_ready(covey_call *call)
 {
-    if (call->ready != NULL && !call->is_finished)
-        call->ready(call, call->ready_user);
+    if (call->ready == NULL || atomic_load(&call->is_given_back) || call->told_cancelled)
+        return;
+    call->told_cancelled = atomic_load(&call->is_cancelled);
+    call->ready(call, call->ready_user);
 }
 
 void cv_call_abandon(covey_call *call)
@@ -136,26 +139,47 @@ void cv_call_abandon(covey_call *call)
     bool has_user = call->has_request;
     cv_rpc_call_set_user(call->rpc, NULL);
     detach(call);
-    if (has_user)
+    if (call->finish_wanted)
+        finish_now(call);
+    else if (has_user)
         tell_ready(call);
     else
         call_free(call);
 }
 
-/* Hands on what waits, as far as the RPC layer takes it. May free the call. */
+/* A message that was taken cannot be sent: the call must not end as if it had been. */
+static void abort_call(covey_call *call)
+{
+    struct cv_rpc_input cancel = {.type = CV_RPC_CANCEL};
+    rpc_step(call, &cancel);
+    atomic_store(&call->is_cancelled, true);
+}
+
+/* Hands the first waiting message on. False when it has to wait. */
+static bool send_first_pending(covey_call *call)
+{
+    const struct cv_call_message *m = STAILQ_FIRST(&call->pending);
+    struct cv_rpc_input send = {
+        .type = CV_RPC_SEND,
+        .send = {.message = cv_slice_of(m->bytes, m->size)},
+    };
+    int error = call->rpc == NULL || atomic_load(&call->is_cancelled) ? COVEY_ERR_STATE
+                                                                      : rpc_step(call, &send);
+    if (error == COVEY_ERR_BUSY)
+        return false;
+    if (error != 0 && error != COVEY_ERR_STATE)
+        abort_call(call);
+    drop_first_pending(call);
+    return true;
+}
+
+/* Hands on what waits, as far as the RPC layer takes it; drops it when nobody wants it any more.
+ * May free the call. */
 static void drain(covey_call *call)
 {
-    struct cv_call_message *m;
-    while ((m = STAILQ_FIRST(&call->pending)) != NULL) {
-        struct cv_rpc_input send = {
-            .type = CV_RPC_SEND,
-            .send = {.message = cv_slice_of(m->bytes, m->size)},
-        };
-        /* Of other errors the user hears at his next send: the call is over or aborted. */
-        if (call->rpc != NULL && rpc_step(call, &send) == COVEY_ERR_BUSY)
+    while (!STAILQ_EMPTY(&call->pending))
+        if (!send_first_pending(call))
             return;
-        drop_first_pending(call);
-    }
     wake(call);
     if (call->finish_wanted && !call->is_finished)
         finish_now(call);
@@ -224,8 +248,10 @@ void cv_call_event(covey_call *call, const struct cv_rpc_output *event)
         wake(call);
         if (!call->has_request) /* no user has heard of it */
             call_end(call);
-        else
-            tell_ready(call);
+        else {
+            atomic_store(&call->wants_ready, true);
+            drain(call);
+        }
         break;
     default:
         break;
@@ -243,6 +269,7 @@ static int send_now(covey_call *call, struct cv_slice message)
     return error == COVEY_ERR_STATE ? COVEY_ERR_CANCELLED : error;
 }
 
+/* Past the mailbox's bound: QUEUED_MAX and MESSAGE_COST bound what a call can have there. */
 static int send_later(covey_call *call, struct cv_slice message)
 {
     struct cv_call_message *m = cv_allocate(alloc_of(call), sizeof *m + message.size);
@@ -254,12 +281,8 @@ static int send_later(covey_call *call, struct cv_slice message)
     if (message.size > 0)
         memcpy(m->bytes, message.data, message.size);
     atomic_fetch_add(&call->queued, message.size + MESSAGE_COST);
-    int error = cv_loop_post(call->runtime->loop, &m->mail);
-    if (error == 0)
-        return 0;
-    atomic_fetch_sub(&call->queued, message.size + MESSAGE_COST);
-    cv_release(alloc_of(call), m);
-    return error;
+    cv_loop_post_sure(call->runtime->loop, &m->mail);
+    return 0;
 }
 
 int covey_call_send(covey_call *call, const void *message, size_t size)
@@ -272,7 +295,10 @@ int covey_call_send(covey_call *call, const void *message, size_t size)
     size_t queued = atomic_load(&call->queued);
     if (queued > QUEUED_MAX) {
         atomic_store(&call->wants_ready, true);
-        return COVEY_ERR_BUSY;
+        /* What was taken since would not tell of it. */
+        queued = atomic_load(&call->queued);
+        if (queued > QUEUED_MAX)
+            return COVEY_ERR_BUSY;
     }
     if (queued == 0 && cv_loop_is_current(call->runtime->loop)) {
         int error = send_now(call, bytes);
@@ -308,6 +334,8 @@ void covey_call_on_ready(covey_call *call, covey_call_ready ready, void *user)
 
 void covey_call_finish(covey_call *call, enum covey_status_code code, const char *text)
 {
+    if (atomic_exchange(&call->is_given_back, true))
+        return;
     call->code = code;
     /* Without memory the code has to do. */
     call->text = text == NULL ? NULL : cv_copy_text(alloc_of(call), text, strlen(text));

@@ -28,7 +28,8 @@ struct covey_call {
     enum covey_role peer_role;
     char peer_name[COVEY_NODE_NAME_MAX + 1];
     covey_time deadline;
-    atomic_bool is_cancelled; /* any thread */
+    atomic_bool is_cancelled;  /* any thread */
+    atomic_bool is_given_back; /* any thread: the user has finished it */
     atomic_size_t queued;    /* any thread: bytes and messages that wait in mails or in `pending` */
     atomic_bool wants_ready; /* any thread: a send said BUSY */
     atomic_uint waiters;     /* any thread: in covey_call_wait_writable() */
@@ -43,6 +44,7 @@ struct covey_call {
     void *ready_user;
     bool has_request;
     bool in_handler;
+    bool told_cancelled; /* `ready` has heard of the cancel */
     bool is_finished;
 
     struct cv_mail finish_mail; /* the user's last word */
@@ -56,8 +58,8 @@ covey_call *cv_call_new(covey_runtime *runtime, struct cv_link *link, struct cv_
                         const struct cv_rpc_method *method, struct cv_call_list *list);
 /* What the RPC layer tells of it: MESSAGE, END, WRITABLE or CANCELLED. */
 void cv_call_event(covey_call *call, const struct cv_rpc_output *event);
-/* Takes it out of its list and tells its user that it is cancelled: the server goes, and with it the
- * RPC layer's part. */
+/* Takes it out of its list and tells its user that it is cancelled: the server goes, and with it
+ * the RPC layer's part. */
 void cv_call_abandon(covey_call *call);
 
 #endif

@@ -28,6 +28,7 @@ static covey_cluster *cluster_of(const covey_server *server)
 struct cv_question {
     covey_server *server;
     uint32_t resolve;
+    bool is_dead; /* the core that asked is gone */
     TAILQ_ENTRY(cv_question) entry;
 };
 
@@ -53,7 +54,8 @@ static void answer_core(covey_server *server, uint32_t resolve, int error,
 static void on_answer(const struct cv_resolver_answer *answer)
 {
     struct cv_question *q = answer->user;
-    answer_core(q->server, q->resolve, answer->error, answer->addresses, answer->count);
+    if (!q->is_dead)
+        answer_core(q->server, q->resolve, answer->error, answer->addresses, answer->count);
     question_free(q);
 }
 
@@ -268,11 +270,21 @@ covey_cluster *covey_server_cluster(covey_server *server)
     return cluster_of(server);
 }
 
+struct forgetting {
+    covey_server *server;
+    covey_cluster *cluster;
+};
+
+/* From here on no handler finds the cluster, so it can be freed on any thread. */
 static void forget_on_loop(void *user)
 {
-    covey_server *server = user;
-    cv_node_disable_cluster(server->host.node);
-    cv_host_turn(&server->host);
+    struct forgetting *f = user;
+    struct cv_question *q;
+    TAILQ_FOREACH (q, &f->server->questions, entry)
+        q->is_dead = true;
+    cv_node_disable_cluster(f->server->host.node);
+    cv_host_turn(&f->server->host);
+    f->cluster = atomic_exchange(&f->server->cluster, NULL);
 }
 
 int covey_server_disable_cluster(covey_server *server)
@@ -283,9 +295,9 @@ int covey_server_disable_cluster(covey_server *server)
     int error = covey_cluster_leave(cluster);
     if (error != 0)
         return error;
-    error = cv_loop_call(server->runtime->loop, forget_on_loop, server);
-    if (error == 0)
-        cv_cluster_free(atomic_exchange(&server->cluster, NULL));
+    struct forgetting f = {.server = server};
+    error = cv_loop_call(server->runtime->loop, forget_on_loop, &f);
+    cv_cluster_free(f.cluster);
     return error;
 }
 
@@ -302,9 +314,15 @@ struct commanding {
 static void command_on_loop(void *user)
 {
     struct commanding *c = user;
-    covey_server *server = c->cluster->server;
-    c->error = cv_node_command(server->host.node, c->type, c->key, c->value,
-                               cv_loop_now(server->runtime->loop), cv_clock_wall_ms());
+    covey_cluster *cluster = c->cluster;
+    c->error = cv_node_command(cluster->server->host.node, c->type, c->key, c->value,
+                               cv_loop_now(cluster->runtime->loop), cv_clock_wall_ms());
+    if (c->error != 0 || c->type != CV_COMMAND_JOIN)
+        return;
+    /* Who waits now waits for the outcome of this attempt. */
+    pthread_mutex_lock(&cluster->lock);
+    cluster->state = CV_MEMBERSHIP_JOINING;
+    pthread_mutex_unlock(&cluster->lock);
 }
 
 static int command(covey_cluster *cluster, enum cv_command_type type, const char *key,
@@ -395,6 +413,11 @@ static void run_leave(struct cv_mail *mail, bool cancelled)
 
 void covey_cluster_leave_async(covey_cluster *cluster)
 {
+    struct commanding c = {.cluster = cluster, .type = CV_COMMAND_LEAVE};
+    if (cv_loop_is_current(cluster->runtime->loop)) {
+        command_on_loop(&c);
+        return;
+    }
     if (atomic_exchange(&cluster->leave_posted, true))
         return;
     cluster->leave_mail = (struct cv_mail){.run = run_leave};

@@ -1,6 +1,6 @@
 #include <covey/status.h>
 
-const char *covey_status_name(int code)
+const char *covey_status_name(enum covey_status_code code)
 {
     switch (code) {
 #define X(name, number)                                                                            \

@@ -79,6 +79,7 @@ struct cv_node {
     LIST_HEAD(, cv_link) closing_links;
 
     struct cv_membership *membership;
+    bool cluster_is_drained;   /* now: its outputs are being acted on */
     bool cluster_is_dirty;     /* the core took an input since it was last polled */
     bool cluster_ends;         /* disable_cluster() was called; the next turn does it */
     uint64_t registry_version; /* last told to cluster_changed */

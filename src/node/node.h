@@ -15,14 +15,14 @@
  * Everything behind one UDP address as one object without a socket, a thread or a clock: a QUIC
  * endpoint, RPC on its connections and, once it is switched on, membership.
  *
- *     receive(datagram)  ->  +--------------------------------------+
- *     resolved(), command -> |  QUIC endpoint -> links (RPC)        | -> callbacks: struct
- * cv_node_events |               -> peers -> membership | turn(sink, now)    <->
- * +--------------------------------------+ -> datagrams into the sink
+ *     receive(datagram)   ->  +----------------------------------+
+ *     resolved(), command ->  |  QUIC endpoint -> links: RPC     |  -> callbacks: cv_node_events
+ *                             |                -> peers: gossip  |
+ *     turn(sink, now)    <->  +----------------------------------+  -> datagrams into the sink
  *
  * A driver calls receive() for all that came and then turn() once, and turn() again when the
- * deadline has come. Callbacks are made from inside turn() and free() only; in them every function
- * of node.h and link.h but turn() and free() may be called.
+ * deadline has come. Callbacks are made from inside receive(), turn() and free(); in them every
+ * function of node.h and link.h but these may be called.
  *
  * One thread at a time.
  */

@@ -27,13 +27,26 @@ void cv_node_cluster_init(struct cv_node *node)
     TAILQ_INIT(&node->peers);
 }
 
-/* A malformed message is the core's to count. Without memory it has changed nothing. */
+static void drain(struct cv_node *node);
+
+/* A malformed message is the core's to count. Without memory it has changed nothing; what it lacks
+ * is room for its outputs mostly, so they are taken and it is asked once more. */
 static int step(struct cv_node *node, struct cv_input *input)
 {
     input->now = node->now;
     input->wall_ms = node->wall_ms;
     node->cluster_is_dirty = true;
+    int error = cv_membership_step(node->membership, input);
+    if (error != COVEY_ERR_NO_MEMORY || node->cluster_is_drained)
+        return error;
+    drain(node);
     return cv_membership_step(node->membership, input);
+}
+
+static void tell_disconnected(struct cv_node *node, const covey_node_id *id)
+{
+    struct cv_input input = {.type = CV_INPUT_DISCONNECTED, .disconnected = {.peer = *id}};
+    step(node, &input);
 }
 
 /* ---- peers ---- */
@@ -146,10 +159,8 @@ void cv_gossip_conn_disconnected(struct cv_gossip_conn *peer, int error)
     struct cv_node *node = peer->head.node;
     if (node->membership != NULL && peer->is_ready) {
         covey_node_id id = cv_quic_conn_peer(peer->head.conn)->id;
-        if (cv_connection_pool_remove(&node->pool, &id, peer)) {
-            struct cv_input input = {.type = CV_INPUT_DISCONNECTED, .disconnected = {.peer = id}};
-            step(node, &input);
-        }
+        if (cv_connection_pool_remove(&node->pool, &id, peer))
+            tell_disconnected(node, &id);
     } else {
         tell_dial_failed(node, peer->dial, error == 0 ? COVEY_ERR_CONNECTION_LOST : error);
     }
@@ -251,15 +262,18 @@ static int send_on_stream(struct cv_quic_conn *c, struct cv_slice message)
 static void do_send(struct cv_node *node, const struct cv_output *out)
 {
     const struct cv_gossip_conn *peer = cv_connection_pool_get(&node->pool, &out->send.to);
-    struct cv_quic_conn *c = peer == NULL ? NULL : peer->head.conn;
     struct cv_slice bytes = out->send.bytes;
     int error;
-    if (c == NULL)
-        error = COVEY_ERR_NOT_FOUND;
-    else if (!out->send.reliable && bytes.size <= cv_quic_conn_datagram_size_max(c))
-        error = cv_quic_conn_send_datagram(c, bytes);
+    if (peer == NULL) { /* the core missed its end for want of memory */
+        covey_node_id to = out->send.to;
+        node->stats.gossip_shed++;
+        tell_disconnected(node, &to);
+        return;
+    }
+    if (!out->send.reliable && bytes.size <= cv_quic_conn_datagram_size_max(peer->head.conn))
+        error = cv_quic_conn_send_datagram(peer->head.conn, bytes);
     else
-        error = send_on_stream(c, bytes);
+        error = send_on_stream(peer->head.conn, bytes);
     if (error != 0)
         node->stats.gossip_shed++;
 }
@@ -298,8 +312,11 @@ static void do_dial(struct cv_node *node, const struct cv_output *out)
 static void do_close(struct cv_node *node, const struct cv_output *out)
 {
     const struct cv_gossip_conn *peer = cv_connection_pool_get(&node->pool, &out->close.peer);
+    covey_node_id id = out->close.peer;
     if (peer != NULL)
         cv_quic_conn_close(peer->head.conn, CV_CLOSE_DONE);
+    else
+        tell_disconnected(node, &id);
 }
 
 static void do_output(struct cv_node *node, const struct cv_output *out)
@@ -341,9 +358,17 @@ static void cluster_end(struct cv_node *node)
         cv_quic_conn_close(peer->head.conn, CV_CLOSE_DONE);
 }
 
-void cv_node_cluster_run(struct cv_node *node)
+static void drain(struct cv_node *node)
 {
     struct cv_output out;
+    node->cluster_is_drained = true;
+    while (cv_membership_poll(node->membership, &out))
+        do_output(node, &out);
+    node->cluster_is_drained = false;
+}
+
+void cv_node_cluster_run(struct cv_node *node)
+{
     if (node->membership == NULL)
         return;
     if (cv_membership_deadline(node->membership) <= node->now) {
@@ -351,8 +376,7 @@ void cv_node_cluster_run(struct cv_node *node)
         step(node, &input);
     }
     node->cluster_is_dirty = false;
-    while (cv_membership_poll(node->membership, &out))
-        do_output(node, &out);
+    drain(node);
     if (node->cluster_ends)
         cluster_end(node);
 }

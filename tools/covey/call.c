@@ -34,7 +34,7 @@ static int show_reply(const struct covey_reply *reply)
             fwrite(reply->data, 1, reply->size, stdout);
         return EXIT_SUCCESS;
     }
-    fprintf(stderr, "%s: ", covey_status_name((int)reply->code));
+    fprintf(stderr, "%s: ", covey_status_name(reply->code));
     for (const char *c = reply->message; *c != '\0'; c++)
         fputc((unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c, stderr);
     fputc('\n', stderr);

@@ -58,7 +58,7 @@ int remote_outcome(const char *command, int error, struct covey_reply *reply)
     int status = EXIT_SUCCESS;
 
     if (error == COVEY_ERR_REFUSED && reply->code != COVEY_STATUS_OK)
-        status = report(command, "%s: %s", covey_status_name((int)reply->code), reply->message);
+        status = report(command, "%s: %s", covey_status_name(reply->code), reply->message);
     else if (error != 0)
         status = report(command, "%s", covey_strerror(error));
     covey_reply_clear(reply);

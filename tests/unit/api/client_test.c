@@ -222,7 +222,7 @@ static void assert_unavailable(const char *address, enum covey_status_code code,
     char beginning[64];
     snprintf(beginning, sizeof beginning, "cannot connect to %s: ", address);
     if (code != COVEY_STATUS_UNAVAILABLE || strncmp(text, beginning, strlen(beginning)) != 0)
-        fail_msg("%s: %s", covey_status_name((int)code), text);
+        fail_msg("%s: %s", covey_status_name(code), text);
 }
 
 static void nobody_there_is_unavailable(void **state)

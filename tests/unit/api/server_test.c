@@ -43,7 +43,7 @@ static void expect_status(covey_client *client, const char *method, const void *
 {
     struct covey_reply reply;
     assert_int_equal(covey_client_call(client, method, request, size, NULL, &reply), 0);
-    assert_string_equal(covey_status_name((int)reply.code), covey_status_name((int)code));
+    assert_string_equal(covey_status_name(reply.code), covey_status_name(code));
     assert_string_equal(reply.message, message);
     covey_reply_clear(&reply);
 }
@@ -354,6 +354,103 @@ static void a_slow_reader_stops_the_sender(void **state)
     world_fini(&w);
 }
 
+/* ---- calls whose owner was done before the client was ---- */
+
+/* Fills all that is on the way of a call that nobody reads; what waits is in its own queue then. */
+static void fill(covey_call *call)
+{
+    static unsigned char message[16 * 1024];
+    for (;;) {
+        int error = covey_call_send(call, message, sizeof message);
+        if (error == COVEY_ERR_BUSY && covey_call_wait_writable(call, COVEY_SECOND / 4) != 0)
+            return;
+        assert_true(error == 0 || error == COVEY_ERR_BUSY);
+    }
+}
+
+static void a_finished_call_ends_with_its_client_or_server(void **state)
+{
+    (void)state;
+    for (int server_first = 0; server_first <= 1; server_first++) {
+        static struct world w;
+        struct parked parked = {NULL};
+        covey_stream *stream;
+        struct covey_call_options options;
+        world_init(&w);
+        covey_server *server = world_server(&w, "server");
+        add(server, "numbers", park, &parked, 0);
+        assert_int_equal(covey_server_start(server), 0);
+        covey_client *client = world_client(&w, covey_server_address(server), COVEY_ROLE_CLIENT);
+        covey_call_options_init(&options);
+        options.timeout = COVEY_NEVER;
+        assert_int_equal(covey_client_stream(client, "numbers", "", 0, &options, &stream), 0);
+        covey_call *call = parked_call(&parked);
+        fill(call);
+        covey_call_finish(call, COVEY_STATUS_OK, NULL);
+        if (server_first)
+            assert_int_equal(covey_server_free(server), 0);
+        covey_stream_free(stream);
+        assert_int_equal(covey_client_free(client), 0);
+        if (!server_first)
+            assert_int_equal(covey_server_free(server), 0);
+        world_fini(&w); /* nothing is left of the call */
+    }
+}
+
+/* Sends from the runtime's thread until it is told that nobody listens; counts how often. */
+struct pump {
+    atomic_int told_cancelled;
+    atomic_int begun;
+    bool finishes;
+};
+
+static void pump_on(covey_call *call, void *user)
+{
+    static const unsigned char message[16 * 1024];
+    struct pump *p = user;
+    int error;
+    atomic_store(&p->begun, 1);
+    while ((error = covey_call_send(call, message, sizeof message)) == 0)
+        ;
+    if (error == COVEY_ERR_BUSY && !p->finishes)
+        return;
+    if (error == COVEY_ERR_CANCELLED)
+        atomic_fetch_add(&p->told_cancelled, 1);
+    covey_call_finish(call, COVEY_STATUS_ABORTED, NULL);
+}
+
+static void pump_begin(covey_call *call, const void *request, size_t size, void *user)
+{
+    (void)request;
+    (void)size;
+    covey_call_on_ready(call, pump_on, user);
+    pump_on(call, user);
+}
+
+/* `ready` is called once for the cancel, and not at all after the call was finished. */
+static void ready_is_told_of_the_cancel_once(void **state)
+{
+    (void)state;
+    for (int finishes = 0; finishes <= 1; finishes++) {
+        static struct world w;
+        struct pump pump = {.finishes = finishes != 0};
+        covey_stream *stream;
+        world_init(&w);
+        covey_server *server = world_server(&w, "server");
+        add(server, "pump", pump_begin, &pump, 0);
+        assert_int_equal(covey_server_start(server), 0);
+        covey_client *client = world_client(&w, covey_server_address(server), COVEY_ROLE_CLIENT);
+        assert_int_equal(covey_client_stream(client, "pump", "", 0, NULL, &stream), 0);
+        while (atomic_load(&pump.begun) == 0)
+            sched_yield();
+        covey_stream_free(stream);
+        assert_int_equal(covey_client_free(client), 0);
+        assert_int_equal(covey_server_free(server), 0);
+        assert_int_equal(atomic_load(&pump.told_cancelled), finishes ? 0 : 1);
+        world_fini(&w);
+    }
+}
+
 static void a_dead_server_is_unavailable_and_comes_back(void **state)
 {
     (void)state;
@@ -399,6 +496,8 @@ int main(void)
         cmocka_unit_test(a_call_may_be_answered_later),
         cmocka_unit_test(a_stream_keeps_order_and_bounds),
         cmocka_unit_test(a_slow_reader_stops_the_sender),
+        cmocka_unit_test(a_finished_call_ends_with_its_client_or_server),
+        cmocka_unit_test(ready_is_told_of_the_cancel_once),
         cmocka_unit_test(a_dead_server_is_unavailable_and_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

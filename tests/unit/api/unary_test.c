@@ -166,7 +166,7 @@ static void assert_echo(covey_client *client)
 {
     struct covey_reply reply = call_it(client, "echo", "tweet", 5);
     if (reply.code != COVEY_STATUS_OK)
-        fail_msg("%s: %s", covey_status_name((int)reply.code), reply.message);
+        fail_msg("%s: %s", covey_status_name(reply.code), reply.message);
     assert_int_equal(reply.size, 5);
     assert_memory_equal(reply.data, "tweet", 5);
     covey_reply_clear(&reply);

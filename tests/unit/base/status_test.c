@@ -33,7 +33,7 @@ static void names_are_grpcs(void **state)
 {
     (void)state;
     for (int code = 0; code < NAME_COUNT; code++)
-        assert_string_equal(covey_status_name(code), names[code]);
+        assert_string_equal(covey_status_name((enum covey_status_code)code), names[code]);
     assert_int_equal(COVEY_STATUS_UNAUTHENTICATED, 16);
 }
 
@@ -42,7 +42,7 @@ static void other_numbers_are_unknown(void **state)
     (void)state;
     static const int codes[] = {-1, NAME_COUNT, INT_MAX, INT_MIN};
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
-        assert_string_equal(covey_status_name(codes[i]), "UNKNOWN");
+        assert_string_equal(covey_status_name((enum covey_status_code)codes[i]), "UNKNOWN");
 }
 
 int main(void)

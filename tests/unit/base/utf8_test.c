@@ -102,10 +102,8 @@ static void anything_else_is_not(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_character),
-        cmocka_unit_test(every_pair),
-        cmocka_unit_test(stops_at_the_first_fault),
-        cmocka_unit_test(well_formed_text_is_valid),
+        cmocka_unit_test(every_character),          cmocka_unit_test(every_pair),
+        cmocka_unit_test(stops_at_the_first_fault), cmocka_unit_test(well_formed_text_is_valid),
         cmocka_unit_test(anything_else_is_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

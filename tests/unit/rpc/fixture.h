@@ -139,7 +139,7 @@ static inline void end_log_output(struct end *e, const struct cv_rpc_output *out
         end_log(e, "writable ");
         return;
     case CV_RPC_EVENT_STATUS:
-        end_log(e, "status %s%s ", covey_status_name((int)out->end.status.code),
+        end_log(e, "status %s%s ", covey_status_name(out->end.status.code),
                 out->end.by_peer ? " by peer" : "");
         if (out->end.by_peer && out->end.status.message.size > 0)
             end_log_bytes(e, "text", out->end.status.message);
