@@ -124,7 +124,7 @@ void cv_answers_fini(struct cv_membership *m);
 /* membership_links.c */
 int cv_membership_connected(struct cv_membership *m, const struct cv_input *input);
 void cv_membership_disconnected(struct cv_membership *m, const covey_node_id *peer);
-void cv_membership_dial_failed(struct cv_membership *m, uint32_t dial, int error);
+void cv_membership_dial_failed(struct cv_membership *m, uint32_t number, int error);
 /* Failed members and lost seeds are tried again. */
 void cv_membership_reconnect(struct cv_membership *m);
 
