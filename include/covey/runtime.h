@@ -41,8 +41,10 @@ COVEY_API void covey_runtime_config_init_sized(struct covey_runtime_config *conf
 COVEY_API COVEY_MUST_USE int covey_runtime_new(const struct covey_runtime_config *config,
                                                covey_runtime **out);
 
-/* Ends the thread. Every server and client on it must be freed before. COVEY_ERR_STATE when one is
- * not, COVEY_ERR_WRONG_THREAD on the runtime's own thread; then nothing happened. NULL is allowed.
+/*
+ * Ends the thread. Everything that was made on it must be freed before: servers, clients, streams,
+ * replies, receivers and lists; calls must be finished. COVEY_ERR_STATE when something is not,
+ * COVEY_ERR_WRONG_THREAD on the runtime's own thread; then nothing happened. NULL is allowed.
  */
 COVEY_API int covey_runtime_free(covey_runtime *runtime);
 

@@ -173,12 +173,20 @@ int covey_runtime_new(const struct covey_runtime_config *callers, covey_runtime 
     return 0;
 }
 
+static void do_nothing(void *user)
+{
+    (void)user;
+}
+
 int covey_runtime_free(covey_runtime *runtime)
 {
     if (runtime == NULL)
         return 0;
     if (cv_loop_is_current(runtime->loop))
         return COVEY_ERR_WRONG_THREAD;
+    /* What was freed or finished on this thread may still be on its way to the loop. */
+    while (cv_loop_call(runtime->loop, do_nothing, NULL) == COVEY_ERR_BUSY)
+        ;
     if (atomic_load(&runtime->users) != 0)
         return COVEY_ERR_STATE;
     struct cv_alloc alloc = runtime->alloc;

@@ -216,6 +216,10 @@ static void localhost_resolves(void **state)
     struct resolver_fixture f;
     struct question q = {.answers = 0};
     bool found = false;
+    struct addrinfo *known;
+    if (getaddrinfo("localhost", NULL, NULL, &known) != 0)
+        skip(); /* a root without /etc/hosts */
+    freeaddrinfo(known);
     setup(&f, 16);
     ask(&f, &q, "localhost:4433");
     assert_int_equal(q.error, 0);
