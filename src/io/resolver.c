@@ -49,6 +49,7 @@ struct cv_resolver {
     const struct cv_alloc *alloc;
     struct cv_loop *loop;
     struct shared *shared;
+    pthread_t thread;
     size_t count;
     TAILQ_HEAD(, question) all;
 };
@@ -164,11 +165,9 @@ int cv_resolver_new(const struct cv_alloc *alloc, struct cv_loop *loop, struct c
     int error = COVEY_ERR_NO_MEMORY;
     if (r->shared == NULL)
         goto fail_shared;
-    pthread_t thread;
-    error = cv_thread_start("covey-resolver", run, r->shared, &thread);
+    error = cv_thread_start("covey-resolver", run, r->shared, &r->thread);
     if (error != 0)
         goto fail_thread;
-    pthread_detach(thread);
     *out = r;
     return 0;
 
@@ -197,15 +196,29 @@ static void let_go(struct cv_resolver *r)
     }
 }
 
+/*
+ * A thread that is not looking up ends at once and is waited for: what the C library keeps for it is
+ * released only when it ends. One that is may take minutes, and nothing can stop it.
+ */
+static void end_thread(pthread_t thread, bool is_looking_up)
+{
+    if (is_looking_up)
+        pthread_detach(thread);
+    else
+        pthread_join(thread, NULL);
+}
+
 void cv_resolver_free(struct cv_resolver *r)
 {
     struct shared *s = r->shared;
     assert(cv_loop_is_current(r->loop));
     pthread_mutex_lock(&s->lock);
     let_go(r);
+    const bool is_looking_up = s->asked != NULL;
     s->resolver_gone = true;
     pthread_cond_signal(&s->changed);
     pthread_mutex_unlock(&s->lock);
+    end_thread(r->thread, is_looking_up);
     cv_release(r->alloc, r);
 }
 

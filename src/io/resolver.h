@@ -9,9 +9,8 @@
 
 /*
  * Host names to addresses without stopping a loop: getaddrinfo on a thread of the resolver's own,
- * answers through the loop's mailbox. An answer that comes after cv_resolver_free() is dropped:
- * getaddrinfo cannot be cancelled, so the thread finishes by itself and frees what is left (which
- * is not from `alloc`). Names are looked up one after the other. At most 64 questions wait.
+ * answers through the loop's mailbox. Names are looked up one after the other. At most 64 questions
+ * wait.
  */
 struct cv_resolver;
 
@@ -27,7 +26,11 @@ struct cv_resolver_answer {
 /* 0, COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM (no thread). */
 COVEY_MUST_USE int cv_resolver_new(const struct cv_alloc *alloc, struct cv_loop *loop,
                                    struct cv_resolver **out);
-/* The loop's thread, also inside an answer; before cv_loop_free(). No answer comes after it. */
+/*
+ * The loop's thread, also inside an answer; before cv_loop_free(). No answer comes after it. An idle
+ * thread has ended when it returns. getaddrinfo cannot be cancelled: a thread that is inside one
+ * finishes by itself and frees what is left, which is not from `alloc`.
+ */
 void cv_resolver_free(struct cv_resolver *r);
 
 /*

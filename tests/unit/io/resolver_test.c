@@ -23,6 +23,16 @@ static sem_t slow_asked;
 static sem_t slow_go;
 static atomic_uint slow_count;
 
+/* Counts the ends of threads that looked something up, as what the C library keeps for each ends. */
+static pthread_key_t looked_up;
+static atomic_uint ended_count;
+
+static void count_end(void *value)
+{
+    (void)value;
+    atomic_fetch_add(&ended_count, 1);
+}
+
 typedef int lookup(const char *, const char *, const struct addrinfo *, struct addrinfo **);
 typedef void release(struct addrinfo *);
 
@@ -54,6 +64,7 @@ static struct addrinfo *entries(unsigned count, unsigned distinct)
 int getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
                 struct addrinfo **out)
 {
+    pthread_setspecific(looked_up, &looked_up);
     if (strcmp(host, "slow.test") == 0) {
         atomic_fetch_add(&slow_count, 1);
         sem_post(&slow_asked);
@@ -429,8 +440,26 @@ static void the_thread_ends_with_the_resolver(void **state)
     assert_true(wait_no_thread("covey-resolver"));
 }
 
+/* Not only soon after: a program that exits right then leaves nothing of the thread behind. */
+static void an_idle_thread_ends_before_free_returns(void **state)
+{
+    (void)state;
+    struct resolver_fixture f;
+    for (unsigned i = 1; i <= 10; i++) {
+        struct question q = {.answers = 0};
+        atomic_store(&ended_count, 0);
+        setup(&f, 16);
+        ask(&f, &q, "many.test:7");
+        assert_true(wait_for(&q.done));
+        call(&f.loop, resolver_free, &f);
+        assert_int_equal(atomic_load(&ended_count), 1);
+        teardown(&f);
+    }
+}
+
 int main(void)
 {
+    pthread_key_create(&looked_up, count_end);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(numbers_are_answered),
         cmocka_unit_test(what_is_no_host_and_port_is_no_address),
@@ -447,6 +476,7 @@ int main(void)
         cmocka_unit_test(a_full_mailbox_loses_no_answer),
         cmocka_unit_test(no_memory),
         cmocka_unit_test(the_thread_ends_with_the_resolver),
+        cmocka_unit_test(an_idle_thread_ends_before_free_returns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
