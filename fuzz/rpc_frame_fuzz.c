@@ -50,14 +50,20 @@ struct end {
     bool stopped;
 };
 
+static void add_entries(struct end *e, const struct cv_rpc_metadata *entries, size_t count)
+{
+    add_number(&e->events, count);
+    for (size_t i = 0; i < count; i++) {
+        add_slice(&e->events, entries[i].key);
+        add_slice(&e->events, entries[i].value);
+    }
+}
+
 static void add_begin(struct end *e, const struct cv_rpc_output *out)
 {
     add_slice(&e->events, out->begin.method);
     add_number(&e->events, out->begin.deadline);
-    for (size_t i = 0; i < out->begin.metadata_count; i++) {
-        add_slice(&e->events, out->begin.metadata[i].key);
-        add_slice(&e->events, out->begin.metadata[i].value);
-    }
+    add_entries(e, out->begin.metadata, out->begin.metadata_count);
 }
 
 static void add_status(struct end *e, const struct cv_rpc_output *out)
@@ -65,6 +71,8 @@ static void add_status(struct end *e, const struct cv_rpc_output *out)
     add_number(&e->events, (uint64_t)out->end.status.code);
     add_slice(&e->events, out->end.status.message);
     add_slice(&e->events, out->end.status.details);
+    add_number(&e->events, out->end.by_peer);
+    add_number(&e->events, out->end.not_started);
 }
 
 static void output(struct end *e, const struct cv_rpc_output *out)
@@ -78,6 +86,8 @@ static void output(struct end *e, const struct cv_rpc_output *out)
         e->stopped = true;
     } else if (out->type == CV_RPC_EVENT_CALL) {
         add_begin(e, out);
+    } else if (out->type == CV_RPC_EVENT_METADATA) {
+        add_entries(e, out->metadata.entries, out->metadata.count);
     } else if (out->type == CV_RPC_EVENT_MESSAGE) {
         add_slice(&e->events, out->message);
     } else if (out->type == CV_RPC_EVENT_STATUS) {
@@ -98,7 +108,7 @@ static void begin(struct end *e, bool client)
     static char stream;
     struct cv_rpc_limits limits;
     cv_rpc_limits_init(&limits);
-    limits.message_size_max = 600;
+    limits.message_receive_max = 600;
     limits.header_size_max = 300;
     *e = (struct end){0};
     int error = cv_rpc_conn_new(cv_alloc_default(), &limits, &e->rc);

@@ -363,3 +363,13 @@ int cv_link_step(struct cv_link *link, const struct cv_rpc_input *input)
     mark_dirty(link);
     return error;
 }
+
+void cv_link_drain(struct cv_link *link)
+{
+    cv_rpc_conn_drain(link->rpc);
+}
+
+bool cv_link_peer_drains(const struct cv_link *link)
+{
+    return cv_rpc_conn_peer_drains(link->rpc);
+}

@@ -52,6 +52,9 @@ struct cv_rpc_call {
     bool released;     /* the user names it no more, or never knew it */
     bool closed;       /* it has no stream: not yet, or no more */
     bool receiving;    /* frames are still looked at; else bytes are dropped */
+    bool answer_begun; /* metadata or a message of the server's was sent, or came */
+    bool wrote;        /* the transport took bytes of it */
+    bool refused;      /* client: the server drains, its user knows nothing of the call */
     bool event_due;    /* client: EVENT_STATUS of `code`; server: EVENT_CANCELLED */
     bool writable_due; /* SEND said BUSY */
     bool reset_due;

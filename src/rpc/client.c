@@ -105,6 +105,32 @@ static bool take_status(struct cv_rpc_call *call, struct cv_slice body, struct c
     out->type = CV_RPC_EVENT_STATUS;
     out->end.status = status;
     out->end.by_peer = true;
+    out->end.not_started = false;
+    return true;
+}
+
+static void violate(struct cv_rpc_call *call, const char *text)
+{
+    cv_rpc_conn_violated(call->conn);
+    cv_rpc_end_here(call, COVEY_STATUS_INTERNAL, text, CV_RPC_CODE_PROTOCOL);
+}
+
+static bool take_metadata(struct cv_rpc_call *call, struct cv_slice body, struct cv_rpc_output *out)
+{
+    struct cv_rpc_conn *rc = call->conn;
+    if (call->answer_begun) {
+        violate(call, "the server's metadata came twice or after a message");
+        return false;
+    }
+    size_t count;
+    if (cv_rpc_metadata_read(body, rc->metadata, &count) != 0) {
+        fail(call, "the server's metadata is malformed");
+        return false;
+    }
+    call->answer_begun = true;
+    out->type = CV_RPC_EVENT_METADATA;
+    out->metadata.entries = rc->metadata;
+    out->metadata.count = count;
     return true;
 }
 
@@ -113,17 +139,17 @@ bool cv_rpc_client_frame(struct cv_rpc_call *call, const struct cv_rpc_frame *fr
 {
     switch (frame->type) {
     case CV_RPC_FRAME_MESSAGE:
+        call->answer_begun = true;
         out->type = CV_RPC_EVENT_MESSAGE;
         out->message = frame->body;
         return true;
     case CV_RPC_FRAME_STATUS:
         return take_status(call, frame->body, out);
     case CV_RPC_FRAME_HEADER:
+        return take_metadata(call, frame->body, out);
     case CV_RPC_FRAME_RESERVED: /* never handed out */
         break;
     }
-    cv_rpc_conn_violated(call->conn);
-    cv_rpc_end_here(call, COVEY_STATUS_INTERNAL, "the server sent a header", CV_RPC_CODE_PROTOCOL);
     return false;
 }
 
@@ -141,6 +167,18 @@ static enum covey_status_code status_of_reset(uint64_t code)
     }
 }
 
+/* A server that refuses a call that it began to answer is not believed. */
+static void take_reset(struct cv_rpc_call *call)
+{
+    call->refused = call->peer_code == CV_RPC_CODE_REFUSED && !call->answer_begun &&
+                    cv_rpc_receive_left(&call->receive) == 0;
+    if (call->refused)
+        call->conn->peer_drains = true;
+    cv_rpc_end_here(call, status_of_reset(call->peer_code),
+                    call->refused ? "the server takes no more calls" : "the server reset the call",
+                    CV_RPC_CODE_CANCELLED);
+}
+
 static const char *lost_text(const struct cv_rpc_call *call)
 {
     return call->conn->lost ? call->conn->lost_text : "the stream is lost";
@@ -155,8 +193,7 @@ void cv_rpc_client_end(struct cv_rpc_call *call)
         fail(call, "the answer ended without a status");
         return;
     case CV_RPC_PEER_RESET:
-        cv_rpc_end_here(call, status_of_reset(call->peer_code), "the server reset the call",
-                        CV_RPC_CODE_CANCELLED);
+        take_reset(call);
         return;
     case CV_RPC_PEER_LOST:
         cv_rpc_end_here(call, COVEY_STATUS_UNAVAILABLE, lost_text(call), CV_RPC_CODE_CANCELLED);

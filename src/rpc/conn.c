@@ -11,7 +11,8 @@
 void cv_rpc_limits_init(struct cv_rpc_limits *limits)
 {
     *limits = (struct cv_rpc_limits){
-        .message_size_max = 4u << 20,
+        .message_send_max = 4u << 20,
+        .message_receive_max = 4u << 20,
         .header_size_max = 9u << 10,
         .calls_max = 1024,
         .receive_buffer_max = 256u << 10,
@@ -20,17 +21,19 @@ void cv_rpc_limits_init(struct cv_rpc_limits *limits)
     };
 }
 
-/* The most that one call's buffer ever takes: what may wait already and a frame of any type, with
- * the head of each and a last STATUS. */
-static size_t buffer_size_max(const struct cv_rpc_limits *limits)
+/* The most that one call's buffer ever takes in a direction whose largest message is this: what may
+ * wait already and a frame of any type, with the head of each and a last STATUS. */
+static size_t buffer_size_max(const struct cv_rpc_limits *limits, size_t message_size_max)
 {
-    return CV_RPC_SEND_WAITING_MAX + limits->message_size_max + limits->header_size_max + 64;
+    return CV_RPC_SEND_WAITING_MAX + message_size_max + limits->header_size_max + 64;
 }
 
-static size_t memory_max(const struct cv_rpc_limits *limits)
+static struct cv_rpc_memory memory_of(const struct cv_alloc *alloc,
+                                      const struct cv_rpc_limits *limits, size_t message_size_max)
 {
-    size_t least = buffer_size_max(limits);
-    return limits->memory_max > least ? limits->memory_max : least;
+    size_t least = buffer_size_max(limits, message_size_max);
+    size_t used_max = limits->memory_max > least ? limits->memory_max : least;
+    return (struct cv_rpc_memory){.alloc = alloc, .used_max = used_max};
 }
 
 int cv_rpc_conn_new(const struct cv_alloc *alloc, const struct cv_rpc_limits *limits,
@@ -39,14 +42,13 @@ int cv_rpc_conn_new(const struct cv_alloc *alloc, const struct cv_rpc_limits *li
     struct cv_rpc_conn *rc = cv_allocate(alloc, sizeof *rc);
     if (rc == NULL)
         return COVEY_ERR_NO_MEMORY;
-    struct cv_rpc_memory memory = {.alloc = alloc, .used_max = memory_max(limits)};
     *rc = (struct cv_rpc_conn){
         .alloc = alloc,
         .limits = *limits,
-        .receive_limits = {.message_size_max = limits->message_size_max,
+        .receive_limits = {.message_size_max = limits->message_receive_max,
                            .header_size_max = limits->header_size_max},
-        .receive_memory = memory,
-        .send_memory = memory,
+        .receive_memory = memory_of(alloc, limits, limits->message_receive_max),
+        .send_memory = memory_of(alloc, limits, limits->message_send_max),
     };
     cv_heap_init(&rc->timers, alloc);
     LIST_INIT(&rc->all);
@@ -174,13 +176,32 @@ static bool may_send(const struct cv_rpc_call *call)
     return call->state == CV_RPC_CALL_RUNNING && !call->send.ended;
 }
 
+static int on_send_metadata(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
+{
+    struct cv_rpc_call *call = input->call;
+    const struct cv_rpc_metadata *entries = input->send_metadata.entries;
+    size_t count = input->send_metadata.count;
+    assert(!call->is_client);
+    if (!may_send(call) || call->answer_begun)
+        return COVEY_ERR_STATE;
+    int error = cv_rpc_metadata_check(entries, count, rc->limits.header_size_max);
+    if (error != 0)
+        return error;
+    error = cv_rpc_send_metadata(&call->send, &rc->send_memory, entries, count);
+    if (error != 0)
+        return error == COVEY_ERR_LIMIT ? starve(call) : error;
+    call->answer_begun = true;
+    cv_rpc_call_wake(call);
+    return 0;
+}
+
 static int on_send(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
 {
     struct cv_rpc_call *call = input->call;
     assert(call->is_client || !input->send.end);
     if (!may_send(call))
         return COVEY_ERR_STATE;
-    if (input->send.message.size > rc->limits.message_size_max)
+    if (input->send.message.size > rc->limits.message_send_max)
         return COVEY_ERR_TOO_LARGE;
     if (cv_rpc_send_waiting(&call->send) > CV_RPC_SEND_WAITING_MAX) {
         call->writable_due = true;
@@ -189,6 +210,8 @@ static int on_send(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
     int error = cv_rpc_send_message(&call->send, &rc->send_memory, input->send.message);
     if (error != 0)
         return error == COVEY_ERR_LIMIT ? starve(call) : error;
+    if (!call->is_client)
+        call->answer_begun = true;
     call->send.ended = input->send.end;
     call->writable_due = call->writable_due && !input->send.end;
     rc->stats.messages_sent++;
@@ -249,6 +272,8 @@ int cv_rpc_conn_step(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
     case CV_RPC_STREAM_CLOSED:
         cv_rpc_end_closed(input->call);
         return 0;
+    case CV_RPC_SEND_METADATA:
+        return on_send_metadata(rc, input);
     case CV_RPC_SEND:
         return on_send(rc, input);
     case CV_RPC_END:
@@ -272,8 +297,9 @@ int cv_rpc_conn_step(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
 /* Lets those that wait for memory try again once the largest message fits. */
 static void feed_starved(struct cv_rpc_conn *rc)
 {
-    struct cv_rpc_memory *m = &rc->send_memory;
-    if (TAILQ_EMPTY(&rc->starved) || m->used > m->used_max - buffer_size_max(&rc->limits))
+    const struct cv_rpc_memory *m = &rc->send_memory;
+    size_t least = buffer_size_max(&rc->limits, rc->limits.message_send_max);
+    if (TAILQ_EMPTY(&rc->starved) || m->used > m->used_max - least)
         return;
     while (!TAILQ_EMPTY(&rc->starved)) {
         struct cv_rpc_call *call = TAILQ_FIRST(&rc->starved);
@@ -315,6 +341,7 @@ void cv_rpc_conn_written(struct cv_rpc_conn *rc, struct cv_rpc_call *call, bool 
         call->send.blocked = true;
         return;
     }
+    call->wrote = true;
     cv_rpc_send_taken(&call->send, &rc->send_memory);
     if (call->send.done)
         cv_rpc_call_sent(call);
@@ -335,6 +362,16 @@ void cv_rpc_conn_lost(struct cv_rpc_conn *rc, const char *text)
         next = LIST_NEXT(call, link);
         cv_rpc_end_closed(call);
     }
+}
+
+void cv_rpc_conn_drain(struct cv_rpc_conn *rc)
+{
+    rc->draining = true;
+}
+
+bool cv_rpc_conn_peer_drains(const struct cv_rpc_conn *rc)
+{
+    return rc->peer_drains;
 }
 
 size_t cv_rpc_conn_count(const struct cv_rpc_conn *rc)

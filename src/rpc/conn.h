@@ -27,12 +27,14 @@ struct cv_rpc_conn {
     struct cv_rpc_memory receive_memory;
     struct cv_rpc_memory send_memory;
     struct cv_rpc_call *writing; /* between a STREAM_WRITE and its cv_rpc_conn_written() */
+    bool draining;
+    bool peer_drains;
     bool lost;
     const char *lost_text;
     bool close_due;  /* the peer broke a rule for which the connection is closed */
     bool close_told; /* and the transport knows */
 
-    /* What EVENT_CALL points to. */
+    /* What EVENT_CALL and EVENT_METADATA point to. */
     struct cv_rpc_metadata metadata[CV_RPC_METADATA_COUNT_MAX];
 };
 

@@ -157,29 +157,43 @@ static size_t timeout_size(uint64_t timeout_us)
     return field_size(cv_varint_size(timeout_us));
 }
 
+static size_t entries_size(const struct cv_rpc_metadata *metadata, size_t count)
+{
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++)
+        size += field_size(entry_size(&metadata[i]));
+    return size;
+}
+
 static size_t header_body_size(const struct cv_rpc_header *header)
 {
     size_t size = field_size(header->method.size);
     if (header->has_timeout)
         size += timeout_size(header->timeout_us);
-    for (size_t i = 0; i < header->metadata_count; i++)
-        size += field_size(entry_size(&header->metadata[i]));
-    return size;
+    return size + entries_size(header->metadata, header->metadata_count);
+}
+
+static int check_entries(const struct cv_rpc_metadata *metadata, size_t count, size_t size_max)
+{
+    if (count > CV_RPC_METADATA_COUNT_MAX)
+        return COVEY_ERR_TOO_LARGE;
+    for (size_t i = 0; i < count; i++) {
+        if (!key_valid(metadata[i].key))
+            return COVEY_ERR_INVALID_ARGUMENT;
+        /* One by one first: the sum of sizes that a caller chose could wrap around. */
+        if (metadata[i].value.size > size_max)
+            return COVEY_ERR_TOO_LARGE;
+    }
+    return 0;
 }
 
 int cv_rpc_header_check(const struct cv_rpc_header *header, size_t size_max)
 {
     if (!cv_rpc_method_name_valid(header->method))
         return COVEY_ERR_INVALID_ARGUMENT;
-    if (header->metadata_count > CV_RPC_METADATA_COUNT_MAX)
-        return COVEY_ERR_TOO_LARGE;
-    for (size_t i = 0; i < header->metadata_count; i++) {
-        if (!key_valid(header->metadata[i].key))
-            return COVEY_ERR_INVALID_ARGUMENT;
-        /* One by one first: the sum of sizes that a caller chose could wrap around. */
-        if (header->metadata[i].value.size > size_max)
-            return COVEY_ERR_TOO_LARGE;
-    }
+    int error = check_entries(header->metadata, header->metadata_count, size_max);
+    if (error != 0)
+        return error;
     return header_body_size(header) > size_max ? COVEY_ERR_TOO_LARGE : 0;
 }
 
@@ -268,6 +282,50 @@ size_t cv_rpc_header_shorten(uint8_t *frame, size_t size, uint64_t timeout_us)
     write_number(&w, HEADER_TIMEOUT, timeout_us);
     assert(cv_writer_ok(&w) && cv_writer_left(&w) == 0);
     return saved;
+}
+
+/* ---- HEADER of an answer ---- */
+
+int cv_rpc_metadata_check(const struct cv_rpc_metadata *metadata, size_t count, size_t size_max)
+{
+    int error = check_entries(metadata, count, size_max);
+    if (error != 0)
+        return error;
+    return entries_size(metadata, count) > size_max ? COVEY_ERR_TOO_LARGE : 0;
+}
+
+size_t cv_rpc_metadata_size(const struct cv_rpc_metadata *metadata, size_t count)
+{
+    return frame_size(entries_size(metadata, count));
+}
+
+void cv_rpc_metadata_write(struct cv_writer *w, const struct cv_rpc_metadata *metadata,
+                           size_t count)
+{
+    write_head(w, CV_RPC_FRAME_HEADER, entries_size(metadata, count));
+    for (size_t i = 0; i < count; i++)
+        write_entry(w, &metadata[i]);
+}
+
+int cv_rpc_metadata_read(struct cv_slice body, struct cv_rpc_metadata *metadata, size_t *count)
+{
+    size_t read = 0;
+    struct cv_reader r;
+    cv_reader_init(&r, body);
+    uint64_t last = 0;
+    while (cv_reader_left(&r) > 0) {
+        struct cv_slice value;
+        uint64_t tag = read_field(&r, last, &value);
+        if (tag == HEADER_METADATA)
+            read_entry(&r, value, metadata, &read);
+        else if (tag == HEADER_TIMEOUT || tag == HEADER_METHOD)
+            cv_reader_fail(&r);
+        last = tag;
+    }
+    if (!cv_reader_done(&r))
+        return COVEY_ERR_MALFORMED;
+    *count = read;
+    return 0;
 }
 
 /* ---- STATUS ---- */

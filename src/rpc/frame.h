@@ -14,6 +14,7 @@
  *   body of HEADER and STATUS: fields, each  varint(tag) varint(size) size bytes
  *     Tags never decrease; only HEADER's metadata comes more than once; unknown tags are skipped.
  *     HEADER  1 timeout, a varint of microseconds  2 method  3 metadata: varint(key size) key value
+ *             The server's has metadata only.
  *     STATUS  1 code, a varint, left out for OK    2 message 3 details; empty ones are left out
  */
 enum cv_rpc_frame_type {
@@ -78,6 +79,18 @@ COVEY_MUST_USE int cv_rpc_header_read(struct cv_slice body, struct cv_rpc_metada
  * bytes.
  */
 size_t cv_rpc_header_shorten(uint8_t *frame, size_t size, uint64_t timeout_us);
+
+/* The HEADER of an answer: metadata alone. 0; COVEY_ERR_INVALID_ARGUMENT (keys);
+ * COVEY_ERR_TOO_LARGE as for a header. */
+COVEY_MUST_USE int cv_rpc_metadata_check(const struct cv_rpc_metadata *metadata, size_t count,
+                                         size_t size_max);
+/* The whole frame of metadata that passed the check, and its size. */
+void cv_rpc_metadata_write(struct cv_writer *w, const struct cv_rpc_metadata *metadata,
+                           size_t count);
+size_t cv_rpc_metadata_size(const struct cv_rpc_metadata *metadata, size_t count);
+/* Reads a body as cv_rpc_header_read() does. 0 or COVEY_ERR_MALFORMED, then *count is unchanged. */
+COVEY_MUST_USE int cv_rpc_metadata_read(struct cv_slice body, struct cv_rpc_metadata *metadata,
+                                        size_t *count);
 
 /* What travels of a status message: UTF-8, and at most CV_RPC_STATUS_TEXT_SIZE_MAX bytes of it. */
 struct cv_slice cv_rpc_status_text(struct cv_slice message);

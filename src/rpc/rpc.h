@@ -16,7 +16,7 @@
  *
  *   client                                                server
  *     HEADER(method, timeout, metadata) MESSAGE* FIN -->
- *                                      <-- MESSAGE* STATUS(code, message, details) FIN
+ *                   <-- [HEADER(metadata)] MESSAGE* STATUS(code, message, details) FIN
  *
  * Every frame is a varint `length * 4 + type` and then `length` bytes: docs/PROTOCOL.md.
  *
@@ -30,21 +30,24 @@ struct cv_rpc_conn;
 struct cv_rpc_call;
 
 struct cv_rpc_limits {
-    uint32_t message_size_max;   /* 4 MiB, both directions */
-    uint32_t header_size_max;    /* every other frame, 8 KiB of metadata + 1 KiB */
-    uint32_t calls_max;          /* calls of the peer's that the user holds, cancelled ones too,
+    uint32_t message_send_max;    /* 4 MiB: a longer one is not sent */
+    uint32_t message_receive_max; /* 4 MiB: a longer one ends the call with RESOURCE_EXHAUSTED as
+                                    soon as its length is there */
+    uint32_t header_size_max;     /* every other frame, 8 KiB of metadata + 1 KiB */
+    uint32_t calls_max;           /* calls of the peer's that the user holds, cancelled ones too,
                                     1024: those above are answered RESOURCE_EXHAUSTED */
-    uint64_t receive_buffer_max; /* bytes of messages that the user has of a call and did not READ,
+    uint64_t receive_buffer_max;  /* bytes of messages that the user has of a call and did not READ,
                                     256 KiB: above it no window is given to the peer. A message
                                     counts 64 bytes more than it has */
-    uint64_t memory_max;         /* what buffers of all calls hold in each direction, 8 MiB: above
+    uint64_t memory_max;          /* what buffers of all calls hold in each direction, 8 MiB: above
                                     it SEND is BUSY, and a call that receives more is ended with
                                     RESOURCE_EXHAUSTED. At least one largest frame always fits */
-    covey_time header_timeout;   /* for the header of a stream that the peer opened, 10 s */
+    covey_time header_timeout;    /* for the header of a stream that the peer opened, 10 s */
 };
 void cv_rpc_limits_init(struct cv_rpc_limits *limits);
 
-/* Name and value of one metadata entry; at most 64 entries a call. */
+/* Name and value of one metadata entry; at most 64 entries a call in each direction. Keys may come
+ * more than once; the order is kept. */
 struct cv_rpc_metadata {
     struct cv_slice key;   /* 1..64 of a-z 0-9 . _ - */
     struct cv_slice value; /* any bytes */
@@ -68,6 +71,8 @@ enum cv_rpc_input_type {
     CV_RPC_STREAM_CLOSED,   /* the transport forgets the stream; the last input of its that names
                                the call. It gives back itself what was not consumed by then */
     /* From the user; `call` as given by CV_RPC_EVENT_CALL or cv_rpc_conn_start() */
+    CV_RPC_SEND_METADATA, /* server: the answer's metadata, once and before its first message; no
+                      entry is allowed too */
     CV_RPC_SEND,   /* one message; `end`, client only: the last one. The message may be one that
                       the output just polled points to */
     CV_RPC_END,    /* client: no more messages */
@@ -95,6 +100,10 @@ struct cv_rpc_input {
             uint64_t code;
         } reset, stopped;
         struct {
+            const struct cv_rpc_metadata *entries;
+            size_t count;
+        } send_metadata;
+        struct {
             struct cv_slice message;
             bool end;
         } send;
@@ -110,6 +119,7 @@ struct cv_rpc_input {
 #define CV_RPC_CODE_DEADLINE  2
 #define CV_RPC_CODE_PROTOCOL  3
 #define CV_RPC_CODE_DONE      4 /* the call is over, the rest of the bytes is not needed */
+#define CV_RPC_CODE_REFUSED   5 /* the server drains; its user never hears of the call */
 
 enum cv_rpc_output_type {
     /* To the transport */
@@ -122,6 +132,7 @@ enum cv_rpc_output_type {
                         not allow; the connection is to be closed. At most once */
     /* To the user */
     CV_RPC_EVENT_CALL,     /* server: a call began; answer it sooner or later with FINISH */
+    CV_RPC_EVENT_METADATA, /* client: the answer's metadata; at most once, before any message */
     CV_RPC_EVENT_MESSAGE,  /* a whole message; answer with READ when it is used up */
     CV_RPC_EVENT_END,      /* server: the client sends no more messages */
     CV_RPC_EVENT_WRITABLE, /* SEND said BUSY before and may be tried again */
@@ -132,7 +143,7 @@ enum cv_rpc_output_type {
 };
 
 /* Slices are valid until the next poll() or the next input of the transport's, so a message may be
- * answered while it is being looked at; a call's method and metadata until the next step() or
+ * answered while it is being looked at; a call's method and all metadata until the next step() or
  * poll(). */
 struct cv_rpc_output {
     enum cv_rpc_output_type type;
@@ -155,11 +166,18 @@ struct cv_rpc_output {
             const struct cv_rpc_metadata *metadata;
             size_t metadata_count;
         } begin;
+        struct {
+            const struct cv_rpc_metadata *entries;
+            size_t count;
+        } metadata;
         struct cv_slice message;
         struct {
             struct cv_rpc_status status;
-            bool by_peer; /* it is the peer's STATUS; else a deadline, a cancel, a reset, a lost
+            bool by_peer;     /* it is the peer's STATUS; else a deadline, a cancel, a reset, a lost
                              connection or a broken answer ended the call */
+            bool not_started; /* the server's user surely never hears of the call, so that it may be
+                             made again elsewhere: the transport took nothing of it, or the server
+                             drains and refused it. False when in doubt */
         } end;
     };
 };
@@ -206,10 +224,13 @@ void cv_rpc_call_bind(struct cv_rpc_call *call, void *stream, covey_time now);
  * they are no error here. STREAM_* inputs return 0, or COVEY_ERR_NO_MEMORY: then the call was ended
  * with RESOURCE_EXHAUSTED; STREAM_ACCEPTED also COVEY_ERR_CLOSED after lost(). User inputs return 0
  * or
- *   COVEY_ERR_BUSY       SEND: too much is waiting; EVENT_WRITABLE follows
- *   COVEY_ERR_TOO_LARGE  SEND: above message_size_max; FINISH: details above header_size_max
- *   COVEY_ERR_STATE      SEND, END, FINISH: the call is over or ended
- *   COVEY_ERR_NO_MEMORY  SEND
+ *   COVEY_ERR_BUSY       SEND, SEND_METADATA: too much is waiting; EVENT_WRITABLE follows
+ *   COVEY_ERR_TOO_LARGE  SEND: above message_send_max; FINISH: details above header_size_max;
+ *                        SEND_METADATA: more than 64 entries, or above header_size_max
+ *   COVEY_ERR_STATE      SEND, END, FINISH, SEND_METADATA: the call is over or ended;
+ *                        SEND_METADATA: metadata or a message was sent before
+ *   COVEY_ERR_INVALID_ARGUMENT  SEND_METADATA: keys
+ *   COVEY_ERR_NO_MEMORY  SEND, SEND_METADATA
  * FINISH needs no memory: without any, the status travels without its message and details.
  */
 int cv_rpc_conn_step(struct cv_rpc_conn *rc, const struct cv_rpc_input *input);
@@ -223,6 +244,16 @@ covey_time cv_rpc_conn_deadline(const struct cv_rpc_conn *rc);
  * is there, servers' with EVENT_CANCELLED. No STREAM_ input may come any more. `text` lives for
  * ever. */
 void cv_rpc_conn_lost(struct cv_rpc_conn *rc, const char *text);
+/*
+ * Takes no more calls: each stream that the peer opens from now on is ended with RESET and STOP,
+ * CV_RPC_CODE_REFUSED, and no user hears of it. Calls that are under way go on, and so do those that
+ * are started here. There is no way back; a second time does nothing.
+ */
+void cv_rpc_conn_drain(struct cv_rpc_conn *rc);
+/* The peer drains: it refused a call (which ended with UNAVAILABLE and `not_started`), and will
+ * refuse those that are started here from now on. True already when that call's EVENT_STATUS comes,
+ * and for ever. */
+bool cv_rpc_conn_peer_drains(const struct cv_rpc_conn *rc);
 
 void *cv_rpc_call_user(const struct cv_rpc_call *call);
 void cv_rpc_call_set_user(struct cv_rpc_call *call, void *user);
@@ -236,13 +267,14 @@ size_t cv_rpc_conn_count(const struct cv_rpc_conn *rc);
 struct cv_rpc_stats {
     uint64_t calls_started;
     uint64_t calls_accepted;
-    uint64_t calls_refused; /* for calls_max */
+    uint64_t calls_refused;  /* for calls_max */
+    uint64_t calls_rejected; /* because this end drains; not among those accepted */
     uint64_t calls_cancelled;
     uint64_t deadlines_exceeded;
     uint64_t messages_sent;
     uint64_t messages_received;
     uint64_t protocol_errors;  /* frames that a peer got wrong */
-    uint64_t frames_too_large; /* above message_size_max or header_size_max */
+    uint64_t frames_too_large; /* above message_receive_max or header_size_max */
     uint64_t memory_refused;   /* calls ended because the peer's bytes were above memory_max */
 };
 void cv_rpc_conn_stats(const struct cv_rpc_conn *rc, struct cv_rpc_stats *out);

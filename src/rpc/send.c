@@ -56,6 +56,19 @@ int cv_rpc_send_header(struct cv_rpc_send *s, struct cv_rpc_memory *m,
     return 0;
 }
 
+int cv_rpc_send_metadata(struct cv_rpc_send *s, struct cv_rpc_memory *m,
+                         const struct cv_rpc_metadata *metadata, size_t count)
+{
+    size_t size = cv_rpc_metadata_size(metadata, count);
+    int error = reserve(s, m, size);
+    if (error != 0)
+        return error;
+    struct cv_writer w = begin(s, size);
+    cv_rpc_metadata_write(&w, metadata, count);
+    commit(s, &w, size);
+    return 0;
+}
+
 int cv_rpc_send_message(struct cv_rpc_send *s, struct cv_rpc_memory *m, struct cv_slice message)
 {
     size_t size = cv_rpc_message_size(message.size);

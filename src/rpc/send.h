@@ -33,6 +33,8 @@ void cv_rpc_send_fini(struct cv_rpc_send *s, struct cv_rpc_memory *m);
  * end. */
 COVEY_MUST_USE int cv_rpc_send_header(struct cv_rpc_send *s, struct cv_rpc_memory *m,
                                       const struct cv_rpc_header *header);
+COVEY_MUST_USE int cv_rpc_send_metadata(struct cv_rpc_send *s, struct cv_rpc_memory *m,
+                                        const struct cv_rpc_metadata *metadata, size_t count);
 COVEY_MUST_USE int cv_rpc_send_message(struct cv_rpc_send *s, struct cv_rpc_memory *m,
                                        struct cv_slice message);
 /* Adds the STATUS, whose message was cut, and ends. Cannot fail: without memory the message and the

@@ -14,6 +14,11 @@ struct cv_rpc_call *cv_rpc_server_accept(struct cv_rpc_conn *rc, void *stream)
         return NULL;
     call->stream = stream;
     call->closed = false;
+    if (rc->draining) {
+        rc->stats.calls_rejected++;
+        cv_rpc_end_gone(call, CV_RPC_CODE_REFUSED);
+        return call;
+    }
     rc->stats.calls_accepted++;
     cv_rpc_call_wake(call);
     return call;

@@ -99,7 +99,7 @@ static void bind_after_the_end_resets(void **state)
     (void)state;
     struct cv_rpc_call *call = start_within(&e, NULL, 10 * MS);
     time_passes(&e, 10 * MS);
-    expect(&e, "status DEADLINE_EXCEEDED ");
+    expect(&e, "status DEADLINE_EXCEEDED not started ");
     cv_rpc_call_bind(call, &stream_1, e.now);
     expect(&e, "reset 2 stop 2 ");
 }
@@ -199,13 +199,16 @@ static void broken_answers(void **state)
         {"\x0e\x01", 2, true, "status INTERNAL consume 2 reset 3 "},
         {"\x40\x00", 2, false, "status INTERNAL consume 2 reset 3 stop 3 "},
         {"\x0e\x01\x01\x00", 4, false, "status INTERNAL consume 4 reset 3 stop 3 "},
-        {"\x08hi\x0d\x02\x01m", 7, false,
-         "message(hi) status INTERNAL consume 7 reset 3 stop 3 close 3 "},
+        {"\x08hi\x01", 4, false, "message(hi) status INTERNAL consume 4 reset 3 stop 3 close 3 "},
+        {"\x01\x01", 2, false, "metadata status INTERNAL consume 2 reset 3 stop 3 close 3 "},
+        {"\x0d\x02\x01m", 4, false, "status INTERNAL consume 4 reset 3 stop 3 "},
         {"\x02\x00", 2, true, "status OK by peer consume 2 reset 4 close 3 "},
         {"\xc1\x00\x00\x00", 4, false, "consume 4 "},
         {"\xc0\x00\x00\x01\x00\x00\x00\x00", 8, false,
          "status RESOURCE_EXHAUSTED consume 8 reset 1 stop 1 "},
         {"\x03\x03\x02", 3, true, "status OK by peer consume 3 reset 4 "},
+        {"\x01", 1, true, "metadata status INTERNAL consume 1 reset 3 "},
+        {"\x80\x00\x90\x05", 4, false, "status RESOURCE_EXHAUSTED consume 4 reset 1 stop 1 "},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct end one;
@@ -215,18 +218,118 @@ static void broken_answers(void **state)
         assert_int_equal(data(&one, call, cases[i].bytes, cases[i].size, cases[i].fin), 0);
         expect(&one, cases[i].trace);
         /* Counted, unless it was for a size or nothing was wrong. */
-        assert_int_equal(stats_of(&one).protocol_errors, i < 8 ? 1 : 0);
-        assert_int_equal(stats_of(&one).frames_too_large, i == 9 ? 1 : 0);
+        assert_int_equal(stats_of(&one).protocol_errors, i < 10 || i == 13 ? 1 : 0);
+        assert_int_equal(stats_of(&one).frames_too_large, i == 11 || i == 14 ? 1 : 0);
         end_fini(&one);
     }
+}
+
+static void metadata_comes_first(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *call = start(&e, &stream_1);
+    expect(&e, "write 4 ");
+    DATA(&e, call, "\x25\x03\x03\x01kv\x03\x02\x01k\x08hi\x02", true);
+    expect(&e, "metadata key(k) value(v) key(k) value() message(hi) status OK by peer consume 14 "
+               "reset 4 ");
+    /* With the status alone, and behind a reserved frame. */
+    call = start(&e, &stream_2);
+    expect(&e, "write 4 ");
+    DATA(&e, call, "\x03\x25\x03\x03\x01kv", false);
+    expect(&e, "consume 7 ");
+    DATA(&e, call, "\x03\x02\x01k", false);
+    expect(&e, "metadata key(k) value(v) key(k) value() consume 4 ");
+    DATA(&e, call, "\x0e\x01\x01\x05", true);
+    expect(&e, "status NOT_FOUND by peer consume 4 reset 4 ");
+    assert_int_equal(stats_of(&e).protocol_errors, 0);
+}
+
+/* The server's user did not hear of it: it may be made again elsewhere. */
+static void refused_by_a_server_that_drains(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *call = start(&e, &stream_1);
+    assert_int_equal(send_text(&e, call, "hi", true), 0);
+    expect(&e, "write 7 fin ");
+    assert_false(cv_rpc_conn_peer_drains(e.rc));
+    stream_stopped(&e, call, CV_RPC_CODE_REFUSED);
+    stream_reset(&e, call, CV_RPC_CODE_REFUSED);
+    struct cv_rpc_output out;
+    assert_true(cv_rpc_conn_poll(e.rc, &out));
+    assert_int_equal(out.type, CV_RPC_EVENT_STATUS);
+    assert_int_equal(out.end.status.code, COVEY_STATUS_UNAVAILABLE);
+    assert_true(
+        cv_slice_equal(out.end.status.message, cv_slice_text("the server takes no more calls")));
+    assert_true(out.end.not_started && !out.end.by_peer);
+    assert_true(cv_rpc_conn_peer_drains(e.rc));
+    expect(&e, "");
+}
+
+/* A refusal after any byte of an answer proves nothing, and neither does any other reset. */
+static void only_a_refusal_alone_is_believed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t size;
+        uint64_t code;
+        const char *trace;
+    } cases[] = {
+        {"\x08hi", 3, CV_RPC_CODE_REFUSED, "message(hi) status UNAVAILABLE consume 3 reset 1 "},
+        {"\x01", 1, CV_RPC_CODE_REFUSED, "metadata status UNAVAILABLE consume 1 reset 1 "},
+        {"\x08h", 2, CV_RPC_CODE_REFUSED, "status UNAVAILABLE consume 2 reset 1 "},
+        {"", 0, CV_RPC_CODE_CANCELLED, "status CANCELLED reset 1 "},
+        {"", 0, CV_RPC_CODE_DONE, "status UNAVAILABLE reset 1 "},
+        {"\x0e\x01\x01\x0e", 4, CV_RPC_CODE_REFUSED,
+         "status UNAVAILABLE by peer consume 4 reset 4 "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct end one;
+        end_init(&one);
+        struct cv_rpc_call *call = start(&one, &stream_1);
+        expect(&one, "write 4 ");
+        assert_int_equal(data(&one, call, cases[i].bytes, cases[i].size, false), 0);
+        stream_reset(&one, call, cases[i].code);
+        expect(&one, cases[i].trace);
+        assert_false(cv_rpc_conn_peer_drains(one.rc));
+        end_fini(&one);
+    }
+}
+
+/* Nothing of it left, whatever ended it. */
+static void not_started_when_nothing_was_written(void **state)
+{
+    (void)state;
+    (void)start_within(&e, NULL, 0);
+    expect(&e, "status DEADLINE_EXCEEDED not started ");
+    cv_rpc_call_give_up(start(&e, NULL), COVEY_STATUS_RESOURCE_EXHAUSTED, "no stream");
+    expect(&e, "status RESOURCE_EXHAUSTED not started ");
+    struct cv_rpc_call *call = start(&e, &stream_1);
+    assert_int_equal(step(&e, call, CV_RPC_CANCEL), 0);
+    expect(&e, "status CANCELLED not started reset 1 stop 1 ");
+    call = start(&e, &stream_2);
+    e.full = true;
+    expect(&e, "full ");
+    assert_int_equal(step(&e, call, CV_RPC_CANCEL), 0);
+    expect(&e, "status CANCELLED not started reset 1 stop 1 ");
+    call = start(&e, &stream_1);
+    e.full = false;
+    expect(&e, "write 4 ");
+    assert_int_equal(step(&e, call, CV_RPC_CANCEL), 0);
+    expect(&e, "status CANCELLED reset 1 stop 1 ");
+    (void)start(&e, NULL);
+    (void)start(&e, &stream_2);
+    cv_rpc_conn_lost(e.rc, "gone");
+    expect(&e, "status UNAVAILABLE not started status UNAVAILABLE not started ");
 }
 
 static void resets_by_the_server(void **state)
 {
     (void)state;
     static const char *const wanted[] = {"UNAVAILABLE", "CANCELLED",   "DEADLINE_EXCEEDED",
-                                         "INTERNAL",    "UNAVAILABLE", "UNAVAILABLE"};
-    for (uint64_t code = 0; code < 6; code++) {
+                                         "INTERNAL",    "UNAVAILABLE", "UNAVAILABLE",
+                                         "UNAVAILABLE"};
+    for (uint64_t code = 0; code < 7; code++) {
         struct cv_rpc_call *call = start(&e, &stream_1);
         expect(&e, "write 4 ");
         DATA(&e, call, "\x08hi\x08x", false);
@@ -263,6 +366,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(early_status_ends_both_halves, setup, teardown),
         cmocka_unit_test_setup_teardown(stopped_waits_for_the_status, setup, teardown),
         cmocka_unit_test(broken_answers),
+        cmocka_unit_test_setup_teardown(metadata_comes_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(refused_by_a_server_that_drains, setup, teardown),
+        cmocka_unit_test(only_a_refusal_alone_is_believed),
+        cmocka_unit_test_setup_teardown(not_started_when_nothing_was_written, setup, teardown),
         cmocka_unit_test_setup_teardown(resets_by_the_server, setup, teardown),
         cmocka_unit_test_setup_teardown(a_status_before_the_reset_counts, setup, teardown),
     };

@@ -63,7 +63,7 @@ static void client_deadline_already_past(void **state)
 {
     (void)state;
     (void)start_within(&e, &stream_1, 0);
-    expect(&e, "status DEADLINE_EXCEEDED reset 2 stop 2 ");
+    expect(&e, "status DEADLINE_EXCEEDED not started reset 2 stop 2 ");
 }
 
 static void answered_call_has_no_deadline(void **state)

@@ -94,6 +94,15 @@ static inline void end_log_write(struct end *e, const struct cv_rpc_output *out)
     cv_rpc_conn_written(e->rc, out->call, true);
 }
 
+static inline void end_log_entries(struct end *e, const struct cv_rpc_metadata *entries,
+                                   size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        end_log_bytes(e, "key", entries[i].key);
+        end_log_bytes(e, "value", entries[i].value);
+    }
+}
+
 static inline void end_log_begin(struct end *e, const struct cv_rpc_output *out)
 {
     e->call = out->call;
@@ -101,10 +110,7 @@ static inline void end_log_begin(struct end *e, const struct cv_rpc_output *out)
     if (out->begin.deadline != COVEY_NEVER)
         end_log(e, "in %llu us ",
                 (unsigned long long)((out->begin.deadline - e->now) / COVEY_MICROSECOND));
-    for (size_t i = 0; i < out->begin.metadata_count; i++) {
-        end_log_bytes(e, "key", out->begin.metadata[i].key);
-        end_log_bytes(e, "value", out->begin.metadata[i].value);
-    }
+    end_log_entries(e, out->begin.metadata, out->begin.metadata_count);
 }
 
 static inline void end_log_output(struct end *e, const struct cv_rpc_output *out)
@@ -129,6 +135,10 @@ static inline void end_log_output(struct end *e, const struct cv_rpc_output *out
     case CV_RPC_EVENT_CALL:
         end_log_begin(e, out);
         return;
+    case CV_RPC_EVENT_METADATA:
+        end_log(e, "metadata ");
+        end_log_entries(e, out->metadata.entries, out->metadata.count);
+        return;
     case CV_RPC_EVENT_MESSAGE:
         end_log_bytes(e, "message", out->message);
         return;
@@ -139,8 +149,8 @@ static inline void end_log_output(struct end *e, const struct cv_rpc_output *out
         end_log(e, "writable ");
         return;
     case CV_RPC_EVENT_STATUS:
-        end_log(e, "status %s%s ", covey_status_name(out->end.status.code),
-                out->end.by_peer ? " by peer" : "");
+        end_log(e, "status %s%s%s ", covey_status_name(out->end.status.code),
+                out->end.by_peer ? " by peer" : "", out->end.not_started ? " not started" : "");
         if (out->end.by_peer && out->end.status.message.size > 0)
             end_log_bytes(e, "text", out->end.status.message);
         if (out->end.status.details.size > 0)
@@ -235,6 +245,16 @@ static inline int send_bytes(struct end *e, struct cv_rpc_call *call, const void
 static inline int send_text(struct end *e, struct cv_rpc_call *call, const char *text, bool end)
 {
     return send_bytes(e, call, text, strlen(text), end);
+}
+
+static inline int send_metadata(struct end *e, struct cv_rpc_call *call,
+                                const struct cv_rpc_metadata *entries, size_t count)
+{
+    struct cv_rpc_input in = {.type = CV_RPC_SEND_METADATA,
+                              .now = e->now,
+                              .call = call,
+                              .send_metadata = {.entries = entries, .count = count}};
+    return cv_rpc_conn_step(e->rc, &in);
 }
 
 static inline int finish_details(struct end *e, struct cv_rpc_call *call,

@@ -56,6 +56,8 @@ static void documented_example(void **state)
                                       '1',  0x03, 0x09, 0x05, 't',  'r',  'a',  'c',  'e',
                                       'a',  'b',  'c',  0x08, 'h',  'i'};
     static const uint8_t answer[] = {0x08, 'h', 'i', 0x02};
+    static const uint8_t reply_metadata[] = {0x29, 0x03, 0x08, 0x04, 'n', 'o',
+                                             'd',  'e',  'b',  '-',  '7'};
     static const uint8_t error[] = {0x32, 0x01, 0x01, 0x05, 0x02, 0x07, 'n',
                                     'o',  ' ',  'u',  's',  'e',  'r'};
     struct cv_rpc_metadata metadata = {cv_slice_text("trace"), cv_slice_text("abc")};
@@ -70,6 +72,11 @@ static void documented_example(void **state)
     cv_rpc_header_write(&w, &header);
     cv_rpc_message_write(&w, cv_slice_text("hi"));
     assert_bytes(cv_writer_bytes(&w), cv_slice_of(request, sizeof request));
+
+    metadata = (struct cv_rpc_metadata){cv_slice_text("node"), cv_slice_text("b-7")};
+    cv_writer_init(&w, memory, sizeof memory);
+    cv_rpc_metadata_write(&w, &metadata, 1);
+    assert_bytes(cv_writer_bytes(&w), cv_slice_of(reply_metadata, sizeof reply_metadata));
 
     struct cv_rpc_status status = {.code = COVEY_STATUS_OK};
     cv_writer_init(&w, memory, sizeof memory);
@@ -222,6 +229,82 @@ static void too_many_metadata_entries_are_malformed(void **state)
     assert_int_equal(header.metadata_count, CV_RPC_METADATA_COUNT_MAX);
 }
 
+static void metadata_round_trip(void **state)
+{
+    (void)state;
+    uint8_t every[256];
+    for (size_t i = 0; i < sizeof every; i++)
+        every[i] = (uint8_t)i;
+    const struct cv_rpc_metadata entries[] = {{cv_slice_text("k"), SLICE("\0\xff")},
+                                              {cv_slice_text("a"), cv_slice_of(every, 256)},
+                                              {cv_slice_text("k"), {0}}};
+    for (size_t count = 0; count <= 3; count++) {
+        uint8_t memory[300];
+        struct cv_writer w;
+        cv_writer_init(&w, memory, sizeof memory);
+        cv_rpc_metadata_write(&w, entries, count);
+        struct cv_slice frame = cv_writer_bytes(&w);
+        assert_true(cv_writer_ok(&w));
+        assert_int_equal(frame.size, cv_rpc_metadata_size(entries, count));
+        size_t read = 99;
+        assert_int_equal(cv_rpc_metadata_read(body_of(frame, CV_RPC_FRAME_HEADER), room, &read), 0);
+        assert_int_equal(read, count);
+        for (size_t i = 0; i < count; i++) {
+            assert_bytes(room[i].key, entries[i].key);
+            assert_true(cv_slice_equal(room[i].value, entries[i].value));
+        }
+    }
+}
+
+static void metadata_check_bounds(void **state)
+{
+    (void)state;
+    struct cv_rpc_metadata entries[CV_RPC_METADATA_COUNT_MAX + 1];
+    for (size_t i = 0; i < CV_RPC_METADATA_COUNT_MAX + 1; i++)
+        entries[i] = (struct cv_rpc_metadata){cv_slice_text("k"), {0}};
+    assert_int_equal(cv_rpc_metadata_check(NULL, 0, 0), 0);
+    assert_int_equal(cv_rpc_metadata_check(entries, CV_RPC_METADATA_COUNT_MAX, 256), 0);
+    assert_int_equal(cv_rpc_metadata_check(entries, CV_RPC_METADATA_COUNT_MAX, 255),
+                     COVEY_ERR_TOO_LARGE);
+    assert_int_equal(cv_rpc_metadata_check(entries, CV_RPC_METADATA_COUNT_MAX + 1, 9216),
+                     COVEY_ERR_TOO_LARGE);
+    entries[1].key = cv_slice_text("K");
+    assert_int_equal(cv_rpc_metadata_check(entries, 1, 9216), 0);
+    assert_int_equal(cv_rpc_metadata_check(entries, 2, 9216), COVEY_ERR_INVALID_ARGUMENT);
+    entries[0].value = cv_slice_of("", SIZE_MAX);
+    assert_int_equal(cv_rpc_metadata_check(entries, 1, 9216), COVEY_ERR_TOO_LARGE);
+}
+
+static void malformed_metadata(void **state)
+{
+    (void)state;
+    static const struct cv_slice bodies[] = {
+        {(const uint8_t *)"\x01\x01\x05", 3},              /* a timeout is the client's */
+        {(const uint8_t *)"\x02\x01m", 3},                 /* and so is a method */
+        {(const uint8_t *)"\x03\x00", 2},                  /* no key */
+        {(const uint8_t *)"\x03\x02\x01K", 4},             /* a bad one */
+        {(const uint8_t *)"\x03\x03\x01k", 4},             /* cut off */
+        {(const uint8_t *)"\x04\x00\x03\x02\x01k", 6},     /* out of order */
+        {(const uint8_t *)"\x03\x02\x01k\x40\x04\x00", 7}, /* a tag in a longer form */
+    };
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        size_t count = 77;
+        assert_int_equal(cv_rpc_metadata_read(bodies[i], room, &count), COVEY_ERR_MALFORMED);
+        assert_int_equal(count, 77);
+    }
+    uint8_t body[4 * (CV_RPC_METADATA_COUNT_MAX + 1)];
+    for (size_t i = 0; i < sizeof body; i += 4)
+        memcpy(body + i, "\x03\x02\x01k", 4);
+    size_t count = 0;
+    assert_int_equal(cv_rpc_metadata_read(cv_slice_of(body, sizeof body), room, &count),
+                     COVEY_ERR_MALFORMED);
+    assert_int_equal(cv_rpc_metadata_read(cv_slice_of(body, sizeof body - 4), room, &count), 0);
+    assert_int_equal(count, CV_RPC_METADATA_COUNT_MAX);
+    assert_int_equal(cv_rpc_metadata_read(SLICE("\x00\x01x\x03\x02\x01k\x05\x00"), room, &count),
+                     0);
+    assert_int_equal(count, 1);
+}
+
 static void unknown_fields_are_skipped(void **state)
 {
     (void)state;
@@ -350,6 +433,9 @@ int main(void)
         cmocka_unit_test(header_check_bounds),
         cmocka_unit_test(malformed_headers),
         cmocka_unit_test(too_many_metadata_entries_are_malformed),
+        cmocka_unit_test(metadata_round_trip),
+        cmocka_unit_test(metadata_check_bounds),
+        cmocka_unit_test(malformed_metadata),
         cmocka_unit_test(unknown_fields_are_skipped),
         cmocka_unit_test(header_shorten_equals_a_new_header),
         cmocka_unit_test(status_round_trip),

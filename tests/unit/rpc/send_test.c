@@ -82,6 +82,17 @@ static void small_frames_leave_as_one_piece(void **state)
     assert_int_equal(memory.calls, 0);
 }
 
+static void metadata_leaves_with_what_follows(void **state)
+{
+    (void)state;
+    const struct cv_rpc_metadata entries[] = {{cv_slice_text("k"), cv_slice_text("v")},
+                                              {cv_slice_text("k"), {0}}};
+    assert_int_equal(cv_rpc_send_metadata(&s, &m, entries, 2), 0);
+    assert_int_equal(message("hi"), 0);
+    status(COVEY_STATUS_OK, "");
+    assert_next("\x25\x03\x03\x01kv\x03\x02\x01k\x08hi\x02", 14, true);
+}
+
 static void an_end_alone_comes_after_bytes(void **state)
 {
     (void)state;
@@ -187,6 +198,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(small_frames_leave_as_one_piece, setup, teardown),
+        cmocka_unit_test_setup_teardown(metadata_leaves_with_what_follows, setup, teardown),
         cmocka_unit_test_setup_teardown(an_end_alone_comes_after_bytes, setup, teardown),
         cmocka_unit_test_setup_teardown(large_messages_leave_in_pieces, setup, teardown),
         cmocka_unit_test_setup_teardown(blocked_gives_nothing, setup, teardown),

@@ -66,6 +66,111 @@ static void header_with_everything(void **state)
     assert_true(cv_rpc_call_deadline(call) == e.now + 5 * COVEY_MICROSECOND);
 }
 
+static void metadata_before_the_first_message(void **state)
+{
+    (void)state;
+    const struct cv_rpc_metadata entries[] = {{cv_slice_text("k"), cv_slice_text("v")},
+                                              {cv_slice_text("k"), {0}}};
+    struct cv_rpc_call *call = serve(&e, &stream_1);
+    assert_int_equal(send_metadata(&e, call, entries, 2), 0);
+    expect(&e, "write 10 ");
+    expect_written(&e, "\x25\x03\x03\x01kv\x03\x02\x01k", 10);
+    assert_int_equal(send_metadata(&e, call, entries, 2), COVEY_ERR_STATE);
+    assert_int_equal(send_text(&e, call, "hi", false), 0);
+    assert_int_equal(finish(&e, call, COVEY_STATUS_OK, ""), 0);
+    assert_int_equal(send_metadata(&e, call, entries, 2), COVEY_ERR_STATE);
+    expect(&e, "write 4 fin stop 4 ");
+
+    /* None is something to say, too; and with the status at the latest. */
+    call = serve(&e, &stream_2);
+    e.written_size = 0;
+    assert_int_equal(send_metadata(&e, call, NULL, 0), 0);
+    assert_int_equal(finish(&e, call, COVEY_STATUS_NOT_FOUND, ""), 0);
+    expect(&e, "write 5 fin stop 4 ");
+    expect_written(&e, "\x01\x0e\x01\x01\x05", 5);
+}
+
+static void metadata_that_is_refused(void **state)
+{
+    (void)state;
+    static char value[9300];
+    struct cv_rpc_metadata entries[CV_RPC_METADATA_COUNT_MAX + 1];
+    for (size_t i = 0; i < CV_RPC_METADATA_COUNT_MAX + 1; i++)
+        entries[i] = (struct cv_rpc_metadata){cv_slice_text("k"), {0}};
+    struct cv_rpc_call *call = serve(&e, &stream_1);
+    assert_int_equal(send_metadata(&e, call, entries, CV_RPC_METADATA_COUNT_MAX + 1),
+                     COVEY_ERR_TOO_LARGE);
+    /* Tag, two bytes of size and "\1k" before the value. */
+    entries[0].value = cv_slice_of(value, 9216 - 5 + 1);
+    assert_int_equal(send_metadata(&e, call, entries, 1), COVEY_ERR_TOO_LARGE);
+    entries[0] = (struct cv_rpc_metadata){cv_slice_text("No"), {0}};
+    assert_int_equal(send_metadata(&e, call, entries, 1), COVEY_ERR_INVALID_ARGUMENT);
+    entries[0] = (struct cv_rpc_metadata){cv_slice_text("k"), cv_slice_of(value, 9216 - 5)};
+    e.memory.fail_at = e.memory.calls + 1;
+    assert_int_equal(send_metadata(&e, call, entries, 1), COVEY_ERR_NO_MEMORY);
+    expect(&e, "");
+    assert_int_equal(send_metadata(&e, call, entries, 1), 0);
+    expect(&e, "write 9220 ");
+
+    call = serve(&e, &stream_2);
+    assert_int_equal(send_text(&e, call, "hi", false), 0);
+    entries[0].value = (struct cv_slice){0};
+    assert_int_equal(send_metadata(&e, call, entries, 1), COVEY_ERR_STATE);
+    expect(&e, "write 3 ");
+    stream_reset(&e, call, CV_RPC_CODE_CANCELLED);
+    assert_int_equal(send_metadata(&e, call, entries, 1), COVEY_ERR_STATE);
+    expect(&e, "cancelled reset 1 ");
+}
+
+/* The memory for sending is full of another call's messages. */
+static void metadata_waits_for_memory(void **state)
+{
+    (void)state;
+    static char value[9000];
+    struct cv_rpc_metadata entry = {cv_slice_text("k"), cv_slice_of(value, sizeof value)};
+    struct cv_rpc_call *call = serve(&e, &stream_1);
+    struct cv_rpc_memory *m = &e.rc->send_memory;
+    m->used += m->used_max;
+    assert_int_equal(send_metadata(&e, call, &entry, 1), COVEY_ERR_BUSY);
+    expect(&e, "");
+    m->used -= m->used_max;
+    expect(&e, "writable ");
+    assert_int_equal(send_metadata(&e, call, &entry, 1), 0);
+    expect(&e, "write 9009 ");
+}
+
+/* Calls under way go on; no user hears of new ones, whatever of them is there. */
+static void drain_refuses_new_streams(void **state)
+{
+    (void)state;
+    struct cv_rpc_call *running = serve(&e, &stream_1);
+    cv_rpc_conn_drain(e.rc);
+    cv_rpc_conn_drain(e.rc);
+    struct cv_rpc_call *call = accept_stream(&e, &stream_2);
+    DATA(&e, call, "\x0d\x02\x01m\x08hi", true);
+    expect(&e, "consume 7 reset 5 ");
+    assert_int_equal(step(&e, call, CV_RPC_STREAM_CLOSED), 0);
+    call = accept_stream(&e, &stream_2);
+    expect(&e, "reset 5 stop 5 ");
+    stream_reset(&e, call, CV_RPC_CODE_CANCELLED);
+    stream_stopped(&e, call, CV_RPC_CODE_CANCELLED);
+    assert_int_equal(step(&e, call, CV_RPC_STREAM_CLOSED), 0);
+    expect(&e, "");
+    assert_int_equal(cv_rpc_conn_count(e.rc), 1);
+    assert_true(cv_rpc_conn_deadline(e.rc) == COVEY_NEVER);
+
+    DATA(&e, running, "\x08yo", true);
+    expect(&e, "message(yo) end consume 3 ");
+    assert_int_equal(finish(&e, running, COVEY_STATUS_OK, ""), 0);
+    expect(&e, "write 1 fin ");
+    /* The other way round there is no end to calls. */
+    (void)start(&e, &stream_2);
+    expect(&e, "write 4 ");
+    assert_int_equal(stats_of(&e).calls_rejected, 2);
+    assert_int_equal(stats_of(&e).calls_accepted, 1);
+    assert_int_equal(stats_of(&e).calls_cancelled, 0);
+}
+
 static void finish_before_the_client_ends(void **state)
 {
     (void)state;
@@ -260,6 +365,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(unary_is_one_write, setup, teardown),
         cmocka_unit_test_setup_teardown(echo_between_two_polls, setup, teardown),
         cmocka_unit_test_setup_teardown(header_with_everything, setup, teardown),
+        cmocka_unit_test_setup_teardown(metadata_before_the_first_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(metadata_that_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(metadata_waits_for_memory, setup, teardown),
+        cmocka_unit_test_setup_teardown(drain_refuses_new_streams, setup, teardown),
         cmocka_unit_test_setup_teardown(finish_before_the_client_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(finish_once, setup, teardown),
         cmocka_unit_test_setup_teardown(details_that_are_too_large, setup, teardown),
