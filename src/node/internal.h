@@ -39,6 +39,7 @@ struct cv_link {
     bool is_dirty;
     bool told_closed;
     bool is_closing;                                /* the peer broke the protocol */
+    bool is_retiring;                               /* to be closed when nothing runs on it */
     int error;                                      /* why it closed */
     struct cv_address remotes[CV_LINK_REMOTES_MAX]; /* still to be tried */
     size_t remote_count;
@@ -77,6 +78,8 @@ struct cv_node {
     TAILQ_HEAD(, cv_link) links;
     STAILQ_HEAD(, cv_link) dirty_links;
     LIST_HEAD(, cv_link) closing_links;
+    bool drains;
+    struct cv_rpc_stats rpc_stats; /* of the links that are gone */
 
     struct cv_membership *membership;
     bool cluster_is_drained;   /* now: its outputs are being acted on */

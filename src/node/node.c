@@ -293,10 +293,8 @@ covey_time cv_node_deadline(const struct cv_node *node)
 
 void cv_node_close(struct cv_node *node)
 {
-    struct cv_link *link;
     struct cv_gossip_conn *peer;
-    TAILQ_FOREACH (link, &node->links, all)
-        cv_link_close(link, COVEY_ERR_CLOSED);
+    cv_node_close_links(node, COVEY_ERR_CLOSED);
     TAILQ_FOREACH (peer, &node->peers, all)
         cv_quic_conn_close(peer->head.conn, CV_CLOSE_DONE);
 }

@@ -91,6 +91,18 @@ void cv_node_publish_again(struct cv_node *node);
 /* NULL when membership is off. */
 const struct cv_membership *cv_node_membership(const struct cv_node *node);
 
+/*
+ * Takes no more calls: peers that make some learn that they were not begun. Links are closed as their
+ * last calls end, and later ones in the same way. Membership goes on. There is no way back.
+ */
+void cv_node_drain(struct cv_node *node);
+/* How many links there are that are not closed, those that are being connected among them. */
+size_t cv_node_link_count(const struct cv_node *node);
+/* Closes every link, as cv_link_close() does. */
+void cv_node_close_links(struct cv_node *node, int error);
+/* The RPC counters of all links that there are or were. */
+void cv_node_rpc_stats(const struct cv_node *node, struct cv_rpc_stats *out);
+
 /* Closes every connection; the next turn tells the peers. */
 void cv_node_close(struct cv_node *node);
 
