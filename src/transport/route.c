@@ -1,0 +1,15 @@
+#include "transport/route.h"
+
+#define HEADER_FORM_LONG 0x80
+#define OFFSET_LONG      6
+#define OFFSET_SHORT     1
+
+unsigned cv_route_loop(struct cv_slice datagram, unsigned loop_count)
+{
+    if (loop_count <= 1 || datagram.size == 0)
+        return 0;
+    size_t offset = (datagram.data[0] & HEADER_FORM_LONG) != 0 ? OFFSET_LONG : OFFSET_SHORT;
+    if (datagram.size <= offset || datagram.data[offset] == 0)
+        return 0;
+    return 1 + (datagram.data[offset] - 1U) % (loop_count - 1);
+}
