@@ -3,6 +3,8 @@
 
 #include "base/slice.h"
 
+#include <stdint.h>
+
 /*
  * Several loops share one UDP port, each with a socket and a QUIC endpoint of its own. Loop 0 is the
  * cluster's, the others serve calls. A packet names its loop by the first byte of its destination
@@ -18,13 +20,16 @@
  * which it chose itself, is spread. A packet that is too short to name a loop belongs to loop 0,
  * where it will be dropped.
  *
- * This function is the truth; the filter in the kernel (io/port_group) does the same, and what it
- * cannot do (the kernel joins datagrams that belong to different loops when they came from one
- * address in one burst) is mended by handing over.
+ * These functions are the truth; the filter in the kernel (io/port_group) does the same. Between two
+ * hosts the kernel may join datagrams for different loops that came from one address in one burst,
+ * and looks at the first: that is mended by handing over.
  */
 
 /* Loops that can be told apart by one byte. */
 #define CV_ROUTE_LOOPS_MAX 256
+
+/* The byte that names the loop; 0 when the datagram is too short to have it. Pure. */
+uint8_t cv_route_byte(struct cv_slice datagram);
 
 /* The loop of `loop_count` (0 counts as 1) that a datagram belongs to. Pure. */
 unsigned cv_route_loop(struct cv_slice datagram, unsigned loop_count);

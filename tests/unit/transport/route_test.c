@@ -74,6 +74,18 @@ static void what_is_too_short_belongs_to_loop_0(void **state)
     assert_int_equal(cv_route_loop(cv_slice_of(short_header, 2), 9), 5);
 }
 
+static void the_byte_itself(void **state)
+{
+    (void)state;
+    const uint8_t long_header[8] = {0xc0, 1, 2, 3, 4, 5, 6, 7};
+    const uint8_t short_header[8] = {0x40, 1, 2, 3, 4, 5, 6, 7};
+    assert_int_equal(cv_route_byte(cv_slice_of(long_header, 8)), 6);
+    assert_int_equal(cv_route_byte(cv_slice_of(long_header, 6)), 0);
+    assert_int_equal(cv_route_byte(cv_slice_of(short_header, 2)), 1);
+    assert_int_equal(cv_route_byte(cv_slice_of(short_header, 1)), 0);
+    assert_int_equal(cv_route_byte(cv_slice_of(short_header, 0)), 0);
+}
+
 static void one_loop_has_everything(void **state)
 {
     (void)state;
@@ -91,6 +103,7 @@ int main(void)
         cmocka_unit_test(any_other_byte_is_spread_over_the_loops_of_calls),
         cmocka_unit_test(the_first_bit_alone_tells_the_header),
         cmocka_unit_test(what_is_too_short_belongs_to_loop_0),
+        cmocka_unit_test(the_byte_itself),
         cmocka_unit_test(one_loop_has_everything),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
