@@ -70,6 +70,7 @@ bool cv_endpoint_serves_cluster(const struct cv_quic_endpoint *e)
 int cv_quic_endpoint_new(const struct cv_quic_config *config, struct cv_quic_endpoint **out)
 {
     uint64_t secret[4];
+    assert(config->loop_count <= 1 || config->loop < config->loop_count);
     struct cv_quic_endpoint *e = cv_allocate_zeroed(config->alloc, 1, sizeof(*e));
     if (e == NULL)
         return COVEY_ERR_NO_MEMORY;

@@ -83,7 +83,8 @@ struct cv_quic_config {
     uint8_t secret[32];
 };
 
-/* Copies the configuration. 0 or COVEY_ERR_NO_MEMORY. */
+/* Copies the configuration, whose `loop` is below `loop_count` when there are several. 0 or
+ * COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_quic_endpoint_new(const struct cv_quic_config *config,
                                         struct cv_quic_endpoint **out);
 /* Drops every connection without a word to the peer; conn_closed is called for each with
