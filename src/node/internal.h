@@ -64,6 +64,7 @@ struct cv_node {
     struct cv_tls *tls;
     struct cv_rpc_limits rpc_limits;
     struct cv_address local;
+    bool serves_cluster; /* false on the other loops of a shared address */
     struct cv_node_events events;
     void *events_user;
     void (*random)(void *user, void *memory, size_t size);

@@ -47,7 +47,13 @@ struct cv_node_config {
     struct cv_rpc_limits rpc_limits;
     struct cv_address local; /* the socket's address */
     bool accept;             /* serve */
+    /* Several nodes may share one address, each on a loop of its own: as in quic/endpoint.h. */
     uint8_t loop;
+    unsigned loop_count;
+    void (*hand_over)(void *user, unsigned loop, const struct cv_datagram *d);
+    void *hand_over_user;
+    const uint8_t *secret; /* 32 bytes, the same for all that share the address; NULL: one of its
+                              own */
     void (*random)(void *user, void *memory, size_t size);
     void *random_user;
     struct cv_node_events events;
@@ -72,7 +78,8 @@ covey_time cv_node_deadline(const struct cv_node *node);
 
 /*
  * Switches membership on: `config` but for alloc, log, id and name, which are the node's own. 0,
- * COVEY_ERR_EXISTS, or what cv_membership_new() says.
+ * COVEY_ERR_EXISTS, COVEY_ERR_STATE on another loop than 0 of a shared address, or what
+ * cv_membership_new() says.
  */
 COVEY_MUST_USE int cv_node_enable_cluster(struct cv_node *node,
                                           const struct cv_membership_config *config,
