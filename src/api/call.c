@@ -300,7 +300,7 @@ int covey_call_send(covey_call *call, const void *message, size_t size)
         if (queued > QUEUED_MAX)
             return COVEY_ERR_BUSY;
     }
-    if (queued == 0 && cv_loop_is_current(call->runtime->loop)) {
+    if (queued == 0 && cv_loop_in_turn(call->runtime->loop)) {
         int error = send_now(call, bytes);
         if (error != COVEY_ERR_BUSY)
             return error;
@@ -339,7 +339,7 @@ void covey_call_finish(covey_call *call, enum covey_status_code code, const char
     call->code = code;
     /* Without memory the code has to do. */
     call->text = text == NULL ? NULL : cv_copy_text(alloc_of(call), text, strlen(text));
-    if (atomic_load(&call->queued) == 0 && cv_loop_is_current(call->runtime->loop)) {
+    if (atomic_load(&call->queued) == 0 && cv_loop_in_turn(call->runtime->loop)) {
         finish_now(call);
         return;
     }

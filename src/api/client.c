@@ -243,7 +243,7 @@ int covey_client_free(covey_client *client)
     if (client == NULL)
         return 0;
     covey_runtime *runtime = client->runtime;
-    if (cv_loop_is_current(runtime->loop))
+    if (cv_loop_in_turn(runtime->loop))
         return COVEY_ERR_WRONG_THREAD;
     pthread_mutex_lock(&client->lock);
     client->is_closing = true;

@@ -414,7 +414,7 @@ static void run_leave(struct cv_mail *mail, bool cancelled)
 void covey_cluster_leave_async(covey_cluster *cluster)
 {
     struct commanding c = {.cluster = cluster, .type = CV_COMMAND_LEAVE};
-    if (cv_loop_is_current(cluster->runtime->loop)) {
+    if (cv_loop_in_turn(cluster->runtime->loop)) {
         command_on_loop(&c);
         return;
     }

@@ -14,7 +14,10 @@
 struct covey_runtime {
     struct cv_alloc alloc;
     struct cv_log log;
-    struct cv_loop *loop;
+    enum covey_run_mode mode;
+    struct cv_loop *loop; /* the first of: */
+    struct cv_loop **loops;
+    unsigned loop_count; /* 1 unless COVEY_RUN_THREADS */
     /* Everything that was handed out and uses `alloc` or the loop: servers, clients, calls,
      * streams, receivers, lists. */
     atomic_size_t users;

@@ -270,7 +270,7 @@ int covey_server_free(covey_server *server)
     if (server == NULL)
         return 0;
     covey_runtime *runtime = server->runtime;
-    if (cv_loop_is_current(runtime->loop))
+    if (cv_loop_in_turn(runtime->loop))
         return COVEY_ERR_WRONG_THREAD;
     /* The mailbox may be full for a moment; the loop empties it. */
     while (cv_loop_call(runtime->loop, close_on_loop, server) == COVEY_ERR_BUSY)

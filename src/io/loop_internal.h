@@ -1,0 +1,85 @@
+#ifndef CV_IO_LOOP_INTERNAL_H
+#define CV_IO_LOOP_INTERNAL_H
+
+#include "io/loop.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <uv.h>
+
+/*
+ * The inside of a loop, for its files:
+ *
+ *   loop.c            a turn, tasks, the timer's time
+ *   loop_mail.c       posts and calls
+ *   loop_watch.c      descriptors
+ *   loop_run.c        who makes the turns
+ *   loop_resources.c  libuv's handles and the timerfd
+ *
+ * How a turn maps onto one round of libuv:
+ *
+ *   idle     CV_LOOP_UV, only after again(): it lets the poll not wait
+ *   poll     watches call readable(); the timerfd and the wake-up only end the wait
+ *   check    mails, the tasks' turns, the timer
+ *
+ * So whatever woke the loop, its tasks run once, after everything that there was to read.
+ */
+struct cv_loop {
+    struct cv_alloc alloc;
+    const struct cv_log *log;
+    enum cv_loop_mode mode;
+    struct cv_mailbox *mailbox;
+    _Atomic(const void *) owner; /* cv_loop_thread_mark() of who makes the turns */
+    pthread_t thread;            /* CV_LOOP_THREAD */
+    atomic_bool ending;
+
+    uv_loop_t *uv; /* &own, or the user's */
+    uv_loop_t own;
+    uv_async_t wake;
+    uv_poll_t timer;
+    uv_check_t check;
+    uv_idle_t idle;
+    size_t open_handles; /* the watches' too; until their close callback */
+    bool is_freed;       /* the last handle to close takes the memory along */
+    int timer_fd;
+
+    covey_time armed; /* when the timer fires; COVEY_NEVER: it does not */
+    covey_time now;
+    bool begun;  /* there is something for the check to end */
+    bool inside; /* a callback of ours */
+    bool again;
+    struct cv_loop_task *tasks;
+    struct cv_loop_task *next_task; /* of the walk that is under way */
+    size_t watch_count;
+};
+
+/* ---- loop.c ---- */
+/* Something happened: takes the time, once a turn. */
+void cv_loop_turn_begin(struct cv_loop *loop);
+/* Mails, tasks, the timer. Nothing when no turn was begun. */
+void cv_loop_turn_end(struct cv_loop *loop);
+/* Refuses mails from now on and cancels the waiting ones. */
+void cv_loop_cancel_mails(struct cv_loop *loop);
+
+/* ---- loop_mail.c ---- */
+/* Ends the wait of the loop's thread. Any thread, while it holds the mailbox. */
+void cv_loop_wake(void *loop);
+
+/* ---- loop_run.c ---- */
+/* Something that is this thread's own. */
+const void *cv_loop_thread_mark(void);
+COVEY_MUST_USE int cv_loop_thread_start(struct cv_loop *loop, const char *name);
+void cv_loop_thread_stop(struct cv_loop *loop);
+
+/* ---- loop_resources.c ---- */
+/* 0, COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM: then nothing is left open, but for handles of the user's
+ * loop, which close in its next round. */
+COVEY_MUST_USE int cv_loop_open(struct cv_loop *loop, struct uv_loop_s *users);
+/* Closes everything and frees the memory, at once or in the user's loop's next round. */
+void cv_loop_close_and_release(struct cv_loop *loop);
+/* A handle that was made; closed() must be called in its close callback. */
+void cv_loop_handle_opened(struct cv_loop *loop);
+void cv_loop_handle_closed(struct cv_loop *loop);
+int cv_loop_error_of(int uv_error);
+
+#endif
