@@ -183,6 +183,7 @@ static int open_loop(struct covey_runtime *runtime, const struct plan *plan)
         .thread_name = name,
         .uv_loop = plan->uv_loop,
         .mails_max = MAILS_MAX,
+        .busy_poll = plan->config.busy_poll_us * COVEY_MICROSECOND,
     };
     int error = cv_loop_new(&config, &runtime->loops[runtime->loop_count]);
     if (error == 0)

@@ -13,6 +13,7 @@ void cv_loop_turn_begin(struct cv_loop *loop)
     if (loop->begun)
         return;
     loop->begun = true;
+    loop->has_worked = true;
     loop->now = cv_clock_now();
 }
 
@@ -147,6 +148,7 @@ int cv_loop_new(const struct cv_loop_config *config, struct cv_loop **out)
     loop->log = config->log;
     loop->mode = config->mode;
     loop->armed = COVEY_NEVER;
+    cv_busy_poll_init(&loop->busy_poll, config->busy_poll);
     atomic_store(&loop->owner, cv_loop_thread_mark());
     int error = cv_mailbox_new(&loop->alloc, config->mails_max, cv_loop_wake, loop, &loop->mailbox);
     if (error != 0) {

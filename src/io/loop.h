@@ -45,6 +45,7 @@ struct cv_loop_config {
     const char *thread_name;   /* CV_LOOP_THREAD: up to 15 characters */
     struct uv_loop_s *uv_loop; /* CV_LOOP_UV: outlives the loop's memory */
     uint32_t mails_max;        /* 65,536 */
+    covey_time busy_poll;      /* CV_LOOP_THREAD: cv_busy_poll's max; 0: sleeps at once */
 };
 
 /*

@@ -1,6 +1,7 @@
 #ifndef CV_IO_LOOP_INTERNAL_H
 #define CV_IO_LOOP_INTERNAL_H
 
+#include "io/busy_poll.h"
 #include "io/loop.h"
 
 #include <pthread.h>
@@ -48,6 +49,8 @@ struct cv_loop {
     bool begun;  /* there is something for the check to end */
     bool inside; /* a callback of ours */
     bool again;
+    bool has_worked; /* a turn began since the thread looked */
+    struct cv_busy_poll busy_poll;
     struct cv_loop_task *tasks;
     struct cv_loop_task *next_task; /* of the walk that is under way */
     size_t watch_count;

@@ -1,5 +1,6 @@
 #include "io/loop_internal.h"
 
+#include "io/clock.h"
 #include "io/thread.h"
 
 #include <assert.h>
@@ -39,12 +40,29 @@ void cv_loop_step(struct cv_loop *loop)
 
 /* ---- the loop's own thread ---- */
 
+/* A turn, or one look that found nothing. */
+static void poll_or_sleep(struct cv_loop *loop)
+{
+    struct cv_busy_poll *p = &loop->busy_poll;
+    if (p->max == 0 || loop->again) {
+        turn(loop, true);
+        cv_busy_poll_idle(p, p->max == 0 ? 0 : cv_clock_now());
+        return;
+    }
+    loop->has_worked = false;
+    turn(loop, !cv_busy_poll_wants(p, cv_clock_now()));
+    if (!loop->has_worked)
+        return;
+    cv_busy_poll_work(p, loop->now);
+    cv_busy_poll_idle(p, cv_clock_now());
+}
+
 static void *run(void *user)
 {
     struct cv_loop *loop = user;
     atomic_store(&loop->owner, cv_loop_thread_mark());
     while (!atomic_load(&loop->ending))
-        turn(loop, true);
+        poll_or_sleep(loop);
     cv_loop_cancel_mails(loop);
     return NULL;
 }
