@@ -90,6 +90,8 @@ void cv_loop_turn_end(struct cv_loop *loop)
     loop->begun = false;
     if (loop->mode == CV_LOOP_UV)
         set_idle(loop);
+    if (loop->mode != CV_LOOP_THREAD)
+        cv_loop_wake_answered(loop);
 }
 
 void cv_loop_cancel_mails(struct cv_loop *loop)
@@ -97,6 +99,7 @@ void cv_loop_cancel_mails(struct cv_loop *loop)
     loop->inside = true;
     cv_mailbox_close(loop->mailbox);
     loop->inside = false;
+    cv_loop_wake_answered(loop);
 }
 
 covey_time cv_loop_now(const struct cv_loop *loop)
@@ -150,11 +153,12 @@ int cv_loop_new(const struct cv_loop_config *config, struct cv_loop **out)
     loop->armed = COVEY_NEVER;
     cv_busy_poll_init(&loop->busy_poll, config->busy_poll);
     atomic_store(&loop->owner, cv_loop_thread_mark());
-    int error = cv_mailbox_new(&loop->alloc, config->mails_max, cv_loop_wake, loop, &loop->mailbox);
-    if (error != 0) {
-        cv_release(config->alloc, loop);
-        return error;
-    }
+    int error = cv_loop_lead_init(&loop->lead);
+    if (error != 0)
+        goto fail_lead;
+    error = cv_mailbox_new(&loop->alloc, config->mails_max, cv_loop_wake, loop, &loop->mailbox);
+    if (error != 0)
+        goto fail_mailbox;
     error = cv_loop_open(loop, config->uv_loop);
     if (error == 0 && loop->mode == CV_LOOP_THREAD)
         error = cv_loop_thread_start(loop, config->thread_name);
@@ -164,6 +168,12 @@ int cv_loop_new(const struct cv_loop_config *config, struct cv_loop **out)
     }
     *out = loop;
     return 0;
+
+fail_mailbox:
+    cv_loop_lead_fini(&loop->lead);
+fail_lead:
+    cv_release(config->alloc, loop);
+    return error;
 }
 
 void cv_loop_free(struct cv_loop *loop)

@@ -7,12 +7,13 @@
 
 #include <covey/export.h>
 #include <covey/types.h>
+#include <semaphore.h>
 #include <stdbool.h>
 
 /*
  * An event loop (libuv) with a mailbox and one timer. One thread at a time makes its turns:
  *
- *   CV_LOOP_THREAD  a thread of its own
+ *   CV_LOOP_THREAD  a thread of its own, or a thread that waits for an answer
  *   CV_LOOP_STEP    whoever calls cv_loop_step(): a foreign event loop with a descriptor to poll
  *   CV_LOOP_UV      a user's uv_loop_t, in which it is a few handles more
  *
@@ -86,6 +87,45 @@ COVEY_MUST_USE int cv_loop_call(struct cv_loop *loop, void (*function)(void *use
  */
 bool cv_loop_is_current(const struct cv_loop *loop);
 bool cv_loop_in_turn(const struct cv_loop *loop);
+
+/*
+ * Waiting for an answer that a turn brings. In CV_LOOP_THREAD the waiting thread makes the turns
+ * itself where it can, which saves waking the loop's thread and being woken by it:
+ *
+ *     struct cv_loop_waiter w;
+ *     cv_loop_wait_begin(&w, loop);
+ *     post the request, whose turn will call cv_loop_wait_end(&w)
+ *     if it was posted cv_loop_wait(&w), else cv_loop_wait_cancel(&w)
+ *
+ * The loop's own thread lets callers lead where they come in quick succession and no other work is
+ * open, and goes on by itself when they stay away for a millisecond, or at once when there is other
+ * work or a post. Callbacks and handlers of everything on the loop run on the leading thread,
+ * for which cv_loop_is_current() is true then. The caller must hold no lock that they take; but
+ * neither may who waits without leading.
+ */
+struct cv_loop_waiter {
+    struct cv_loop *loop;
+    bool leads;
+    bool is_answered;
+    sem_t answered; /* for one that does not lead */
+    struct cv_loop_waiter *next;
+};
+/* Any thread but the loop's. Never waits, and must be followed by one of the next two. */
+void cv_loop_wait_begin(struct cv_loop_waiter *w, struct cv_loop *loop);
+/* The request could not be made. */
+void cv_loop_wait_cancel(struct cv_loop_waiter *w);
+/* Until cv_loop_wait_end(). What the turn wrote before that may be read after this. */
+void cv_loop_wait(struct cv_loop_waiter *w);
+/* In a turn, once. The waiter goes on after the turn. */
+void cv_loop_wait_end(struct cv_loop_waiter *w);
+
+/*
+ * In a turn: work is open, and closed. Every call of a client counts from its start to its end, a
+ * server as long as it is there. While any is, the loop is never without somebody who makes its
+ * turns. What is not counted is not lost, but may be served a millisecond late.
+ */
+void cv_loop_open_work(struct cv_loop *loop);
+void cv_loop_close_work(struct cv_loop *loop);
 
 /*
  * CV_LOOP_STEP, the loop's thread, outside of a turn. A step is one turn without waiting, due when

@@ -7,12 +7,18 @@
 #include <errno.h>
 #include <semaphore.h>
 
-/* What a turn posts is seen at its end: no other thread has to be told. */
+/*
+ * Who makes the turns himself only has to make another one. But a user that posts between two steps
+ * may have asked for the timeout already: he is told through the descriptor.
+ */
 void cv_loop_wake(void *user)
 {
     struct cv_loop *loop = user;
-    if (cv_loop_in_turn(loop))
+    bool is_own = cv_loop_is_current(loop) && (loop->inside || loop->mode != CV_LOOP_STEP);
+    if (is_own)
         cv_loop_again(loop);
+    else if (loop->mode == CV_LOOP_THREAD)
+        cv_loop_lead_wake(loop);
     else
         (void)uv_async_send(&loop->wake);
 }
@@ -52,6 +58,7 @@ static void call_here(struct cv_loop *loop, void (*function)(void *user), void *
     (void)cv_mailbox_run(loop->mailbox);
     function(user);
     loop->inside = false;
+    cv_loop_wake_answered(loop);
     cv_loop_again(loop); /* for what it has left to do, and its deadlines */
 }
 

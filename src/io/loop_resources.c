@@ -8,9 +8,12 @@
 
 /* ---- what the handles tell ---- */
 
+/* The mails come after this in the same turn, whoever posts them meanwhile. */
 static void on_wake(uv_async_t *async)
 {
-    cv_loop_turn_begin(async->data);
+    struct cv_loop *loop = async->data;
+    atomic_store(&loop->lead.is_poked, false);
+    cv_loop_turn_begin(loop);
 }
 
 static void on_timer(uv_poll_t *poll, int status, int events)
@@ -141,6 +144,7 @@ static void release(struct cv_loop *loop)
     }
     if (loop->timer_fd >= 0)
         (void)close(loop->timer_fd);
+    cv_loop_lead_fini(&loop->lead);
     cv_release(&alloc, loop);
 }
 

@@ -38,10 +38,7 @@ void cv_loop_step(struct cv_loop *loop)
     turn(loop, false);
 }
 
-/* ---- the loop's own thread ---- */
-
-/* A turn, or one look that found nothing. */
-static void poll_or_sleep(struct cv_loop *loop)
+void cv_loop_poll_or_sleep(struct cv_loop *loop)
 {
     struct cv_busy_poll *p = &loop->busy_poll;
     if (p->max == 0 || loop->again) {
@@ -57,12 +54,16 @@ static void poll_or_sleep(struct cv_loop *loop)
     cv_busy_poll_idle(p, cv_clock_now());
 }
 
+/* ---- the loop's own thread ---- */
+
 static void *run(void *user)
 {
     struct cv_loop *loop = user;
-    atomic_store(&loop->owner, cv_loop_thread_mark());
-    while (!atomic_load(&loop->ending))
-        poll_or_sleep(loop);
+    cv_loop_lead_begin(loop);
+    while (!atomic_load(&loop->ending)) {
+        cv_loop_poll_or_sleep(loop);
+        cv_loop_lead_offer(loop);
+    }
     cv_loop_cancel_mails(loop);
     return NULL;
 }
@@ -76,6 +77,6 @@ int cv_loop_thread_start(struct cv_loop *loop, const char *name)
 void cv_loop_thread_stop(struct cv_loop *loop)
 {
     atomic_store(&loop->ending, true);
-    (void)uv_async_send(&loop->wake);
+    cv_loop_lead_wake(loop);
     pthread_join(loop->thread, NULL);
 }
