@@ -209,7 +209,7 @@ int covey_client_free(covey_client *client)
     if (client == NULL)
         return 0;
     covey_runtime *runtime = client->runtime;
-    if (cv_runtime_is_loop_thread(runtime))
+    if (cv_runtime_is_in_turn(runtime))
         return COVEY_ERR_WRONG_THREAD;
     pthread_mutex_lock(&client->lock);
     atomic_store(&client->is_closing, true);

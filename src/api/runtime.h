@@ -16,7 +16,11 @@ struct covey_runtime {
     struct cv_alloc alloc;
     struct cv_log log;
     struct cv_pool pool;
-    struct cv_loop *loop;
+    enum covey_run_mode mode;
+    struct cv_loop *loop; /* the first of: */
+    struct cv_loop **loops;
+    unsigned loop_count;   /* 1 unless COVEY_RUN_THREADS */
+    atomic_uint next_loop; /* for a client */
     /* Everything that was handed out and uses `alloc` or the loop: servers, clients, calls,
      * streams, receivers, lists. */
     atomic_size_t users;
@@ -27,7 +31,9 @@ struct covey_runtime {
 
 /* True on a thread that must not wait, because what it would wait for may happen on it. */
 bool cv_runtime_is_loop_thread(const covey_runtime *runtime);
-/* The loop for one more client. */
+/* True inside a turn of one of the loops: what lives there may not be freed. */
+bool cv_runtime_is_in_turn(const covey_runtime *runtime);
+/* The loop for one more client: one after the other. */
 struct cv_loop *cv_runtime_next_loop(covey_runtime *runtime);
 
 void cv_runtime_retain(covey_runtime *runtime);

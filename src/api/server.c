@@ -109,6 +109,8 @@ static void open_on_loop(void *user)
 {
     struct opening *o = user;
     o->error = cv_host_open(&o->loop->host, o->config);
+    if (o->error == 0)
+        cv_loop_open_work(o->config->loop); /* requests may come at any time */
 }
 
 /* What a loop cannot do now it can do in a moment: its mailbox is full. */
@@ -328,6 +330,7 @@ static void close_on_loop(void *user)
     covey_call *call;
     while ((call = TAILQ_FIRST(&sl->calls)) != NULL)
         cv_call_abandon(call);
+    cv_loop_close_work(sl->host.loop);
     cv_host_close(&sl->host);
     if (is_first)
         cv_cluster_forget_questions(server);
@@ -338,7 +341,7 @@ int covey_server_free(covey_server *server)
     if (server == NULL)
         return 0;
     covey_runtime *runtime = server->runtime;
-    if (cv_runtime_is_loop_thread(runtime))
+    if (cv_runtime_is_in_turn(runtime))
         return COVEY_ERR_WRONG_THREAD;
     for (size_t i = server->loop_count; i-- > 0;)
         cv_server_call_loop(server->loops[i].host.loop, close_on_loop, &server->loops[i]);
