@@ -66,6 +66,7 @@ static int client_open(covey_client *client, const struct covey_client_config *c
                 .loop = client->loop,
                 .identity = config->identity,
                 .bind = {.family = client->family},
+                .has_resolver = true,
                 .events = {.link = {.call = cv_client_on_call,
                                     .ready = cv_client_on_link_ready,
                                     .closed = cv_client_on_link_closed}},

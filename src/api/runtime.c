@@ -16,7 +16,6 @@ static const struct covey_runtime_config defaults = {
     .size = sizeof(struct covey_runtime_config),
     .log_level = COVEY_LOG_INFO,
     .mode = COVEY_RUN_THREADS,
-    .loops = 1,
     .worker_queue_max = 4096,
 };
 
@@ -155,8 +154,6 @@ static int settle(struct plan *plan)
     if (config->mode != COVEY_RUN_THREADS && config->mode != COVEY_RUN_STEP &&
         (config->mode != COVEY_RUN_UV || plan->uv_loop == NULL))
         return COVEY_ERR_INVALID_ARGUMENT;
-    if (config->mode != COVEY_RUN_THREADS)
-        config->loops = 1;
     if (config->loops == 0)
         config->loops = cores < COVEY_LOOPS_MAX ? cores : COVEY_LOOPS_MAX;
     if (config->workers == 0)
@@ -201,7 +198,8 @@ static int open_loop(struct covey_runtime *runtime, const struct plan *plan)
 
 static int open_loops(struct covey_runtime *runtime, const struct plan *plan)
 {
-    unsigned count = plan->config.loops;
+    bool has_threads = plan->config.mode == COVEY_RUN_THREADS;
+    unsigned count = has_threads ? 1 + plan->config.loops : 1;
     runtime->loops = cv_allocate_zeroed(&runtime->alloc, count, sizeof *runtime->loops);
     if (runtime->loops == NULL)
         return COVEY_ERR_NO_MEMORY;
@@ -359,7 +357,10 @@ bool cv_runtime_is_in_turn(const covey_runtime *runtime)
 
 struct cv_loop *cv_runtime_next_loop(covey_runtime *runtime)
 {
-    return runtime->loops[atomic_fetch_add(&runtime->next_loop, 1) % runtime->loop_count];
+    unsigned count = runtime->loop_count;
+    if (count == 1)
+        return runtime->loop;
+    return runtime->loops[1 + atomic_fetch_add(&runtime->next_loop, 1) % (count - 1)];
 }
 
 void cv_runtime_retain(covey_runtime *runtime)

@@ -3,6 +3,8 @@
 
 #include "api/call.h"
 #include "api/host.h"
+#include "io/handover.h"
+#include "io/port_group.h"
 #include "rpc/dispatch.h"
 
 #include <covey/server.h>
@@ -38,8 +40,10 @@ struct cv_server_counters {
 /* The inside of a server. What is not marked otherwise is for any thread and does not change. */
 struct covey_server {
     covey_runtime *runtime;
-    struct cv_server_loop *loops;
-    size_t loop_count;
+    struct cv_server_loop *loops; /* the runtime's, in its order */
+    unsigned loop_count;
+    struct cv_port_group *group;  /* their sockets */
+    struct cv_handover *handover; /* of what came to the wrong one; NULL when there is one loop */
     struct cv_server_counters counters; /* any thread */
     size_t message_send_max;
     unsigned calls_max;
