@@ -32,14 +32,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cv_identity untouched;
     struct cv_identity first;
     struct cv_identity second;
-    const char *problem = NULL;
+    struct cv_identity_problem problem = {.text = NULL};
     memset(&untouched, 0xa5, sizeof untouched);
     first = untouched;
     second = untouched;
     int error = cv_identity_explain_der(&first, der, &problem);
     assert(cv_identity_from_der(&second, der) == error);
     assert(memcmp(&first, &second, sizeof first) == 0);
-    assert((error == 0) == (problem == NULL));
+    assert((error == 0) == (problem.text == NULL));
     if (error == 0)
         check_identity(&first);
     else

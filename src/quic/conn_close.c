@@ -168,8 +168,10 @@ static void log_refusal(struct cv_quic_conn *c)
     if (c->was_ready || !c->is_accepted ||
         !cv_log_limit_pass(&e->refusals_logged, e->now, COVEY_SECOND, &suppressed))
         return;
+    const char *refusal = cv_tls_session_refusal_text(c->tls);
     cv_log_line(e->config.log, CV_LOG_INFO, "handshake with %s failed: %s (%llu more not shown)",
-                cv_address_text(&c->remote, text), covey_strerror(c->why.error),
+                cv_address_text(&c->remote, text),
+                refusal != NULL ? refusal : covey_strerror(c->why.error),
                 (unsigned long long)suppressed);
 }
 

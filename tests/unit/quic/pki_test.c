@@ -123,10 +123,11 @@ static void the_longest_names_fit(void **state)
 static bool is_trusted(const char *ca_pem, const char *cert_pem)
 {
     struct cv_tls_trust trust;
+    struct cv_tls_period valid;
     const char *problem;
     assert_int_equal(cv_tls_trust_init(&trust, cv_slice_text(ca_pem), &problem), 0);
     gnutls_x509_crt_t cert = import(cert_pem);
-    int error = cv_tls_trust_check(&trust, &cert, 1, TEST_WALL_MS);
+    int error = cv_tls_trust_check(&trust, &cert, 1, TEST_WALL_MS, &valid);
     gnutls_x509_crt_deinit(cert);
     cv_tls_trust_fini(&trust);
     return error == 0;

@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "quic/tls.h"
+#include "quic/tls_trust.h"
 #include "support/test_alloc.h"
 #include "support/test_cert.h"
 #include "support/test_pki.h"
@@ -15,8 +16,11 @@
 
 static uint64_t total(const struct cv_tls_refusals *r)
 {
-    return r->no_certificate + r->untrusted + r->expired + r->wrong_cluster + r->wrong_role +
-           r->wrong_identity + r->malformed + r->no_protocol;
+    const uint64_t *counters = (const uint64_t *)r;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < sizeof *r / sizeof *counters; i++)
+        sum += counters[i];
+    return sum;
 }
 
 static void assert_accepted(const struct test_side *side, const struct cv_tls *peer,
@@ -345,14 +349,213 @@ static void a_costly_chain_is_refused_before_any_signature_is_checked(void **sta
     gnutls_pubkey_deinit(config.foreign_key);
     snprintf(chain, sizeof chain, "%s%s", victim.cert_pem, costly.cert_pem);
     gnutls_certificate_credentials_t credentials = load_credentials(chain, thief.key_pem);
-    uint64_t before = cv_tls_refusals(f->member)->malformed;
+    uint64_t before = cv_tls_refusals(f->member)->costly_key;
     start_foreign(&pair.client, credentials, CV_ALPN_RPC);
     test_side_start(&pair.server, f->member, true, CV_ALPN_ID_CLUSTER, NULL);
     test_pair_run(&pair);
     assert_refused(&pair.server, &pair.client, COVEY_ERR_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE);
-    assert_int_equal(cv_tls_refusals(f->member)->malformed, before + 1);
+    assert_int_equal(cv_tls_refusals(f->member)->costly_key, before + 1);
     test_pair_stop(&pair);
     gnutls_certificate_free_credentials(credentials);
+}
+
+/* A peer that shows this is refused; the counter tells it from all others. */
+static void assert_counted(struct fixture *f, const char *chain_pem, const char *key_pem, int error,
+                           uint64_t alert, size_t counter)
+{
+    struct test_pair pair;
+    const struct cv_tls_refusals *refusals = cv_tls_refusals(f->member);
+    const uint64_t *one = (const uint64_t *)(const void *)((const char *)refusals + counter);
+    uint64_t before = *one;
+    uint64_t before_total = total(refusals);
+    gnutls_certificate_credentials_t credentials = load_credentials(chain_pem, key_pem);
+    start_foreign(&pair.client, credentials, CV_ALPN_RPC);
+    test_side_start(&pair.server, f->member, true, CV_ALPN_ID_CLUSTER, NULL);
+    test_pair_run(&pair);
+    assert_refused(&pair.server, &pair.client, error, alert);
+    assert_int_equal(*one, before + 1);
+    assert_int_equal(total(refusals), before_total + 1);
+    assert_non_null(cv_tls_session_refusal_text(pair.server.session));
+    test_pair_stop(&pair);
+    gnutls_certificate_free_credentials(credentials);
+}
+
+static void assert_cert_counted(struct fixture *f, const struct test_cert_config *config, int error,
+                                uint64_t alert, size_t counter)
+{
+    struct cv_pki_pair pair;
+    test_cert_make(config, NULL, &pair);
+    assert_counted(f, pair.cert_pem, pair.key_pem, error, alert, counter);
+}
+
+#define COUNTER(name) offsetof(struct cv_tls_refusals, name)
+
+static void every_bad_certificate_has_its_own_counter(void **state)
+{
+    struct fixture *f = *state;
+    const struct test_cert_config good = test_cert_member(&f->pki);
+    struct test_cert_config config = good;
+    config.not_before_ms = TEST_WALL_MS + 1000;
+    assert_cert_counted(f, &config, COVEY_ERR_CERTIFICATE_EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED,
+                        COUNTER(not_yet_valid));
+    config = good;
+    config.not_after_ms = TEST_WALL_MS - 1000;
+    assert_cert_counted(f, &config, COVEY_ERR_CERTIFICATE_EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED,
+                        COUNTER(expired));
+    config = good;
+    config.issuer = NULL;
+    assert_cert_counted(f, &config, COVEY_ERR_CERTIFICATE, GNUTLS_A_UNKNOWN_CA,
+                        COUNTER(self_signed));
+    config = good;
+    config.uri_count = 0;
+    assert_cert_counted(f, &config, COVEY_ERR_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE,
+                        COUNTER(no_name));
+    config = good;
+    config.purposes[1] = GNUTLS_KP_CODE_SIGNING;
+    assert_cert_counted(f, &config, COVEY_ERR_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE,
+                        COUNTER(wrong_usage));
+    config = good;
+    config.uris[0] = cv_slice_text("covey://herd/member/one");
+    assert_cert_counted(f, &config, COVEY_ERR_WRONG_CLUSTER, GNUTLS_A_ACCESS_DENIED,
+                        COUNTER(wrong_cluster));
+}
+
+static void a_long_chain_has_its_own_counter(void **state)
+{
+    struct fixture *f = *state;
+    static char chain[(CV_TLS_CHAIN_MAX + 1) * CV_PEM_SIZE_MAX];
+    struct cv_pki_pair pairs[CV_TLS_CHAIN_MAX + 1];
+    /* GnuTLS sends a chain in order only: each signed by the next. */
+    for (size_t i = CV_TLS_CHAIN_MAX + 1; i-- > 0;) {
+        char name[32];
+        struct test_cert_config config = test_cert_member(&f->pki);
+        snprintf(name, sizeof name, "step %zu", i);
+        config.common_name = name;
+        config.issuer = i == CV_TLS_CHAIN_MAX ? &f->pki.ca : &pairs[i + 1];
+        config.is_ca = i > 0;
+        config.key_usage = i > 0 ? GNUTLS_KEY_KEY_CERT_SIGN : GNUTLS_KEY_DIGITAL_SIGNATURE;
+        test_cert_make(&config, NULL, &pairs[i]);
+    }
+    for (size_t i = 0; i <= CV_TLS_CHAIN_MAX; i++)
+        strcat(chain, pairs[i].cert_pem);
+    assert_counted(f, chain, pairs[0].key_pem, COVEY_ERR_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE,
+                   COUNTER(chain_too_long));
+}
+
+static void reload(struct cv_tls *tls, const char *ca_pem, const struct cv_pki_pair *pair)
+{
+    char reason[CV_TLS_REASON_SIZE];
+    struct cv_tls_config config = {
+        .ca_pem = cv_slice_text(ca_pem),
+        .cert_pem = cv_slice_text(pair->cert_pem),
+        .key_pem = cv_slice_text(pair->key_pem),
+        .wall_ms = TEST_WALL_MS,
+    };
+    assert_int_equal(cv_tls_reload(tls, &config, CV_TLS_REKEY, reason), 0);
+}
+
+static bool connects(struct cv_tls *client, struct cv_tls *server)
+{
+    struct test_pair pair;
+    test_pair_start(&pair, client, server, CV_ALPN_ID_CLUSTER);
+    test_pair_run(&pair);
+    bool done = cv_tls_session_peer(pair.client.session) != NULL &&
+                cv_tls_session_peer(pair.server.session) != NULL;
+    test_pair_stop(&pair);
+    return done;
+}
+
+/* CA -> CA + CA' -> certificates of CA' -> CA': at no step a node is shut out. */
+static void a_ca_is_replaced_in_steps(void **state)
+{
+    struct fixture *f = *state;
+    struct test_pki next;
+    struct cv_pki_pair olds[2];
+    struct cv_pki_pair news[2];
+    struct cv_tls *nodes[2];
+    static const char *const names[2] = {"a", "b"};
+    static char both[2 * CV_PEM_SIZE_MAX];
+    test_pki_init(&next, "flock");
+    snprintf(both, sizeof both, "%s%s", f->pki.ca.cert_pem, next.ca.cert_pem);
+    for (size_t i = 0; i < 2; i++) {
+        test_pki_issue(&f->pki, names[i], CV_ROLE_MEMBER, &olds[i]);
+        test_pki_issue(&next, names[i], CV_ROLE_MEMBER, &news[i]);
+        test_pki_tls_of(&f->pki, &olds[i], cv_alloc_default(), &nodes[i]);
+    }
+    const struct {
+        const char *ca;
+        const struct cv_pki_pair *pairs;
+    } steps[] = {{both, olds}, {both, news}, {next.ca.cert_pem, news}};
+    assert_true(connects(nodes[0], nodes[1]));
+    for (size_t step = 0; step < 3; step++) {
+        for (size_t i = 0; i < 2; i++) {
+            reload(nodes[i], steps[step].ca, &steps[step].pairs[i]);
+            assert_true(connects(nodes[0], nodes[1]));
+            assert_true(connects(nodes[1], nodes[0]));
+        }
+    }
+    /* One that missed the change is out, and knows why. */
+    assert_false(connects(f->member, nodes[0]));
+    assert_int_equal(cv_tls_refusals(nodes[0])->untrusted + cv_tls_refusals(f->member)->untrusted,
+                     2);
+    cv_tls_free(nodes[0]);
+    cv_tls_free(nodes[1]);
+}
+
+/* A handshake under way, and a connection, keep what they began with. */
+static void sessions_keep_what_they_began_with(void **state)
+{
+    struct fixture *f = *state;
+    struct test_alloc memory;
+    struct test_pki next;
+    struct cv_pki_pair old;
+    struct cv_pki_pair new;
+    struct cv_tls *tls;
+    struct test_pair pair;
+    test_alloc_init(&memory);
+    test_pki_init(&next, "flock");
+    test_pki_issue(&f->pki, "a", CV_ROLE_MEMBER, &old);
+    test_pki_issue(&next, "a", CV_ROLE_MEMBER, &new);
+    test_pki_tls_of(&f->pki, &old, &memory.alloc, &tls);
+    covey_node_id old_id = cv_tls_identity(tls)->id;
+    test_pair_start(&pair, tls, f->member, CV_ALPN_ID_RPC);
+    reload(tls, next.ca.cert_pem, &new);
+    test_pair_run(&pair);
+    assert_accepted(&pair.client, f->member, CV_ALPN_ID_RPC);
+    const struct cv_identity *seen = cv_tls_session_peer(pair.server.session);
+    assert_non_null(seen);
+    assert_memory_equal(&seen->id, &old_id, sizeof old_id);
+    assert_memory_not_equal(&cv_tls_identity(tls)->id, &old_id, sizeof old_id);
+    assert_false(connects(tls, f->member));
+    test_pair_stop(&pair);
+    cv_tls_free(tls);
+    test_alloc_assert_empty(&memory);
+}
+
+static void a_session_knows_the_peers_certificate_and_its_end(void **state)
+{
+    struct fixture *f = *state;
+    struct test_pair pair;
+    struct test_der der;
+    struct cv_pki_pair short_lived;
+    struct cv_pki_issue_config config = test_pki_issue_config(&f->pki, "brief", CV_ROLE_CLIENT);
+    struct cv_tls *tls;
+    config.not_after_ms = TEST_WALL_MS + 60000;
+    assert_int_equal(cv_pki_issue(&config, &short_lived), 0);
+    test_pki_tls_of(&f->pki, &short_lived, cv_alloc_default(), &tls);
+    test_der_of_pem(short_lived.cert_pem, &der);
+    test_pair_start(&pair, tls, f->member, CV_ALPN_ID_RPC);
+    assert_int_equal(cv_tls_session_peer_der(pair.server.session).size, 0);
+    assert_int_equal(cv_tls_session_valid_until_ms(pair.server.session), 0);
+    test_pair_run(&pair);
+    struct cv_slice seen = cv_tls_session_peer_der(pair.server.session);
+    assert_true(cv_slice_equal(seen, test_der_slice(&der)));
+    /* The earlier end, whoever's it is. */
+    assert_int_equal(cv_tls_session_valid_until_ms(pair.server.session), TEST_WALL_MS + 60000);
+    assert_int_equal(cv_tls_session_valid_until_ms(pair.client.session), TEST_WALL_MS + 60000);
+    assert_int_equal(cv_tls_valid_until_ms(tls), TEST_WALL_MS + 60000);
+    test_pair_stop(&pair);
+    cv_tls_free(tls);
 }
 
 static void a_session_that_cannot_be_made_leaves_nothing(void **state)
@@ -397,6 +600,11 @@ int main(void)
         cmocka_unit_test(a_wrong_or_missing_alpn_is_no_application_protocol),
         cmocka_unit_test(somebody_elses_certificate_is_refused),
         cmocka_unit_test(a_costly_chain_is_refused_before_any_signature_is_checked),
+        cmocka_unit_test(every_bad_certificate_has_its_own_counter),
+        cmocka_unit_test(a_long_chain_has_its_own_counter),
+        cmocka_unit_test(a_ca_is_replaced_in_steps),
+        cmocka_unit_test(sessions_keep_what_they_began_with),
+        cmocka_unit_test(a_session_knows_the_peers_certificate_and_its_end),
         cmocka_unit_test(a_session_that_cannot_be_made_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
