@@ -95,6 +95,14 @@ static void on_closed(void *user, struct cv_link *link, int error)
         client->link = NULL;
 }
 
+/* Later calls get a new one, and the old one closes when its calls are done. */
+static void on_retiring(void *user, struct cv_link *link)
+{
+    covey_client *client = user;
+    if (client->link == link)
+        client->link = NULL;
+}
+
 /* A client serves nothing. */
 static void refuse(covey_client *client, struct cv_link *link, struct cv_rpc_call *rpc)
 {
@@ -151,7 +159,10 @@ static int client_open(covey_client *client, const covey_identity *identity)
                 .runtime = client->runtime,
                 .identity = identity,
                 .bind = {.family = client->family},
-                .events = {.link = {.call = on_call, .ready = on_ready, .closed = on_closed}},
+                .events = {.link = {.call = on_call,
+                                    .ready = on_ready,
+                                    .closed = on_closed,
+                                    .retiring = on_retiring}},
                 .events_user = client,
             },
     };

@@ -21,7 +21,7 @@ struct cv_conn_head {
     struct cv_quic_conn *conn; /* NULL before the dial and after the close */
 };
 
-/* Application codes of CONNECTION_CLOSE. */
+/* Application codes of CONNECTION_CLOSE; 16 and above are the QUIC layer's (quic/conn.h). */
 enum cv_close_code {
     CV_CLOSE_DONE = 0,
     CV_CLOSE_SUPERSEDED = 1, /* another connection with the same peer stays */
@@ -39,6 +39,7 @@ struct cv_link {
     bool is_dirty;
     bool told_closed;
     bool is_closing;                                /* the peer broke the protocol */
+    bool is_retiring;                               /* to be closed when nothing runs on it */
     int error;                                      /* why it closed */
     struct cv_address remotes[CV_LINK_REMOTES_MAX]; /* still to be tried */
     size_t remote_count;
@@ -104,6 +105,7 @@ void cv_node_links_free(struct cv_node *node);
 /* An accepted connection of the RPC protocol; NULL without memory. */
 struct cv_link *cv_link_accept(struct cv_node *node, struct cv_quic_conn *c);
 void cv_link_connected(struct cv_link *link);
+void cv_link_retire(struct cv_link *link);
 void cv_link_disconnected(struct cv_link *link, int error);
 void cv_link_deadline(struct cv_link *link);
 void cv_link_streams_available(struct cv_link *link);
@@ -123,6 +125,8 @@ void cv_node_cluster_publish(struct cv_node *node);
 void cv_node_cluster_free(struct cv_node *node);
 struct cv_gossip_conn *cv_gossip_conn_accept(struct cv_node *node, struct cv_quic_conn *c);
 void cv_gossip_conn_connected(struct cv_gossip_conn *peer);
+/* Dials its successor, which takes its place when it is ready. */
+void cv_gossip_conn_retire(struct cv_gossip_conn *peer);
 void cv_gossip_conn_disconnected(struct cv_gossip_conn *peer, int error);
 void cv_gossip_conn_datagram(struct cv_gossip_conn *peer, struct cv_slice bytes);
 void cv_gossip_conn_stream_opened(struct cv_gossip_conn *peer, struct cv_quic_stream *s);

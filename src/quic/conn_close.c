@@ -42,8 +42,10 @@ static struct cv_quic_close closed_by_peer(struct cv_quic_conn *c)
     struct cv_quic_close why = {.by_peer = true,
                                 .application = received.type == CV_NGTCP2_CLOSE_APPLICATION,
                                 .code = received.error_code};
-    if (why.code == 0)
+    if (why.code == 0 || (why.application && why.code == CV_QUIC_CODE_AGED))
         why.error = COVEY_OK;
+    else if (why.application && why.code == CV_QUIC_CODE_EXPIRED)
+        why.error = COVEY_ERR_CERTIFICATE_EXPIRED;
     else if (!why.application && why.code >= NGTCP2_CRYPTO_ERROR &&
              why.code <= (NGTCP2_CRYPTO_ERROR | 0xff))
         why.error = error_of_alert(why.code - NGTCP2_CRYPTO_ERROR);

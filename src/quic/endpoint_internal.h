@@ -44,7 +44,8 @@ struct cv_quic_endpoint {
     struct cv_quic_config config;
     const struct cv_alloc *alloc;
     ngtcp2_mem memory;
-    covey_time now; /* never goes back */
+    covey_time now;        /* never goes back */
+    uint64_t clock_offset; /* the wall clock's lead on it, in ms, when it was last looked at */
     bool is_freeing;
     struct cv_map ids;    /* our connection ids -> conn */
     struct cv_map tokens; /* the peers' stateless reset tokens -> conn */
@@ -68,6 +69,9 @@ struct cv_quic_endpoint {
 void cv_endpoint_random(struct cv_quic_endpoint *e, void *memory, size_t size);
 /* A connection id of ours: the number of the loop, then 15 random bytes. */
 void cv_endpoint_make_id(struct cv_quic_endpoint *e, ngtcp2_cid *id);
+
+/* conn_life.c: looks whether the wall clock jumped, and if so at all connections. */
+void cv_endpoint_watch_clock(struct cv_quic_endpoint *e);
 
 /* endpoint_accept.c: a datagram that belongs to no connection. */
 void cv_endpoint_accept(struct cv_quic_endpoint *e, const struct cv_datagram *d);
