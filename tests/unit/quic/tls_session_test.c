@@ -251,12 +251,12 @@ static void a_client_without_certificate_is_refused(void **state)
 }
 
 /* A client of another program, which offers `alpn`; NULL: nothing. */
-static void start_foreign(struct test_side *side, gnutls_certificate_credentials_t credentials,
-                          const char *alpn)
+static void start_foreign_with(struct test_side *side, gnutls_certificate_credentials_t credentials,
+                               const char *alpn, unsigned flags)
 {
     *side = (struct test_side){.ref = {.get_conn = test_side_conn, .user_data = side}};
     test_side_start_quic(side, false);
-    assert_int_equal(gnutls_init(&side->foreign, GNUTLS_CLIENT | GNUTLS_NO_TICKETS), 0);
+    assert_int_equal(gnutls_init(&side->foreign, GNUTLS_CLIENT | flags), 0);
     assert_int_equal(gnutls_priority_set_direct(side->foreign,
                                                 "NORMAL:-VERS-ALL:+VERS-TLS1.3:"
                                                 "%DISABLE_TLS13_COMPAT_MODE",
@@ -270,6 +270,12 @@ static void start_foreign(struct test_side *side, gnutls_certificate_credentials
         assert_int_equal(gnutls_alpn_set_protocols(side->foreign, &protocol, 1, 0), 0);
     }
     ngtcp2_conn_set_tls_native_handle(side->quic, side->foreign);
+}
+
+static void start_foreign(struct test_side *side, gnutls_certificate_credentials_t credentials,
+                          const char *alpn)
+{
+    start_foreign_with(side, credentials, alpn, GNUTLS_NO_TICKETS);
 }
 
 /* The certificates of one with the key of another, if so wished. */
@@ -305,6 +311,25 @@ static void a_wrong_or_missing_alpn_is_no_application_protocol(void **state)
         assert_int_equal(cv_tls_refusals(f->member)->no_protocol, before + 1);
         test_pair_stop(&pair);
     }
+    gnutls_certificate_free_credentials(credentials);
+}
+
+/* A client that would resume gets nothing to do it with. */
+static void a_server_gives_no_tickets(void **state)
+{
+    struct fixture *f = *state;
+    struct cv_pki_pair issued;
+    struct test_pair pair;
+    test_pki_issue(&f->pki, "one", CV_ROLE_MEMBER, &issued);
+    gnutls_certificate_credentials_t credentials =
+        load_credentials(issued.cert_pem, issued.key_pem);
+    start_foreign_with(&pair.client, credentials, CV_ALPN_RPC, 0);
+    test_side_start(&pair.server, f->member, true, CV_ALPN_ID_CLUSTER, NULL);
+    test_pair_run(&pair);
+    assert_non_null(cv_tls_session_peer(pair.server.session));
+    assert_int_equal(gnutls_session_get_flags(pair.client.foreign) & GNUTLS_SFLAGS_SESSION_TICKET,
+                     0);
+    test_pair_stop(&pair);
     gnutls_certificate_free_credentials(credentials);
 }
 
@@ -598,6 +623,7 @@ int main(void)
         cmocka_unit_test(another_cluster_of_the_same_ca_is_refused),
         cmocka_unit_test(a_client_without_certificate_is_refused),
         cmocka_unit_test(a_wrong_or_missing_alpn_is_no_application_protocol),
+        cmocka_unit_test(a_server_gives_no_tickets),
         cmocka_unit_test(somebody_elses_certificate_is_refused),
         cmocka_unit_test(a_costly_chain_is_refused_before_any_signature_is_checked),
         cmocka_unit_test(every_bad_certificate_has_its_own_counter),
