@@ -27,31 +27,22 @@ static int fail(char *reason, int error, const char *format, ...)
     return error;
 }
 
-/* Takes the reference. */
-static void use_material(struct cv_tls *tls, struct cv_tls_material *material)
-{
-    cv_tls_material_release(tls->material);
-    tls->material = material;
-    tls->identity = material->identity;
-}
-
 int cv_tls_new(const struct cv_tls_config *config, struct cv_tls **out,
                char reason[CV_TLS_REASON_SIZE])
 {
-    struct cv_tls_material *material;
     struct cv_tls *tls = cv_allocate_zeroed(config->alloc, 1, sizeof *tls);
     if (tls == NULL)
         return fail(reason, COVEY_ERR_NO_MEMORY, "out of memory");
     tls->alloc = config->alloc;
     tls->wall_ms = config->wall_ms;
-    int error = gnutls_priority_init(&tls->priority, PRIORITY, NULL) < 0
-                    ? fail(reason, COVEY_ERR_NO_MEMORY, "out of memory")
-                    : cv_tls_material_new(config->alloc, config, &material, reason);
+    int error = cv_tls_material_new(config->alloc, config, &tls->material, reason);
+    if (error == 0 && gnutls_priority_init(&tls->priority, PRIORITY, NULL) < 0)
+        error = fail(reason, COVEY_ERR_NO_MEMORY, "out of memory");
     if (error != 0) {
         cv_tls_free(tls);
         return error;
     }
-    use_material(tls, material);
+    tls->identity = tls->material->identity;
     *out = tls;
     return 0;
 }
@@ -100,7 +91,9 @@ int cv_tls_reload(struct cv_tls *tls, const struct cv_tls_config *config, enum c
         cv_tls_material_release(material);
         return error;
     }
-    use_material(tls, material);
+    cv_tls_material_release(tls->material);
+    tls->material = material;
+    tls->identity = material->identity;
     return 0;
 }
 

@@ -216,6 +216,12 @@ static void assert_nobody_failed(const struct net *n, size_t count)
     }
 }
 
+static size_t alive_count(const struct station *s)
+{
+    const struct cv_membership *m = cv_node_membership(s->node);
+    return cv_node_registry_count_state(cv_membership_registry(m), COVEY_NODE_ALIVE);
+}
+
 static uint64_t retired(const struct net *n, size_t count)
 {
     uint64_t sum = 0;
@@ -272,6 +278,41 @@ static void a_failed_successor_costs_nothing_before_the_end(void **state)
         assert_int_equal(station_stats(&n.stations[i]).connections_open, 1);
     }
     net_fini(&n);
+}
+
+/* Whatever allocation fails when a successor is made: nothing leaks, and gossip goes on. */
+static void a_successor_without_memory_is_done_without(void **state)
+{
+    (void)state;
+    struct cv_pki_pair pairs[2];
+    struct net n;
+    net_init(&n);
+    for (size_t i = 0; i < 2; i++)
+        issue(&n.pki, names[i], 365 * TEST_DAY_MS, NULL, &pairs[i]);
+    const struct test_pki pki = n.pki;
+    net_fini(&n);
+    for (size_t k = 1; k <= 12; k++) {
+        net_init(&n);
+        n.pki = pki;
+        n.age_max = MINUTE;
+        all_join(&n, pairs, 2);
+        /* Who dialled retires between 40 and 50 s: from then on one allocation of a millisecond
+         * fails, until the time is over. */
+        test_wire_run(&n.wire, 39 * COVEY_SECOND);
+        while (retired(&n, 2) == 0) {
+            for (size_t i = 0; i < 2; i++)
+                n.stations[i].alloc.fail_at = n.stations[i].alloc.calls + k;
+            test_wire_run(&n.wire, COVEY_MILLISECOND);
+        }
+        for (size_t i = 0; i < 2; i++)
+            n.stations[i].alloc.fail_at = 0;
+        test_wire_run(&n.wire, 2 * MINUTE);
+        for (size_t i = 0; i < 2; i++) {
+            assert_int_equal(n.stations[i].failed, 0);
+            assert_int_equal(alive_count(&n.stations[i]), 2);
+        }
+        net_fini(&n);
+    }
 }
 
 /* Certificates end, and were renewed in time: no connection ends with them. */
@@ -374,6 +415,7 @@ int main(void)
         cmocka_unit_test(a_links_certificate_can_be_read),
         cmocka_unit_test(gossip_goes_on_over_new_connections),
         cmocka_unit_test(a_failed_successor_costs_nothing_before_the_end),
+        cmocka_unit_test(a_successor_without_memory_is_done_without),
         cmocka_unit_test(renewed_certificates_keep_the_cluster),
         cmocka_unit_test(expired_certificates_end_the_cluster),
         cmocka_unit_test(a_ca_is_replaced_under_load),
