@@ -67,12 +67,23 @@ static void on_conn_ready(void *user, struct cv_quic_conn *c)
         cv_gossip_conn_connected(peer_of(head));
 }
 
+static void on_conn_retiring(void *user, struct cv_quic_conn *c)
+{
+    (void)user;
+    struct cv_conn_head *head = cv_quic_conn_user(c);
+    if (link_of(head) != NULL)
+        cv_link_conn_retiring(link_of(head));
+    else if (peer_of(head) != NULL)
+        cv_gossip_conn_retire(peer_of(head));
+}
+
 static void on_conn_closed(void *user, struct cv_quic_conn *c, const struct cv_quic_close *why)
 {
     (void)user;
     struct cv_conn_head *head = cv_quic_conn_user(c);
     if (link_of(head) != NULL)
-        cv_link_disconnected(link_of(head), why->error);
+        cv_link_disconnected(link_of(head), why->error,
+                             why->by_peer && why->application && why->code == CV_CLOSE_IDLE);
     else if (peer_of(head) != NULL)
         cv_gossip_conn_disconnected(peer_of(head), why->error);
 }
@@ -157,6 +168,7 @@ static void on_datagram(void *user, struct cv_quic_conn *c, struct cv_slice byte
 
 static const struct cv_quic_events quic_events = {
     .conn_ready = on_conn_ready,
+    .conn_retiring = on_conn_retiring,
     .conn_closed = on_conn_closed,
     .stream_opened = on_stream_opened,
     .stream_data = on_stream_data,

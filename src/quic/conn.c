@@ -40,6 +40,7 @@ static struct cv_quic_conn *new_conn(struct cv_quic_endpoint *e)
     cv_frame_guard_init(&c->guard);
     c->packet_size_max = CV_QUIC_PACKET_SIZE_MAX;
     c->probe_at = COVEY_NEVER;
+    c->life_at = COVEY_NEVER;
     cv_bucket_init(&c->ids_issued, e->config.limits.connection_ids_max, IDS_INTERVAL, e->now);
     cv_bucket_init(&c->control_frames, CONTROL_FRAMES_BURST, CONTROL_FRAMES_INTERVAL, e->now);
     cv_ring_init(&c->datagrams, e->alloc, sizeof(struct cv_queued_datagram),
@@ -261,6 +262,7 @@ void cv_conn_become_ready(struct cv_quic_conn *c)
     c->was_ready = true;
     if (c->is_accepted)
         e->stats.handshakes_open--;
+    cv_conn_begin_life(c);
     cv_conn_mark_dirty(c);
     e->config.events.conn_ready(e->config.events_user, c);
 }

@@ -27,6 +27,7 @@ void cv_quic_limits_init(struct cv_quic_limits *limits)
                                       .handshake_timeout = 5 * COVEY_SECOND,
                                       .idle_timeout = 120 * COVEY_SECOND,
                                       .initial_rtt = 100 * COVEY_MILLISECOND,
+                                      .age_max = 3600 * COVEY_SECOND,
                                       .connection_ids_max = 24};
 }
 
@@ -313,6 +314,7 @@ void cv_quic_endpoint_flush(struct cv_quic_endpoint *e, const struct cv_datagram
 {
     struct cv_quic_conn *c;
     advance(e, now);
+    cv_endpoint_watch_clock(e);
     while ((c = TAILQ_FIRST(&e->dirty)) != NULL) {
         TAILQ_REMOVE(&e->dirty, c, dirty_link);
         c->is_dirty = false;
