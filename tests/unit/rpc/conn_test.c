@@ -248,6 +248,32 @@ static void what_users_hold_is_shared(void **state)
     end_fini(&one);
 }
 
+static void a_call_that_waits_for_room_may_go(void **state)
+{
+    (void)state;
+    struct cv_rpc_limits limits;
+    cv_rpc_limits_init(&limits);
+    limits.receive_total_max = 0;
+    struct end one;
+    end_init_limits(&one, &limits);
+    struct cv_rpc_call *a = serve(&one, &stream_1);
+    struct cv_rpc_call *b = serve(&one, &stream_2);
+    DATA(&one, a, "\x00", false);
+    DATA(&one, b, "\x00", false);
+    expect(&one, "message() ");
+    assert_ptr_equal(TAILQ_FIRST(&one.rc->withheld), a);
+    stream_reset(&one, b, CV_RPC_CODE_CANCELLED);
+    expect(&one, "cancelled consume 1 reset 1 ");
+    assert_int_equal(step(&one, b, CV_RPC_RELEASE), 0);
+    assert_int_equal(step(&one, b, CV_RPC_STREAM_CLOSED), 0);
+    assert_int_equal(step(&one, a, CV_RPC_RELEASE), 0);
+    assert_int_equal(step(&one, a, CV_RPC_STREAM_CLOSED), 0);
+    assert_int_equal(cv_rpc_conn_count(one.rc), 0);
+    assert_true(TAILQ_EMPTY(&one.rc->withheld));
+    expect(&one, "");
+    end_fini(&one);
+}
+
 /* A peer that begins many large messages and completes none. */
 static void receive_memory_is_shared(void **state)
 {
@@ -483,6 +509,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(send_memory_is_shared, setup, teardown),
         cmocka_unit_test(a_user_that_does_not_read_gets_no_more),
         cmocka_unit_test(what_users_hold_is_shared),
+        cmocka_unit_test(a_call_that_waits_for_room_may_go),
         cmocka_unit_test_setup_teardown(receive_memory_is_shared, setup, teardown),
         cmocka_unit_test(one_message_always_fits),
         cmocka_unit_test_setup_teardown(lost_ends_every_call_once, setup, teardown),
