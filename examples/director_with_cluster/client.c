@@ -12,6 +12,7 @@
 #include <covey/client.h>
 #include <covey/identity.h>
 #include <covey/runtime.h>
+#include <covey/stream.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

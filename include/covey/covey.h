@@ -10,11 +10,14 @@
 #include <covey/error.h>
 #include <covey/events.h>
 #include <covey/identity.h>
+#include <covey/interceptor.h>
+#include <covey/metadata.h>
 #include <covey/node.h>
 #include <covey/pki.h>
 #include <covey/runtime.h>
 #include <covey/server.h>
 #include <covey/status.h>
+#include <covey/stream.h>
 #include <covey/types.h>
 #include <covey/version.h>
 

@@ -3,6 +3,7 @@
 
 #include <covey/call.h>
 #include <covey/cluster.h>
+#include <covey/interceptor.h>
 #include <covey/runtime.h>
 
 COVEY_BEGIN
@@ -18,9 +19,16 @@ struct covey_server_config {
     covey_runtime *runtime;         /* must outlive the server */
     const covey_identity *identity; /* of role member; copied */
     const char *listen;             /* "HOST:PORT" in numbers; port 0 picks one */
-    const char *advertise; /* what members tell each other; NULL: the listen address, which must
+    const char *advertise;   /* what members tell each other; NULL: the listen address, which must
                               then not be a wildcard once the cluster is enabled. Port 0: the port
                               listened on */
+    size_t message_send_max; /* largest message of an answer: 4 MiB, at most 64 MiB */
+    size_t message_receive_max;    /* the same for requests; more ends the call with
+                                   RESOURCE_EXHAUSTED before the body is read */
+    unsigned connections_max;      /* of clients and members: 4096 on each loop */
+    unsigned connection_calls_max; /* calls of one connection that run, cancelled ones too: 1024 */
+    unsigned calls_max;            /* of all connections together: 4096. Calls above either end with
+                                      RESOURCE_EXHAUSTED */
 };
 #define covey_server_config_init(config) covey_server_config_init_sized((config), sizeof *(config))
 COVEY_API void covey_server_config_init_sized(struct covey_server_config *config, size_t size);
@@ -29,7 +37,7 @@ COVEY_API void covey_server_config_init_sized(struct covey_server_config *config
  * Binds the port; nothing is served before covey_server_start(). 0, or
  *   COVEY_ERR_ADDRESS, COVEY_ERR_ADDRESS_IN_USE, COVEY_ERR_WRONG_ROLE (not a member's certificate),
  *   COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_CERTIFICATE_EXPIRED, COVEY_ERR_SYSTEM,
- * COVEY_ERR_NO_MEMORY
+ *   COVEY_ERR_NO_MEMORY
  */
 COVEY_API COVEY_MUST_USE int covey_server_new(const struct covey_server_config *config,
                                               covey_server **out);
@@ -40,23 +48,73 @@ COVEY_API COVEY_MUST_USE int covey_server_new(const struct covey_server_config *
 #define COVEY_ALLOW_ADMIN  (1u << COVEY_ROLE_ADMIN)
 #define COVEY_ALLOW_ALL    (COVEY_ALLOW_MEMBER | COVEY_ALLOW_CLIENT | COVEY_ALLOW_ADMIN)
 
+/* What is left out (zero) has its default. Exactly one of the handlers is set. */
 struct covey_method {
-    const char *name; /* 1..255 of a-z A-Z 0-9 . _ - /; "covey." is reserved */
-    covey_handler handler;
-    void *user;
-    unsigned allow; /* COVEY_ALLOW_...; 0 means all */
+    const char *name;                  /* 1..255 of a-z A-Z 0-9 . _ - /; "covey." is reserved */
+    covey_handler handler;             /* for one message from the client */
+    void *user;                        /* of both handlers and of authorize */
+    unsigned allow;                    /* COVEY_ALLOW_...; 0 means all */
+    covey_call_handler stream_handler; /* for any number of them */
+    covey_call_judge authorize; /* after the role was found good and the interceptors let it pass */
+    bool blocking;              /* its handler runs on a worker thread of the runtime and may wait;
+                                   when all are busy and their queue is full: RESOURCE_EXHAUSTED */
 };
 
-/* Before start. The name is copied. 0, COVEY_ERR_EXISTS, COVEY_ERR_INVALID_ARGUMENT,
- * COVEY_ERR_STATE, COVEY_ERR_LIMIT, COVEY_ERR_NO_MEMORY. */
-COVEY_API COVEY_MUST_USE int covey_server_add_method(covey_server *server,
-                                                     const struct covey_method *method);
+/*
+ * Serves one more method, before start or after it, from any thread; never waits for a handler. The
+ * name is copied. 0, COVEY_ERR_EXISTS, COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_LIMIT (4096),
+ * COVEY_ERR_NO_MEMORY.
+ */
+#define covey_server_add_method(server, method)                                                    \
+    covey_server_add_method_sized((server), (method), sizeof *(method))
+COVEY_API COVEY_MUST_USE int
+covey_server_add_method_sized(covey_server *server, const struct covey_method *method, size_t size);
+/* One more that sees every call; they begin in this order and end in the opposite one. Before start.
+ * 0, COVEY_ERR_STATE, COVEY_ERR_LIMIT (8). */
+COVEY_API COVEY_MUST_USE int
+covey_server_add_interceptor(covey_server *server,
+                             const struct covey_server_interceptor *interceptor);
 
-/* Begins to accept. 0, COVEY_ERR_STATE. */
+/*
+ * Begins to accept. 0, COVEY_ERR_STATE.
+ *
+ * Every server has these methods of its own:
+ *   covey.health           "serving", or "draining" after covey_server_drain()
+ *   covey.methods          a line for each method, in the order of their names: its name, "unary" or
+ *                          "stream", and the roles that may call it, with commas
+ *   covey.cluster.members, covey.admin.*   what covey/admin.h asks for
+ */
 COVEY_API COVEY_MUST_USE int covey_server_start(covey_server *server);
 
 /* "127.0.0.1:4433", with the port that was picked; valid as long as the server. */
 COVEY_API const char *covey_server_address(const covey_server *server);
+
+/*
+ * Stops in good order: from now on new calls are refused with UNAVAILABLE, in a way that tells
+ * clients that they were not begun, so that they make them elsewhere; running ones may finish within
+ * `timeout`. Then those that are left are cancelled and every RPC connection is closed. Membership
+ * goes on: leave first if others shall not look for the server any more. Returns 0 when all calls
+ * finished, COVEY_ERR_TIMEOUT when some were cancelled, COVEY_ERR_STATE (not started, or draining
+ * already), COVEY_ERR_WRONG_THREAD.
+ */
+COVEY_API int covey_server_drain(covey_server *server, covey_time timeout);
+
+struct covey_server_stats {
+    size_t size;              /* of this struct as the caller knows it */
+    uint64_t connections;     /* now, of clients and members */
+    uint64_t calls;           /* now: begun and not finished by their handlers */
+    uint64_t calls_begun;     /* in all: given to a handler */
+    uint64_t calls_refused;   /* UNIMPLEMENTED, PERMISSION_DENIED, or a judge's word */
+    uint64_t calls_exhausted; /* refused for a limit: calls_max, connection_calls_max, workers */
+    uint64_t calls_rejected;  /* while draining */
+    uint64_t calls_cancelled; /* by their clients, or with their connections */
+    uint64_t deadlines_exceeded;
+    uint64_t protocol_errors; /* frames that clients got wrong */
+    uint64_t handshakes_failed;
+};
+/* Asks each loop, so it waits for what runs there. 0, COVEY_ERR_WRONG_THREAD on a loop's thread,
+ * COVEY_ERR_INVALID_ARGUMENT (stats->size). */
+COVEY_API int covey_server_stats(covey_server *server, struct covey_server_stats *stats);
 
 /*
  * Joins a cluster through any of the seeds ("HOST:PORT", names too); without seeds it starts one.
@@ -83,7 +141,7 @@ COVEY_API COVEY_MUST_USE int covey_server_cluster_events(covey_server *server,
                                                          covey_event_receiver **out);
 
 /* Tells up to three members that it goes, closes every connection and frees. Calls that are not
- * finished stay valid for their owners, who must still finish them. Not on the runtime's thread:
+ * finished stay valid for their owners, who must still finish them. Not on a loop's thread:
  * COVEY_ERR_WRONG_THREAD. NULL is allowed. */
 COVEY_API int covey_server_free(covey_server *server);
 

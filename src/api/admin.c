@@ -75,9 +75,10 @@ static int judge_stream(const covey_stream *stream, covey_runtime *runtime,
 {
     const char *text;
     struct covey_reply said;
-    enum covey_status_code code = covey_stream_status(stream, &text);
+    struct cv_rpc_status status = {.code = covey_stream_status(stream, &text)};
+    status.message = cv_slice_text(text);
     cv_reply_init(&said);
-    cv_reply_set_status(&said, runtime, code, cv_slice_text(text));
+    cv_reply_set_status(&said, runtime, &status);
     return judge(&said, reply);
 }
 
@@ -105,7 +106,7 @@ int covey_admin_members(covey_client *client, covey_time timeout, covey_node_lis
         cv_reply_init(reply);
     if (client == NULL || out == NULL)
         return COVEY_ERR_INVALID_ARGUMENT;
-    if (cv_loop_is_current(client->runtime->loop))
+    if (cv_runtime_is_loop_thread(client->runtime))
         return COVEY_ERR_WRONG_THREAD;
     int error = cv_node_list_new(client->runtime, 0, &list);
     if (error != 0)

@@ -1,65 +1,90 @@
 #ifndef CV_API_CALL_H
 #define CV_API_CALL_H
 
-#include "api/runtime.h"
-#include "node/link.h"
+#include "api/exchange.h"
+#include "api/metadata.h"
 #include "rpc/dispatch.h"
 
-#include <covey/call.h>
+#include <covey/interceptor.h>
 #include <covey/node.h>
+#include <covey/server.h>
 
-#include <stdatomic.h>
 #include <sys/queue.h>
 
 /*
- * The server's side of one call: between the user, who may be on any thread, and the RPC layer on
- * the loop's. What the user sends goes straight through when he is on the loop's thread and nothing
- * waits; else it waits in `pending`, in order.
+ * The server's side of one call. It lives until its user finished it and the RPC layer let it go;
+ * when the server is freed before, the call is detached and only its end is left to the user.
  *
- * Lives until it is finished by the user and let go by the RPC layer; when the server is freed
- * before, the call is detached and only its end is left to the user.
+ *   begun ---> judged ---> its request comes ---> handler ---> finished by the user ---> freed
+ *      (stream handlers do not wait for a request)      '-- gone or past its deadline --^
  */
-STAILQ_HEAD(cv_call_messages, cv_call_message);
 TAILQ_HEAD(cv_call_list, covey_call);
 
-struct covey_call {
-    covey_runtime *runtime; /* any thread */
-    covey_node_id peer_id;  /* any thread, these never change */
-    enum covey_role peer_role;
-    char peer_name[COVEY_NODE_NAME_MAX + 1];
-    covey_time deadline;
-    atomic_bool is_cancelled;  /* any thread */
-    atomic_bool is_given_back; /* any thread: the user has finished it */
-    atomic_size_t queued;    /* any thread: bytes and messages that wait in mails or in `pending` */
-    atomic_bool wants_ready; /* any thread: a send said BUSY */
-    atomic_uint waiters;     /* any thread: in covey_call_wait_writable() */
-
-    struct cv_link *link; /* the loop's thread from here on; NULL when detached */
-    struct cv_rpc_call *rpc;
-    const struct cv_rpc_method *method;
-    struct cv_call_list *list; /* the server's */
-    TAILQ_ENTRY(covey_call) entry;
-    struct cv_call_messages pending;
-    covey_call_ready ready;
-    void *ready_user;
-    bool has_request;
-    bool in_handler;
-    bool told_cancelled; /* `ready` has heard of the cancel */
-    bool is_finished;
-
-    struct cv_mail finish_mail; /* the user's last word */
-    bool finish_wanted;
-    enum covey_status_code code;
-    char *text;
+/* What a server has to do with its calls; on the loop's thread. */
+struct cv_call_owner {
+    /* The call is over for the server: `code` is what was said, or CANCELLED. */
+    void (*ended)(void *user, covey_call *call, enum covey_status_code code);
+    void *user;
 };
 
-/* A call that began, put into `list`; NULL without memory. */
-covey_call *cv_call_new(covey_runtime *runtime, struct cv_link *link, struct cv_rpc_call *rpc,
-                        const struct cv_rpc_method *method, struct cv_call_list *list);
+struct covey_call {
+    struct cv_exchange x;  /* first: the exchange names the call */
+    covey_node_id peer_id; /* any thread, these never change */
+    enum covey_role peer_role;
+    char peer_name[COVEY_NODE_NAME_MAX + 1];
+    covey_time begun;
+    covey_time deadline;
+    bool is_stream; /* its method has a stream handler */
+    struct cv_metadata metadata;
+    atomic_bool is_given_back; /* any thread: the user has finished it */
+    atomic_bool has_metadata;  /* any thread: the answer's was sent */
+
+    enum covey_status_code code; /* the user's, until he gives it back */
+    char *text;
+    void *details;
+    size_t details_size;
+
+    covey_call_ready ready; /* under the exchange's lock */
+    void *ready_user;
+
+    const struct covey_method *method; /* the loop's thread from here on */
+    const struct cv_call_owner *owner; /* NULL when detached */
+    TAILQ_ENTRY(covey_call) entry;     /* of the owner's list */
+    struct cv_call_list *list;
+    unsigned judged; /* interceptors that have seen it begin */
+    bool has_user;   /* the handler runs or ran */
+    bool in_handler;
+    bool release_due; /* when the handler has returned */
+    atomic_uint_fast64_t messages_sent;
+    atomic_uint_fast64_t messages_received;
+
+    size_t size; /* of this memory, the name included */
+    char name[]; /* of the method */
+};
+
+struct cv_call_begin {
+    covey_runtime *runtime;
+    struct cv_loop *loop;
+    struct cv_link *link;
+    const struct cv_rpc_output *event; /* EVENT_CALL */
+    const struct cv_rpc_method *method;
+    const struct cv_call_owner *owner; /* outlives the call's place in `list` */
+    struct cv_call_list *list;
+    size_t message_size_max;
+};
+
+/* A call that began, in `list`; NULL without memory. */
+covey_call *cv_call_new(const struct cv_call_begin *begin);
+/* Ends one whose user never heard of it, with a text that lives for ever. */
+void cv_call_refuse(covey_call *call, enum covey_status_code code, const char *text);
+/* It may have its handler: a stream handler runs at once. */
+void cv_call_admit(covey_call *call);
 /* What the RPC layer tells of it: MESSAGE, END, WRITABLE or CANCELLED. */
 void cv_call_event(covey_call *call, const struct cv_rpc_output *event);
 /* Takes it out of its list and tells its user that it is cancelled: the server goes, and with it
  * the RPC layer's part. */
 void cv_call_abandon(covey_call *call);
+/* Ends it with ABORTED for the client and cancels it for its user. */
+void cv_call_abort(covey_call *call);
 
 #endif

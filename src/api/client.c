@@ -2,12 +2,25 @@
 
 #include "api/identity.h"
 #include "base/address.h"
+#include "io/entropy.h"
 
-#include <assert.h>
 #include <string.h>
+
+/* What a message may have at most, whatever a user asks for: it is in one piece of memory. */
+#define MESSAGE_SIZE_LIMIT ((size_t)64 << 20)
+#define ATTEMPTS_MAX       5
+#define BUDGET_MAX         1000
 
 static const struct covey_client_config defaults = {
     .size = sizeof(struct covey_client_config),
+    .message_send_max = (size_t)4 << 20,
+    .message_receive_max = (size_t)4 << 20,
+    .retry = {.attempts = 3,
+              .backoff_first = 50 * COVEY_MILLISECOND,
+              .backoff_max = COVEY_SECOND,
+              .budget = 10},
+    .connect_backoff_first = 100 * COVEY_MILLISECOND,
+    .connect_backoff_max = 10 * COVEY_SECOND,
 };
 
 void covey_client_config_init_sized(struct covey_client_config *config, size_t size)
@@ -15,117 +28,13 @@ void covey_client_config_init_sized(struct covey_client_config *config, size_t s
     cv_config_give(config, size, &defaults, sizeof defaults);
 }
 
-/* ---- the link ---- */
-
-/* Later calls get a new one. */
-static void give_up(covey_client *client, int error)
-{
-    struct cv_link *link = client->link;
-    client->link = NULL;
-    cv_link_close(link, error);
-}
-
-/* The socket is of one family: the others' addresses are of no use. */
-static size_t pick_addresses(const covey_client *client, const struct cv_resolver_answer *answer,
-                             struct cv_address picked[CV_LINK_REMOTES_MAX])
-{
-    size_t count = 0;
-    for (size_t i = 0; i < answer->count && count < CV_LINK_REMOTES_MAX; i++) {
-        if (answer->addresses[i].family == client->family)
-            picked[count++] = answer->addresses[i];
-    }
-    return count;
-}
-
-static void on_resolved(const struct cv_resolver_answer *answer)
-{
-    covey_client *client = answer->user;
-    struct cv_address remotes[CV_LINK_REMOTES_MAX];
-    /* A link that waits for its address closes by give_up() only. */
-    assert(client->link != NULL);
-    size_t count = pick_addresses(client, answer, remotes);
-    int error = answer->error;
-    if (error == 0 && count == 0)
-        error = COVEY_ERR_RESOLVE;
-    if (error == 0)
-        error = cv_link_dial(client->link, remotes, count,
-                             client->has_expected ? &client->expected : NULL,
-                             cv_loop_now(client->runtime->loop));
-    if (error != 0)
-        give_up(client, error);
-}
-
-static int link_open(covey_client *client)
-{
-    int error = cv_link_new(client->host.node, NULL, &client->link);
-    if (error != 0)
-        return error;
-    error = cv_resolver_ask(client->host.resolver, client->address, on_resolved, client);
-    if (error != 0)
-        give_up(client, error);
-    return error;
-}
-
-int cv_client_start(covey_client *client, const struct cv_rpc_start *start, struct cv_link **link,
-                    struct cv_rpc_call **rpc)
-{
-    covey_time now = cv_loop_now(client->runtime->loop);
-    int error =
-        client->link == NULL ? COVEY_ERR_CLOSED : cv_link_start(client->link, start, now, rpc);
-    if (error == COVEY_ERR_CLOSED) {
-        error = link_open(client);
-        if (error == 0)
-            error = cv_link_start(client->link, start, now, rpc);
-    }
-    if (error == 0)
-        *link = client->link;
-    return error;
-}
-
-static void on_ready(void *user, struct cv_link *link)
-{
-    cv_link_set_user(link, user);
-}
-
-static void on_closed(void *user, struct cv_link *link, int error)
-{
-    covey_client *client = user;
-    (void)error; /* the calls have said it */
-    if (client->link == link)
-        client->link = NULL;
-}
-
-/* A client serves nothing. */
-static void refuse(covey_client *client, struct cv_link *link, struct cv_rpc_call *rpc)
-{
-    covey_time now = cv_loop_now(client->runtime->loop);
-    struct cv_rpc_input finish = {
-        .type = CV_RPC_FINISH,
-        .now = now,
-        .call = rpc,
-        .finish = {.code = COVEY_STATUS_UNIMPLEMENTED,
-                   .message = cv_slice_text("a client serves no methods")},
-    };
-    struct cv_rpc_input release = {.type = CV_RPC_RELEASE, .now = now, .call = rpc};
-    cv_link_step(link, &finish); /* what is released without it is aborted */
-    cv_link_step(link, &release);
-}
-
-static void on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event)
-{
-    struct cv_client_call *call = cv_rpc_call_user(event->call);
-    if (call != NULL)
-        cv_client_call_event(call, event);
-    else if (event->type == CV_RPC_EVENT_CALL)
-        refuse(user, link, event->call);
-}
-
 /* ---- making one ---- */
 
 int cv_client_post(covey_client *client, struct cv_mail *mail)
 {
     pthread_mutex_lock(&client->lock);
-    int error = client->is_closing ? COVEY_ERR_CLOSED : cv_loop_post(client->runtime->loop, mail);
+    int error =
+        atomic_load(&client->is_closing) ? COVEY_ERR_CLOSED : cv_loop_post(client->loop, mail);
     pthread_mutex_unlock(&client->lock);
     return error;
 }
@@ -138,24 +47,35 @@ struct opening {
 
 static void open_on_loop(void *user)
 {
-    struct opening *opening = user;
-    opening->error = cv_host_open(&opening->client->host, &opening->host);
+    struct opening *o = user;
+    covey_client *client = o->client;
+    /* Before the host's: what it begins leaves in the same turn. */
+    cv_loop_add(client->loop, &client->task);
+    o->error = cv_host_open(&client->host, &o->host);
+    if (o->error != 0)
+        cv_loop_remove(client->loop, &client->task);
 }
 
-static int client_open(covey_client *client, const covey_identity *identity)
+static int client_open(covey_client *client, const struct covey_client_config *config)
 {
     struct opening opening = {
         .client = client,
         .host =
             {
                 .runtime = client->runtime,
-                .identity = identity,
+                .loop = client->loop,
+                .identity = config->identity,
                 .bind = {.family = client->family},
-                .events = {.link = {.call = on_call, .ready = on_ready, .closed = on_closed}},
+                .events = {.link = {.call = cv_client_on_call,
+                                    .ready = cv_client_on_link_ready,
+                                    .closed = cv_client_on_link_closed}},
                 .events_user = client,
             },
     };
-    int error = cv_loop_call(client->runtime->loop, open_on_loop, &opening);
+    cv_quic_limits_init(&opening.host.quic_limits);
+    cv_rpc_limits_init(&opening.host.rpc_limits);
+    cv_host_set_message_sizes(&opening.host, config->message_send_max, config->message_receive_max);
+    int error = cv_loop_call(client->loop, open_on_loop, &opening);
     return error != 0 ? error : opening.error;
 }
 
@@ -174,35 +94,82 @@ static int check_address(const char *text, uint8_t *family)
     return error == 0 && port == 0 ? COVEY_ERR_ADDRESS : error;
 }
 
+static bool is_size(size_t size)
+{
+    return size > 0 && size <= MESSAGE_SIZE_LIMIT;
+}
+
+static bool is_backoff(covey_time first, covey_time max)
+{
+    return first > 0 && first <= max && max < COVEY_NEVER / 2;
+}
+
 static int check_config(const struct covey_client_config *config, uint8_t *family)
 {
-    if (config->runtime == NULL || config->identity == NULL || config->address == NULL)
+    const struct covey_retry_policy *retry = &config->retry;
+    if (config->runtime == NULL || config->identity == NULL || config->address == NULL ||
+        !is_size(config->message_send_max) || !is_size(config->message_receive_max) ||
+        retry->attempts == 0 || retry->attempts > ATTEMPTS_MAX || retry->budget > BUDGET_MAX ||
+        !is_backoff(retry->backoff_first, retry->backoff_max) ||
+        !is_backoff(config->connect_backoff_first, config->connect_backoff_max) ||
+        config->interceptor_count > CV_CLIENT_INTERCEPTORS_MAX ||
+        (config->interceptors == NULL && config->interceptor_count > 0))
         return COVEY_ERR_INVALID_ARGUMENT;
     return check_address(config->address, family);
 }
 
 static void client_release(covey_client *client)
 {
+    cv_heap_fini(&client->timers);
     pthread_mutex_destroy(&client->lock);
     cv_release(&client->runtime->alloc, client);
 }
 
-/* Everything but the host. */
+static void take_config(covey_client *client, const struct covey_client_config *config)
+{
+    client->runtime = config->runtime;
+    client->loop = cv_runtime_next_loop(config->runtime);
+    client->message_send_max = config->message_send_max;
+    client->retry = config->retry;
+    client->retry_backoff =
+        (struct cv_backoff){config->retry.backoff_first, config->retry.backoff_max};
+    client->connect_backoff =
+        (struct cv_backoff){config->connect_backoff_first, config->connect_backoff_max};
+    client->interceptor_count = config->interceptor_count;
+    if (config->interceptor_count > 0)
+        memcpy(client->interceptors, config->interceptors,
+               config->interceptor_count * sizeof *config->interceptors);
+    client->has_expected = config->expected != NULL;
+    if (client->has_expected)
+        client->expected = *config->expected;
+}
+
+/* Everything but the host; the heap has room for the timer that ends a pause. */
 static covey_client *client_make(const struct covey_client_config *config, uint8_t family)
 {
+    uint64_t seed;
     size_t size = strlen(config->address) + 1;
     covey_client *client = cv_allocate_zeroed(&config->runtime->alloc, 1, sizeof *client + size);
     if (client == NULL)
         return NULL;
-    client->runtime = config->runtime;
+    take_config(client, config);
     client->family = family;
-    client->has_expected = config->expected != NULL;
-    if (client->has_expected)
-        client->expected = *config->expected;
+    client->task = (struct cv_loop_task){
+        .turn = cv_client_turn, .deadline = cv_client_deadline, .user = client};
     memcpy(client->address, config->address, size);
-    TAILQ_INIT(&client->calls);
+    cv_entropy(NULL, &seed, sizeof seed);
+    cv_rand_seed(&client->random, seed);
+    cv_retry_budget_init(&client->budget, config->retry.budget);
+    TAILQ_INIT(&client->paused);
+    TAILQ_INIT(&client->waiting);
+    TAILQ_INIT(&client->running);
+    TAILQ_INIT(&client->doomed);
     pthread_mutex_init(&client->lock, NULL);
-    return client;
+    cv_heap_init(&client->timers, &client->runtime->alloc);
+    if (cv_client_want_timers(client, 1) == 0)
+        return client;
+    client_release(client);
+    return NULL;
 }
 
 int covey_client_new(const struct covey_client_config *callers, covey_client **out)
@@ -217,7 +184,7 @@ int covey_client_new(const struct covey_client_config *callers, covey_client **o
     covey_client *client = client_make(&config, family);
     if (client == NULL)
         return COVEY_ERR_NO_MEMORY;
-    error = client_open(client, config.identity);
+    error = client_open(client, &config);
     if (error != 0) {
         client_release(client);
         return error;
@@ -232,10 +199,9 @@ int covey_client_new(const struct covey_client_config *callers, covey_client **o
 static void close_on_loop(void *user)
 {
     covey_client *client = user;
-    struct cv_client_call *call;
-    while ((call = TAILQ_FIRST(&client->calls)) != NULL)
-        cv_client_call_end(call, COVEY_STATUS_CANCELLED, "the client was freed");
+    cv_client_end_all(client);
     cv_host_close(&client->host);
+    cv_loop_remove(client->loop, &client->task);
 }
 
 int covey_client_free(covey_client *client)
@@ -243,15 +209,30 @@ int covey_client_free(covey_client *client)
     if (client == NULL)
         return 0;
     covey_runtime *runtime = client->runtime;
-    if (cv_loop_is_current(runtime->loop))
+    if (cv_runtime_is_loop_thread(runtime))
         return COVEY_ERR_WRONG_THREAD;
     pthread_mutex_lock(&client->lock);
-    client->is_closing = true;
+    atomic_store(&client->is_closing, true);
     pthread_mutex_unlock(&client->lock);
     /* The mailbox may be full for a moment; the loop empties it. */
-    while (cv_loop_call(runtime->loop, close_on_loop, client) == COVEY_ERR_BUSY)
+    while (cv_loop_call(client->loop, close_on_loop, client) == COVEY_ERR_BUSY)
         ;
     client_release(client);
     cv_runtime_release(runtime);
     return 0;
+}
+
+void covey_client_stats(const covey_client *client, struct covey_client_stats *stats)
+{
+    const struct cv_client_counters *c = &client->counters;
+    const struct covey_client_stats now = {
+        .size = sizeof now,
+        .connections_opened = atomic_load(&c->opened),
+        .connections_failed = atomic_load(&c->failed),
+        .calls_started = atomic_load(&c->calls),
+        .calls_repeated = atomic_load(&c->repeated),
+        .calls_hedged = atomic_load(&c->hedged),
+        .repeats_throttled = atomic_load(&c->throttled),
+    };
+    cv_config_give(stats, stats->size, &now, sizeof now);
 }

@@ -1,27 +1,74 @@
 #ifndef CV_API_CLIENT_H
 #define CV_API_CLIENT_H
 
-#include "api/client_call.h"
 #include "api/host.h"
+#include "api/metadata.h"
+#include "base/heap.h"
+#include "rpc/backoff.h"
+#include "rpc/retry_budget.h"
 
 #include <covey/client.h>
+#include <covey/stream.h>
+
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+struct cv_client_request;
+TAILQ_HEAD(cv_client_requests, cv_client_request);
+
+#define CV_CLIENT_INTERCEPTORS_MAX 8
+
+/* Any thread. */
+struct cv_client_counters {
+    atomic_uint_fast64_t opened;
+    atomic_uint_fast64_t failed;
+    atomic_uint_fast64_t calls;
+    atomic_uint_fast64_t repeated;
+    atomic_uint_fast64_t hedged;
+    atomic_uint_fast64_t throttled;
+};
 
 /*
- * The inside of a client: a host that never serves, with one link at a time. A link's user is NULL
- * until the link was ready once, then the client: so the end of a call can say whether the server
- * was ever reached.
+ * The inside of a client: a host that never serves, with one link for new calls, and others that end
+ * their last calls.
+ *
+ *   no link --request--> connecting --ready--> the link takes calls --lost, drains--> no link
+ *      ^                     |
+ *      '---- a pause <---- failed
  */
 struct covey_client {
-    covey_runtime *runtime; /* any thread, as all up to the lock */
+    covey_runtime *runtime; /* any thread, as all up to the counters; they do not change */
+    struct cv_loop *loop;
+    size_t message_send_max;
+    struct covey_retry_policy retry;
+    struct cv_backoff retry_backoff;
+    struct cv_backoff connect_backoff;
+    struct covey_client_interceptor interceptors[CV_CLIENT_INTERCEPTORS_MAX];
+    size_t interceptor_count;
     bool has_expected;
     covey_node_id expected;
     uint8_t family; /* of the socket */
-    pthread_mutex_t lock;
-    bool is_closing; /* under the lock: what is posted now would come after the end */
+    struct cv_client_counters counters;
 
-    struct cv_host host;  /* the loop's thread from here on */
-    struct cv_link *link; /* takes new calls; NULL: there is none */
-    struct cv_client_call_list calls;
+    pthread_mutex_t lock;
+    atomic_bool is_closing; /* set under the lock: what is posted then would come after the end */
+
+    struct cv_host host; /* the loop's thread from here on */
+    struct cv_loop_task task;
+    struct cv_rand random;
+    struct cv_retry_budget budget;
+    struct cv_heap timers;
+    size_t timers_wanted;              /* room in the heap that somebody counts on */
+    struct cv_timer connect;           /* ends the pause, while somebody waits */
+    struct cv_link *link;              /* takes new calls, or will; NULL: there is none */
+    bool is_ready;                     /* `link` is */
+    unsigned failures;                 /* attempts to connect in vain, in a row */
+    covey_time next_attempt;           /* not before */
+    int last_error;                    /* of the last attempt in vain */
+    struct cv_client_requests paused;  /* until their time */
+    struct cv_client_requests waiting; /* for a link */
+    struct cv_client_requests running; /* on one */
+    struct cv_client_requests doomed;  /* cannot go on; told in the next turn */
 
     char address[]; /* any thread, never changes */
 };
@@ -30,9 +77,71 @@ struct covey_client {
  * once the client is being freed. */
 COVEY_MUST_USE int cv_client_post(covey_client *client, struct cv_mail *mail);
 
-/* The loop's thread: starts a call on a link that is there or on a new one. 0, COVEY_ERR_BUSY,
- * COVEY_ERR_NO_MEMORY. */
-COVEY_MUST_USE int cv_client_start(covey_client *client, const struct cv_rpc_start *start,
-                                   struct cv_link **link, struct cv_rpc_call **rpc);
+covey_runtime *cv_stream_runtime(const covey_stream *stream);
+
+/* ---- the loop's thread ---- */
+
+/* Room for `count` more timers in client->timers; 0 or COVEY_ERR_NO_MEMORY. Given back by
+ * cv_client_forget_timers(). */
+COVEY_MUST_USE int cv_client_want_timers(covey_client *client, size_t count);
+void cv_client_forget_timers(covey_client *client, size_t count);
+
+/* What the client's timers belong to: the first member of their owners. */
+struct cv_client_timer {
+    struct cv_timer timer;
+    void (*expired)(struct cv_client_timer *timer);
+};
+
+/*
+ * One RPC call on its way: it waits for a link, runs on one, and ends with one of two words. It is in
+ * its owner's memory, who may free it when it has ended.
+ */
+struct cv_client_request_kind {
+    /* There is an RPC call, request->rpc: send. */
+    void (*started)(struct cv_client_request *request);
+    /* What happens to it. After CV_RPC_EVENT_STATUS it has ended. */
+    void (*event)(struct cv_client_request *request, const struct cv_rpc_output *event);
+    /* It has ended without ever having been on a link, or by cv_client_request_doom(). `status` is
+     * valid for the call. */
+    void (*failed)(struct cv_client_request *request, const struct cv_rpc_status *status);
+};
+
+struct cv_client_request {
+    struct cv_client_timer timer; /* first: ends its pause or its wait */
+    covey_client *client;
+    const struct cv_client_request_kind *kind;
+    struct cv_slice method; /* these outlive it */
+    const struct cv_rpc_metadata *metadata;
+    size_t metadata_count;
+    covey_time deadline;
+    bool wait_for_ready;
+
+    struct cv_client_requests *list; /* where it is; NULL: nowhere */
+    TAILQ_ENTRY(cv_client_request) entry;
+    struct cv_link *link;
+    struct cv_rpc_call *rpc;
+    bool has_waited; /* for a link */
+    int error;       /* why it is doomed */
+};
+
+/* Begins, after `pause`; the caller has set client, kind and all up to wait_for_ready. Its outcome
+ * never comes from inside this. Needs room for one timer: cv_client_want_timers(). */
+void cv_client_request_begin(struct cv_client_request *request, covey_time pause);
+/* Ends it without a word, wherever it is; nothing when it has ended. The server sees it cancelled. */
+void cv_client_request_end(struct cv_client_request *request);
+/* An input for the RPC call, whose time and call are set here. */
+int cv_client_request_step(struct cv_client_request *request, struct cv_rpc_input *input);
+/* Ends it in the next turn, with failed(): RESOURCE_EXHAUSTED for want of memory or room, CANCELLED,
+ * DEADLINE_EXCEEDED, INTERNAL (COVEY_ERR_PROTOCOL), else UNAVAILABLE, and a text. */
+void cv_client_request_doom(struct cv_client_request *request, int error);
+
+/* For client.c: what happens on links, to timers, and in a turn. */
+void cv_client_on_link_ready(void *user, struct cv_link *link);
+void cv_client_on_link_closed(void *user, struct cv_link *link, int error);
+void cv_client_on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event);
+void cv_client_turn(void *user, covey_time now);
+covey_time cv_client_deadline(void *user);
+/* Ends all requests with CANCELLED, at once. */
+void cv_client_end_all(covey_client *client);
 
 #endif

@@ -32,6 +32,17 @@ struct cv_question {
     TAILQ_ENTRY(cv_question) entry;
 };
 
+/* Membership lives on a server's first loop. */
+static struct cv_host *host_of(const covey_server *server)
+{
+    return &server->loops[0].host;
+}
+
+static covey_server *server_of(void *user)
+{
+    return ((struct cv_server_loop *)user)->server;
+}
+
 static void question_free(struct cv_question *q)
 {
     TAILQ_REMOVE(&q->server->questions, q, entry);
@@ -47,8 +58,8 @@ void cv_cluster_forget_questions(covey_server *server)
 static void answer_core(covey_server *server, uint32_t resolve, int error,
                         const struct cv_address *addresses, size_t count)
 {
-    cv_node_resolved(server->host.node, resolve, error, addresses, count,
-                     cv_loop_now(server->runtime->loop), cv_clock_wall_ms());
+    cv_node_resolved(host_of(server)->node, resolve, error, addresses, count,
+                     cv_loop_now(host_of(server)->loop), cv_clock_wall_ms());
 }
 
 static void on_answer(const struct cv_resolver_answer *answer)
@@ -61,7 +72,7 @@ static void on_answer(const struct cv_resolver_answer *answer)
 
 void cv_cluster_on_resolve(void *user, uint32_t resolve, const char *name)
 {
-    covey_server *server = user;
+    covey_server *server = server_of(user);
     struct cv_question *q = cv_allocate(&server->runtime->alloc, sizeof *q);
     if (q == NULL) {
         answer_core(server, resolve, COVEY_ERR_NO_MEMORY, NULL, 0);
@@ -69,7 +80,7 @@ void cv_cluster_on_resolve(void *user, uint32_t resolve, const char *name)
     }
     *q = (struct cv_question){.server = server, .resolve = resolve};
     TAILQ_INSERT_TAIL(&server->questions, q, entry);
-    int error = cv_resolver_ask(server->host.resolver, name, on_answer, q);
+    int error = cv_resolver_ask(host_of(server)->resolver, name, on_answer, q);
     if (error != 0) {
         question_free(q);
         answer_core(server, resolve, error, NULL, 0);
@@ -78,22 +89,41 @@ void cv_cluster_on_resolve(void *user, uint32_t resolve, const char *name)
 
 void cv_cluster_on_event(void *user, const struct cv_event *event)
 {
-    covey_cluster *cluster = cluster_of(user);
+    covey_cluster *cluster = cluster_of(server_of(user));
     if (cluster != NULL)
         cv_event_hub_publish(cluster->events, event);
     else
         cv_cluster_node_release(event->node);
 }
 
+static void publish(covey_server *server)
+{
+    covey_cluster *cluster = cluster_of(server);
+    const struct cv_membership *m = cv_node_membership(host_of(server)->node);
+    struct cv_snapshot *snapshot;
+    if (cluster == NULL || m == NULL)
+        return;
+    if (cv_snapshot_new(&cluster->runtime->alloc, cv_membership_registry(m), &snapshot) != 0) {
+        cv_node_publish_again(
+            host_of(server)->node); /* readers keep the old one until there is memory */
+        return;
+    }
+    pthread_mutex_lock(&cluster->lock);
+    struct cv_snapshot *old = cluster->snapshot;
+    cluster->snapshot = snapshot;
+    pthread_mutex_unlock(&cluster->lock);
+    cv_snapshot_release(old);
+}
+
 void cv_cluster_on_state(void *user, enum cv_membership_state state, int error)
 {
-    covey_server *server = user;
+    covey_server *server = server_of(user);
     covey_cluster *cluster = cluster_of(server);
     if (cluster == NULL)
         return;
     if (state == CV_MEMBERSHIP_LEFT) {
-        cv_cluster_on_changed(server);
-        cv_node_disable_cluster(server->host.node);
+        publish(server);
+        cv_node_disable_cluster(host_of(server)->node);
         cv_event_hub_close(cluster->events);
     }
     pthread_mutex_lock(&cluster->lock);
@@ -105,29 +135,14 @@ void cv_cluster_on_state(void *user, enum cv_membership_state state, int error)
 
 void cv_cluster_on_changed(void *user)
 {
-    covey_server *server = user;
-    covey_cluster *cluster = cluster_of(server);
-    const struct cv_membership *m = cv_node_membership(server->host.node);
-    struct cv_snapshot *snapshot;
-    if (cluster == NULL || m == NULL)
-        return;
-    if (cv_snapshot_new(&cluster->runtime->alloc, cv_membership_registry(m), &snapshot) != 0) {
-        cv_node_publish_again(
-            server->host.node); /* readers keep the old one until there is memory */
-        return;
-    }
-    pthread_mutex_lock(&cluster->lock);
-    struct cv_snapshot *old = cluster->snapshot;
-    cluster->snapshot = snapshot;
-    pthread_mutex_unlock(&cluster->lock);
-    cv_snapshot_release(old);
+    publish(server_of(user));
 }
 
 void cv_cluster_goodbye(covey_server *server)
 {
-    cv_node_command(server->host.node, CV_COMMAND_LEAVE, NULL, NULL,
-                    cv_loop_now(server->runtime->loop), cv_clock_wall_ms());
-    cv_host_turn(&server->host);
+    cv_node_command(host_of(server)->node, CV_COMMAND_LEAVE, NULL, NULL,
+                    cv_loop_now(host_of(server)->loop), cv_clock_wall_ms());
+    cv_host_turn(host_of(server));
 }
 
 /* ---- life ---- */
@@ -151,7 +166,7 @@ static int cluster_new(covey_server *server, covey_cluster **out)
         return COVEY_ERR_NO_MEMORY;
     cluster->runtime = server->runtime;
     cluster->server = server;
-    cluster->self = cv_tls_identity(server->host.tls)->id;
+    cluster->self = cv_tls_identity(host_of(server)->tls)->id;
     cluster->state = CV_MEMBERSHIP_JOINING;
     int error = cv_event_hub_new(server->runtime, &cluster->events);
     if (error == 0 && pthread_mutex_init(&cluster->lock, NULL) != 0) {
@@ -172,7 +187,7 @@ static int cluster_new(covey_server *server, covey_cluster **out)
 /* The address that members tell each other: as configured, else where we listen. */
 static int advertised_address(const covey_server *server, struct cv_address *out)
 {
-    struct cv_address local = cv_udp_local(server->host.udp);
+    struct cv_address local = cv_udp_local(host_of(server)->udp);
     *out = server->advertise.family == 0 ? local : server->advertise;
     if (out->port == 0)
         out->port = local.port;
@@ -235,12 +250,12 @@ static void enable_on_loop(void *user)
         return;
     e->error = advertised_address(server, &config.address);
     if (e->error == 0)
-        e->error =
-            cv_node_enable_cluster(server->host.node, &config, cv_loop_now(server->runtime->loop));
+        e->error = cv_node_enable_cluster(host_of(server)->node, &config,
+                                          cv_loop_now(host_of(server)->loop));
     if (e->error != 0)
         return;
     atomic_store(&server->cluster, e->cluster);
-    cv_cluster_on_changed(server);
+    publish(server);
 }
 
 int covey_server_enable_cluster(covey_server *server, const struct covey_cluster_config *callers,
@@ -258,7 +273,7 @@ int covey_server_enable_cluster(covey_server *server, const struct covey_cluster
         covey_node_id_compare(config.node_id, &enabling.cluster->self) != 0)
         enabling.error = COVEY_ERR_WRONG_IDENTITY;
     else
-        error = cv_loop_call(server->runtime->loop, enable_on_loop, &enabling);
+        error = cv_loop_call(host_of(server)->loop, enable_on_loop, &enabling);
     error = error != 0 ? error : enabling.error;
     if (error != 0)
         cv_cluster_free(enabling.cluster);
@@ -282,8 +297,8 @@ static void forget_on_loop(void *user)
     struct cv_question *q;
     TAILQ_FOREACH (q, &f->server->questions, entry)
         q->is_dead = true;
-    cv_node_disable_cluster(f->server->host.node);
-    cv_host_turn(&f->server->host);
+    cv_node_disable_cluster(host_of(f->server)->node);
+    cv_host_turn(host_of(f->server));
     f->cluster = atomic_exchange(&f->server->cluster, NULL);
 }
 
@@ -296,7 +311,7 @@ int covey_server_disable_cluster(covey_server *server)
     if (error != 0)
         return error;
     struct forgetting f = {.server = server};
-    error = cv_loop_call(server->runtime->loop, forget_on_loop, &f);
+    error = cv_loop_call(host_of(server)->loop, forget_on_loop, &f);
     cv_cluster_free(f.cluster);
     return error;
 }
@@ -315,8 +330,8 @@ static void command_on_loop(void *user)
 {
     struct commanding *c = user;
     covey_cluster *cluster = c->cluster;
-    c->error = cv_node_command(cluster->server->host.node, c->type, c->key, c->value,
-                               cv_loop_now(cluster->runtime->loop), cv_clock_wall_ms());
+    c->error = cv_node_command(host_of(cluster->server)->node, c->type, c->key, c->value,
+                               cv_loop_now(host_of(cluster->server)->loop), cv_clock_wall_ms());
     if (c->error != 0 || c->type != CV_COMMAND_JOIN)
         return;
     /* Who waits now waits for the outcome of this attempt. */
@@ -329,7 +344,7 @@ static int command(covey_cluster *cluster, enum cv_command_type type, const char
                    const char *value)
 {
     struct commanding c = {.cluster = cluster, .type = type, .key = key, .value = value};
-    int error = cv_loop_call(cluster->runtime->loop, command_on_loop, &c);
+    int error = cv_loop_call(host_of(cluster->server)->loop, command_on_loop, &c);
     return error != 0 ? error : c.error;
 }
 
@@ -376,7 +391,7 @@ static int join_result(const covey_cluster *cluster)
 
 int covey_cluster_wait_joined(covey_cluster *cluster, covey_time timeout)
 {
-    if (cv_loop_is_current(cluster->runtime->loop))
+    if (cv_loop_is_current(host_of(cluster->server)->loop))
         return COVEY_ERR_WRONG_THREAD;
     covey_time deadline = cv_deadline_after(timeout);
     bool in_time = true;
@@ -390,7 +405,7 @@ int covey_cluster_wait_joined(covey_cluster *cluster, covey_time timeout)
 
 int covey_cluster_leave(covey_cluster *cluster)
 {
-    if (cv_loop_is_current(cluster->runtime->loop))
+    if (cv_loop_is_current(host_of(cluster->server)->loop))
         return COVEY_ERR_WRONG_THREAD;
     int error = command(cluster, CV_COMMAND_LEAVE, NULL, NULL);
     if (error != 0 && error != COVEY_ERR_STATE) /* on its way or gone already: wait for the end */
@@ -414,14 +429,14 @@ static void run_leave(struct cv_mail *mail, bool cancelled)
 void covey_cluster_leave_async(covey_cluster *cluster)
 {
     struct commanding c = {.cluster = cluster, .type = CV_COMMAND_LEAVE};
-    if (cv_loop_is_current(cluster->runtime->loop)) {
+    if (cv_loop_is_current(host_of(cluster->server)->loop)) {
         command_on_loop(&c);
         return;
     }
     if (atomic_exchange(&cluster->leave_posted, true))
         return;
     cluster->leave_mail = (struct cv_mail){.run = run_leave};
-    cv_loop_post_sure(cluster->runtime->loop, &cluster->leave_mail);
+    cv_loop_post_sure(host_of(cluster->server)->loop, &cluster->leave_mail);
 }
 
 /* ---- reading ---- */

@@ -25,7 +25,8 @@ struct covey_cluster {
     struct cv_mail leave_mail; /* of leave_async, posted once */
 };
 
-/* What a server's node tells of membership; `user` is the server. */
+/* What a server's node tells of membership; `user` is the server's part on its
+ * first loop. */
 void cv_cluster_on_resolve(void *user, uint32_t resolve, const char *name);
 void cv_cluster_on_event(void *user, const struct cv_event *event);
 void cv_cluster_on_state(void *user, enum cv_membership_state state, int error);

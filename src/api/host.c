@@ -13,13 +13,13 @@
 static void on_datagram(void *user, const struct cv_datagram *d)
 {
     const struct cv_host *host = user;
-    cv_node_receive(host->node, d, cv_loop_now(host->runtime->loop));
+    cv_node_receive(host->node, d, cv_loop_now(host->loop));
 }
 
 static void on_unreachable(void *user, const struct cv_address *remote)
 {
     const struct cv_host *host = user;
-    cv_node_unreachable(host->node, remote, cv_loop_now(host->runtime->loop));
+    cv_node_unreachable(host->node, remote, cv_loop_now(host->loop));
 }
 
 static void on_readable(void *user)
@@ -28,7 +28,7 @@ static void on_readable(void *user)
     const struct cv_udp_receiver receiver = {
         .datagram = on_datagram, .unreachable = on_unreachable, .user = host};
     if (cv_udp_receive(host->udp, &receiver, RECEIVE_ROUNDS))
-        cv_loop_again(host->runtime->loop);
+        cv_loop_again(host->loop);
 }
 
 static void on_turn(void *user, covey_time now)
@@ -46,7 +46,17 @@ static covey_time on_deadline(void *user)
 
 void cv_host_turn(struct cv_host *host)
 {
-    on_turn(host, cv_loop_now(host->runtime->loop));
+    on_turn(host, cv_loop_now(host->loop));
+}
+
+/* Several largest messages may be under way in each direction before one has to wait. */
+void cv_host_set_message_sizes(struct cv_host_config *config, size_t send_max, size_t receive_max)
+{
+    size_t larger = send_max > receive_max ? send_max : receive_max;
+    config->rpc_limits.message_send_max = (uint32_t)send_max;
+    config->rpc_limits.message_receive_max = (uint32_t)receive_max;
+    if (config->rpc_limits.memory_max < 2 * (uint64_t)larger)
+        config->rpc_limits.memory_max = 2 * (uint64_t)larger;
 }
 
 static int open_socket(struct cv_host *host, const struct cv_host_config *config)
@@ -70,16 +80,15 @@ static int open_node(struct cv_host *host, const struct cv_host_config *config)
         .random = cv_entropy,
         .events = config->events,
         .events_user = config->events_user,
+        .quic_limits = config->quic_limits,
+        .rpc_limits = config->rpc_limits,
     };
-    cv_quic_limits_init(&node.quic_limits);
-    cv_rpc_limits_init(&node.rpc_limits);
     return cv_node_new(&node, &host->node);
 }
 
 int cv_host_start(struct cv_host *host)
 {
-    return cv_loop_watch(host->runtime->loop, cv_udp_fd(host->udp), on_readable, host,
-                         &host->watch);
+    return cv_loop_watch(host->loop, cv_udp_fd(host->udp), on_readable, host, &host->watch);
 }
 
 static void release(struct cv_host *host)
@@ -95,14 +104,14 @@ static void release(struct cv_host *host)
 
 int cv_host_open(struct cv_host *host, const struct cv_host_config *config)
 {
-    *host = (struct cv_host){.runtime = config->runtime};
+    *host = (struct cv_host){.runtime = config->runtime, .loop = config->loop};
     int error = cv_identity_make_tls(config->identity, &config->runtime->alloc, &host->tls);
     if (error == 0)
         error = open_socket(host, config);
     if (error == 0)
         error = open_node(host, config);
     if (error == 0)
-        error = cv_resolver_new(&config->runtime->alloc, config->runtime->loop, &host->resolver);
+        error = cv_resolver_new(&config->runtime->alloc, config->loop, &host->resolver);
     if (error == 0 && !config->wait)
         error = cv_host_start(host);
     if (error != 0) {
@@ -110,7 +119,7 @@ int cv_host_open(struct cv_host *host, const struct cv_host_config *config)
         return error;
     }
     host->task = (struct cv_loop_task){.turn = on_turn, .deadline = on_deadline, .user = host};
-    cv_loop_add(config->runtime->loop, &host->task);
+    cv_loop_add(config->loop, &host->task);
     return 0;
 }
 
@@ -121,6 +130,6 @@ void cv_host_close(struct cv_host *host)
     cv_host_turn(host);
     if (host->watch != NULL)
         cv_loop_unwatch(host->watch);
-    cv_loop_remove(host->runtime->loop, &host->task);
+    cv_loop_remove(host->loop, &host->task);
     release(host);
 }

@@ -9,11 +9,12 @@
 #include <covey/identity.h>
 
 /*
- * A node on a runtime's loop with a UDP socket of its own: what servers and clients are made of.
+ * A node on one of a runtime's loops with a UDP socket of its own: what servers and clients are made of.
  * The loop's thread only.
  */
 struct cv_host {
     covey_runtime *runtime;
+    struct cv_loop *loop;
     struct cv_tls *tls;
     struct cv_udp *udp;
     struct cv_node *node;
@@ -24,13 +25,19 @@ struct cv_host {
 
 struct cv_host_config {
     covey_runtime *runtime;
+    struct cv_loop *loop; /* of the runtime */
     const covey_identity *identity;
     struct cv_address bind;
     bool accept;
     bool wait; /* nothing is read before cv_host_start() */
     struct cv_node_events events;
     void *events_user;
+    struct cv_quic_limits quic_limits;
+    struct cv_rpc_limits rpc_limits;
 };
+
+/* The limits for messages of these sizes, with the windows and buffers that they need. */
+void cv_host_set_message_sizes(struct cv_host_config *config, size_t send_max, size_t receive_max);
 
 /* Binds and starts to turn. 0, or COVEY_ERR_ADDRESS, _ADDRESS_IN_USE, _SYSTEM, _NO_MEMORY,
  * _CERTIFICATE_EXPIRED; *host is then empty. */

@@ -81,6 +81,14 @@ covey_time cv_deadline_after(covey_time timeout)
     return timeout >= COVEY_NEVER - now ? COVEY_NEVER : now + timeout;
 }
 
+covey_time cv_time_left(covey_time deadline)
+{
+    if (deadline == COVEY_NEVER)
+        return COVEY_NEVER;
+    covey_time now = cv_clock_now();
+    return deadline > now ? deadline - now : 0;
+}
+
 /* ---- the runtime ---- */
 
 /* The user's functions, which may be none. */
@@ -163,8 +171,10 @@ int covey_runtime_new(const struct covey_runtime_config *callers, covey_runtime 
     if (runtime == NULL)
         return COVEY_ERR_NO_MEMORY;
     runtime->alloc = alloc;
+    cv_pool_init(&runtime->pool, &runtime->alloc);
     error = start(runtime, &config);
     if (error != 0) {
+        cv_pool_fini(&runtime->pool);
         cv_release(&alloc, runtime->log.user);
         cv_release(&alloc, runtime);
         return error;
@@ -191,11 +201,22 @@ int covey_runtime_free(covey_runtime *runtime)
         return COVEY_ERR_STATE;
     struct cv_alloc alloc = runtime->alloc;
     cv_loop_free(runtime->loop);
+    cv_pool_fini(&runtime->pool);
     pthread_cond_destroy(&runtime->changed);
     pthread_mutex_destroy(&runtime->lock);
     cv_release(&alloc, runtime->log.user);
     cv_release(&alloc, runtime);
     return 0;
+}
+
+bool cv_runtime_is_loop_thread(const covey_runtime *runtime)
+{
+    return cv_loop_is_current(runtime->loop);
+}
+
+struct cv_loop *cv_runtime_next_loop(covey_runtime *runtime)
+{
+    return runtime->loop;
 }
 
 void cv_runtime_retain(covey_runtime *runtime)

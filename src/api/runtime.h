@@ -1,6 +1,7 @@
 #ifndef CV_API_RUNTIME_H
 #define CV_API_RUNTIME_H
 
+#include "api/pool.h"
 #include "base/alloc.h"
 #include "base/log.h"
 #include "io/loop.h"
@@ -14,6 +15,7 @@
 struct covey_runtime {
     struct cv_alloc alloc;
     struct cv_log log;
+    struct cv_pool pool;
     struct cv_loop *loop;
     /* Everything that was handed out and uses `alloc` or the loop: servers, clients, calls,
      * streams, receivers, lists. */
@@ -22,6 +24,11 @@ struct covey_runtime {
     pthread_mutex_t lock;
     pthread_cond_t changed;
 };
+
+/* True on a thread that must not wait, because what it would wait for may happen on it. */
+bool cv_runtime_is_loop_thread(const covey_runtime *runtime);
+/* The loop for one more client. */
+struct cv_loop *cv_runtime_next_loop(covey_runtime *runtime);
 
 void cv_runtime_retain(covey_runtime *runtime);
 void cv_runtime_release(covey_runtime *runtime);
@@ -33,6 +40,8 @@ COVEY_MUST_USE int cv_condition_init(pthread_cond_t *condition);
 bool cv_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, covey_time deadline);
 /* The point in time `timeout` from now, COVEY_NEVER when it does not fit. */
 covey_time cv_deadline_after(covey_time timeout);
+/* What is left until then; COVEY_NEVER for COVEY_NEVER. */
+covey_time cv_time_left(covey_time deadline);
 
 /*
  * Versioned configuration structs: their first member is the size that the caller was compiled

@@ -6,11 +6,17 @@
 
 #include <string.h>
 
-#define METHODS_MAX 4096
+/* What a message may have at most, whatever a user asks for: it is in one piece of memory. */
+#define MESSAGE_SIZE_LIMIT ((size_t)64 << 20)
 
 static const struct covey_server_config defaults = {
     .size = sizeof(struct covey_server_config),
     .listen = "127.0.0.1:0",
+    .message_send_max = (size_t)4 << 20,
+    .message_receive_max = (size_t)4 << 20,
+    .connections_max = 4096,
+    .connection_calls_max = 1024,
+    .calls_max = 4096,
 };
 
 void covey_server_config_init_sized(struct covey_server_config *config, size_t size)
@@ -18,69 +24,10 @@ void covey_server_config_init_sized(struct covey_server_config *config, size_t s
     cv_config_give(config, size, &defaults, sizeof defaults);
 }
 
-/* ---- calls ---- */
-
-static void refuse(struct cv_link *link, struct cv_rpc_call *rpc, covey_time now,
-                   enum covey_status_code code, const char *text)
-{
-    struct cv_rpc_input finish = {
-        .type = CV_RPC_FINISH,
-        .now = now,
-        .call = rpc,
-        .finish = {.code = code, .message = cv_slice_text(text)},
-    };
-    struct cv_rpc_input release = {.type = CV_RPC_RELEASE, .now = now, .call = rpc};
-    cv_link_step(link, &finish); /* without memory the released call is aborted */
-    cv_link_step(link, &release);
-}
-
-static void begin_call(covey_server *server, struct cv_link *link,
-                       const struct cv_rpc_output *event)
-{
-    covey_time now = cv_loop_now(server->runtime->loop);
-    struct cv_rpc_call *rpc = event->call;
-    const struct cv_identity *peer = cv_link_peer(link);
-    const struct cv_rpc_method *method =
-        cv_rpc_dispatch_find(&server->methods, event->begin.method);
-    if (method == NULL) {
-        refuse(link, rpc, now, COVEY_STATUS_UNIMPLEMENTED, "there is no such method");
-        return;
-    }
-    if (peer == NULL || (method->roles & (1u << peer->role)) == 0) {
-        refuse(link, rpc, now, COVEY_STATUS_PERMISSION_DENIED,
-               "the certificate's role does not allow this method");
-        return;
-    }
-    covey_call *call = cv_call_new(server->runtime, link, rpc, method, &server->calls);
-    if (call == NULL) {
-        refuse(link, rpc, now, COVEY_STATUS_RESOURCE_EXHAUSTED, "out of memory");
-        return;
-    }
-    cv_rpc_call_set_user(rpc, call);
-}
-
-static void on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event)
-{
-    if (event->type == CV_RPC_EVENT_CALL) {
-        begin_call(user, link, event);
-        return;
-    }
-    covey_call *call = cv_rpc_call_user(event->call);
-    if (call != NULL)
-        cv_call_event(call, event);
-}
-
 static void on_link(void *user, struct cv_link *link)
 {
     (void)user;
     (void)link;
-}
-
-static void on_link_closed(void *user, struct cv_link *link, int error)
-{
-    (void)user;
-    (void)link;
-    (void)error;
 }
 
 /* ---- making one ---- */
@@ -95,26 +42,15 @@ static void free_methods(covey_server *server)
     cv_rpc_dispatch_fini(&server->methods);
 }
 
-struct opening {
-    covey_server *server;
-    struct cv_host_config host;
-    int error;
-};
-
-static void open_on_loop(void *user)
+static bool is_size(size_t size)
 {
-    struct opening *o = user;
-    o->error = cv_host_open(&o->server->host, &o->host);
+    return size > 0 && size <= MESSAGE_SIZE_LIMIT;
 }
 
-static int check_config(const struct covey_server_config *config, struct cv_address *listen,
-                        struct cv_address *advertise)
+static int check_addresses(const struct covey_server_config *config, struct cv_address *listen,
+                           struct cv_address *advertise)
 {
     *advertise = (struct cv_address){0};
-    if (config->runtime == NULL || config->identity == NULL || config->listen == NULL)
-        return COVEY_ERR_INVALID_ARGUMENT;
-    if (config->identity->who.role != CV_ROLE_MEMBER)
-        return COVEY_ERR_WRONG_ROLE;
     int error = cv_address_parse(listen, config->listen);
     if (error == 0 && config->advertise != NULL)
         error = cv_address_parse(advertise, config->advertise);
@@ -123,130 +59,258 @@ static int check_config(const struct covey_server_config *config, struct cv_addr
     return error;
 }
 
-static int server_open(covey_server *server, const struct covey_server_config *config,
-                       const struct cv_address *listen)
+static int check_config(const struct covey_server_config *config)
 {
-    struct opening opening = {
-        .server = server,
-        .host =
+    if (config->runtime == NULL || config->identity == NULL || config->listen == NULL ||
+        !is_size(config->message_send_max) || !is_size(config->message_receive_max) ||
+        config->connections_max == 0 || config->connection_calls_max == 0 || config->calls_max == 0)
+        return COVEY_ERR_INVALID_ARGUMENT;
+    return config->identity->who.role == CV_ROLE_MEMBER ? 0 : COVEY_ERR_WRONG_ROLE;
+}
+
+static struct cv_host_config host_config(struct cv_server_loop *sl, struct cv_loop *loop,
+                                         const struct covey_server_config *config,
+                                         const struct cv_address *listen)
+{
+    struct cv_host_config host = {
+        .runtime = config->runtime,
+        .loop = loop,
+        .identity = config->identity,
+        .bind = *listen,
+        .accept = true,
+        .wait = true,
+        .events =
             {
-                .runtime = server->runtime,
-                .identity = config->identity,
-                .bind = *listen,
-                .accept = true,
-                .wait = true,
-                .events =
-                    {
-                        .resolve = cv_cluster_on_resolve,
-                        .cluster_event = cv_cluster_on_event,
-                        .cluster_state = cv_cluster_on_state,
-                        .cluster_changed = cv_cluster_on_changed,
-                        .link = {.call = on_call, .ready = on_link, .closed = on_link_closed},
-                    },
-                .events_user = server,
+                .resolve = cv_cluster_on_resolve,
+                .cluster_event = cv_cluster_on_event,
+                .cluster_state = cv_cluster_on_state,
+                .cluster_changed = cv_cluster_on_changed,
+                .link = {.call = cv_server_on_call,
+                         .ready = on_link,
+                         .closed = cv_server_on_link_closed},
             },
+        .events_user = sl,
     };
+    cv_quic_limits_init(&host.quic_limits);
+    cv_rpc_limits_init(&host.rpc_limits);
+    host.quic_limits.connections_max = config->connections_max;
+    host.rpc_limits.calls_max = config->connection_calls_max;
+    cv_host_set_message_sizes(&host, config->message_send_max, config->message_receive_max);
+    return host;
+}
+
+struct opening {
+    struct cv_server_loop *loop;
+    const struct cv_host_config *config;
+    int error;
+};
+
+static void open_on_loop(void *user)
+{
+    struct opening *o = user;
+    o->error = cv_host_open(&o->loop->host, o->config);
+}
+
+/* What a loop cannot do now it can do in a moment: its mailbox is full. */
+void cv_server_call_loop(struct cv_loop *loop, void (*function)(void *user), void *user)
+{
+    while (cv_loop_call(loop, function, user) == COVEY_ERR_BUSY)
+        ;
+}
+
+static int open_loop(struct cv_server_loop *sl, covey_server *server,
+                     const struct covey_server_config *config, const struct cv_address *listen)
+{
+    sl->server = server;
+    sl->owner = (struct cv_call_owner){.ended = cv_server_call_ended, .user = sl};
+    TAILQ_INIT(&sl->calls);
+    const struct cv_host_config host = host_config(sl, server->runtime->loop, config, listen);
+    struct opening opening = {.loop = sl, .config = &host};
+    int error = cv_loop_call(server->runtime->loop, open_on_loop, &opening);
+    return error != 0 ? error : opening.error;
+}
+
+static int open_all(covey_server *server, const struct covey_server_config *config,
+                    const struct cv_address *listen)
+{
+    server->loops = cv_allocate_zeroed(&server->runtime->alloc, 1, sizeof *server->loops);
+    if (server->loops == NULL)
+        return COVEY_ERR_NO_MEMORY;
     int error = cv_server_add_builtin_methods(server);
     if (error == 0)
-        error = cv_loop_call(server->runtime->loop, open_on_loop, &opening);
-    return error != 0 ? error : opening.error;
+        error = open_loop(&server->loops[0], server, config, listen);
+    if (error == 0)
+        server->loop_count = 1;
+    return error;
+}
+
+static covey_server *server_make(const struct covey_server_config *config,
+                                 const struct cv_address *advertise)
+{
+    uint64_t secret[2];
+    covey_server *server = cv_allocate_zeroed(&config->runtime->alloc, 1, sizeof *server);
+    if (server == NULL)
+        return NULL;
+    server->runtime = config->runtime;
+    server->advertise = *advertise;
+    server->message_send_max = config->message_send_max;
+    server->calls_max = config->calls_max;
+    TAILQ_INIT(&server->questions);
+    SLIST_INIT(&server->kept_methods);
+    pthread_rwlock_init(&server->methods_lock, NULL);
+    pthread_mutex_init(&server->lock, NULL);
+    if (cv_condition_init(&server->changed) != 0) {
+        pthread_mutex_destroy(&server->lock);
+        pthread_rwlock_destroy(&server->methods_lock);
+        cv_release(&config->runtime->alloc, server);
+        return NULL;
+    }
+    cv_entropy(NULL, secret, sizeof secret);
+    cv_rpc_dispatch_init(&server->methods, &server->runtime->alloc, secret, CV_SERVER_METHODS_MAX);
+    return server;
+}
+
+static void server_release(covey_server *server)
+{
+    free_methods(server);
+    pthread_rwlock_destroy(&server->methods_lock);
+    pthread_mutex_destroy(&server->lock);
+    pthread_cond_destroy(&server->changed);
+    cv_release(&server->runtime->alloc, server->loops);
+    cv_release(&server->runtime->alloc, server);
 }
 
 int covey_server_new(const struct covey_server_config *callers, covey_server **out)
 {
     struct covey_server_config config = defaults;
     struct cv_address listen, advertise;
-    uint64_t secret[2];
     int error = cv_config_take(&config, sizeof config, callers);
     if (error == 0)
-        error = check_config(&config, &listen, &advertise);
+        error = check_config(&config);
+    if (error == 0)
+        error = check_addresses(&config, &listen, &advertise);
     if (error != 0)
         return error;
-    covey_server *server = cv_allocate_zeroed(&config.runtime->alloc, 1, sizeof *server);
+    covey_server *server = server_make(&config, &advertise);
     if (server == NULL)
         return COVEY_ERR_NO_MEMORY;
-    server->runtime = config.runtime;
-    server->advertise = advertise;
-    TAILQ_INIT(&server->calls);
-    TAILQ_INIT(&server->questions);
-    SLIST_INIT(&server->kept_methods);
-    cv_entropy(NULL, secret, sizeof secret);
-    cv_rpc_dispatch_init(&server->methods, &server->runtime->alloc, secret, METHODS_MAX);
-    error = server_open(server, &config, &listen);
+    error = open_all(server, &config, &listen);
     if (error != 0) {
-        free_methods(server);
-        cv_release(&server->runtime->alloc, server);
+        server_release(server);
         return error;
     }
-    struct cv_address local = cv_udp_local(server->host.udp);
+    struct cv_address local = cv_udp_local(server->loops[0].host.udp);
     cv_address_text(&local, server->address_text);
     cv_runtime_retain(server->runtime);
     *out = server;
     return 0;
 }
 
-/* ---- methods, start, end ---- */
+/* ---- methods and interceptors ---- */
 
-struct adding {
-    covey_server *server;
-    const struct covey_method *method;
-    int error;
-};
-
-static void add_on_loop(void *user)
+static int add_kept(covey_server *server, struct cv_server_method *kept)
 {
-    struct adding *a = user;
-    a->error = a->server->is_started ? COVEY_ERR_STATE : cv_server_add_method(a->server, a->method);
+    struct covey_method *method = &kept->method;
+    const struct cv_rpc_method rpc = {
+        .name = cv_slice_text(method->name),
+        .user = &kept->method,
+        .roles = method->allow == 0 ? COVEY_ALLOW_ALL : method->allow,
+        .blocking = method->blocking,
+    };
+    pthread_rwlock_wrlock(&server->methods_lock);
+    int error = cv_rpc_dispatch_add(&server->methods, &rpc);
+    method->name = kept->name;
+    if (error == 0)
+        SLIST_INSERT_HEAD(&server->kept_methods, kept, entry);
+    pthread_rwlock_unlock(&server->methods_lock);
+    return error;
 }
 
 int cv_server_add_method(covey_server *server, const struct covey_method *method)
 {
-    struct cv_server_method *kept = cv_allocate(&server->runtime->alloc, sizeof *kept);
+    size_t size = strlen(method->name) + 1;
+    struct cv_server_method *kept = cv_allocate(&server->runtime->alloc, sizeof *kept + size);
     if (kept == NULL)
         return COVEY_ERR_NO_MEMORY;
     kept->method = *method;
-    struct cv_rpc_method rpc = {
-        .name = cv_slice_text(method->name),
-        .user = &kept->method,
-        .roles = method->allow == 0 ? COVEY_ALLOW_ALL : method->allow,
-    };
-    int error = cv_rpc_dispatch_add(&server->methods, &rpc);
-    if (error != 0) {
+    memcpy(kept->name, method->name, size);
+    int error = add_kept(server, kept);
+    if (error != 0)
         cv_release(&server->runtime->alloc, kept);
-        return error;
-    }
-    SLIST_INSERT_HEAD(&server->kept_methods, kept, entry);
+    return error;
+}
+
+/* Methods have no size in them, so that they can be written down as constants: it comes beside. */
+static int take_method(struct covey_method *own, const struct covey_method *callers, size_t size)
+{
+    *own = (struct covey_method){0};
+    if (size > sizeof *own)
+        return COVEY_ERR_INVALID_ARGUMENT;
+    memcpy(own, callers, size);
     return 0;
 }
 
-int covey_server_add_method(covey_server *server, const struct covey_method *method)
+int covey_server_add_method_sized(covey_server *server, const struct covey_method *callers,
+                                  size_t size)
 {
-    struct adding adding = {.server = server, .method = method};
-    if (method->name == NULL || method->handler == NULL ||
-        (method->allow & ~COVEY_ALLOW_ALL) != 0 || strncmp(method->name, "covey.", 6) == 0)
+    struct covey_method method;
+    int error = take_method(&method, callers, size);
+    if (error != 0)
+        return error;
+    if (method.name == NULL || (method.handler == NULL) == (method.stream_handler == NULL) ||
+        (method.allow & ~COVEY_ALLOW_ALL) != 0 || strncmp(method.name, "covey.", 6) == 0)
         return COVEY_ERR_INVALID_ARGUMENT;
-    int error = cv_loop_call(server->runtime->loop, add_on_loop, &adding);
-    return error != 0 ? error : adding.error;
+    return cv_server_add_method(server, &method);
 }
 
+int covey_server_add_interceptor(covey_server *server,
+                                 const struct covey_server_interceptor *interceptor)
+{
+    int error = 0;
+    pthread_mutex_lock(&server->lock);
+    if (server->is_started)
+        error = COVEY_ERR_STATE;
+    else if (server->interceptor_count == CV_SERVER_INTERCEPTORS_MAX)
+        error = COVEY_ERR_LIMIT;
+    else
+        server->interceptors[server->interceptor_count++] = *interceptor;
+    pthread_mutex_unlock(&server->lock);
+    return error;
+}
+
+/* ---- start and end ---- */
+
 struct starting {
-    covey_server *server;
+    struct cv_server_loop *loop;
     int error;
 };
 
 static void start_on_loop(void *user)
 {
     struct starting *s = user;
-    s->error = s->server->is_started ? COVEY_ERR_STATE : cv_host_start(&s->server->host);
-    if (s->error == 0)
-        s->server->is_started = true;
+    s->error = cv_host_start(&s->loop->host);
+}
+
+/* A loop that was started stays so when a later one cannot be: only freeing is left then. */
+static int start_all(covey_server *server)
+{
+    int error = 0;
+    for (size_t i = 0; i < server->loop_count && error == 0; i++) {
+        struct starting starting = {.loop = &server->loops[i]};
+        error = cv_loop_call(server->loops[i].host.loop, start_on_loop, &starting);
+        if (error == 0)
+            error = starting.error;
+    }
+    return error;
 }
 
 int covey_server_start(covey_server *server)
 {
-    struct starting starting = {.server = server};
-    int error = cv_loop_call(server->runtime->loop, start_on_loop, &starting);
-    return error != 0 ? error : starting.error;
+    pthread_mutex_lock(&server->lock);
+    bool was_started = server->is_started;
+    server->is_started = true;
+    pthread_mutex_unlock(&server->lock);
+    return was_started ? COVEY_ERR_STATE : start_all(server);
 }
 
 const char *covey_server_address(const covey_server *server)
@@ -256,13 +320,17 @@ const char *covey_server_address(const covey_server *server)
 
 static void close_on_loop(void *user)
 {
-    covey_server *server = user;
-    cv_cluster_goodbye(server);
+    struct cv_server_loop *sl = user;
+    covey_server *server = sl->server;
+    bool is_first = sl == server->loops;
+    if (is_first)
+        cv_cluster_goodbye(server);
     covey_call *call;
-    while ((call = TAILQ_FIRST(&server->calls)) != NULL)
+    while ((call = TAILQ_FIRST(&sl->calls)) != NULL)
         cv_call_abandon(call);
-    cv_host_close(&server->host);
-    cv_cluster_forget_questions(server);
+    cv_host_close(&sl->host);
+    if (is_first)
+        cv_cluster_forget_questions(server);
 }
 
 int covey_server_free(covey_server *server)
@@ -270,14 +338,12 @@ int covey_server_free(covey_server *server)
     if (server == NULL)
         return 0;
     covey_runtime *runtime = server->runtime;
-    if (cv_loop_is_current(runtime->loop))
+    if (cv_runtime_is_loop_thread(runtime))
         return COVEY_ERR_WRONG_THREAD;
-    /* The mailbox may be full for a moment; the loop empties it. */
-    while (cv_loop_call(runtime->loop, close_on_loop, server) == COVEY_ERR_BUSY)
-        ;
+    for (size_t i = server->loop_count; i-- > 0;)
+        cv_server_call_loop(server->loops[i].host.loop, close_on_loop, &server->loops[i]);
     cv_cluster_free(atomic_exchange(&server->cluster, NULL));
-    free_methods(server);
-    cv_release(&runtime->alloc, server);
+    server_release(server);
     cv_runtime_release(runtime);
     return 0;
 }

@@ -10,29 +10,71 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
+#define CV_SERVER_INTERCEPTORS_MAX 8
+#define CV_SERVER_METHODS_MAX      4096
+
 struct cv_server_method {
     struct covey_method method;
     SLIST_ENTRY(cv_server_method) entry;
+    char name[];
 };
 
-/* The inside of a server. What is not marked otherwise belongs to the loop's thread. */
-struct covey_server {
-    covey_runtime *runtime; /* any thread */
+/* A server's part on one loop, which all of it belongs to. Loop 0 has the membership too. */
+struct cv_server_loop {
+    covey_server *server;
     struct cv_host host;
+    struct cv_call_list calls;
+    struct cv_call_owner owner; /* of them */
+};
+
+/* Any thread. */
+struct cv_server_counters {
+    atomic_uint_fast64_t calls; /* now */
+    atomic_uint_fast64_t begun;
+    atomic_uint_fast64_t refused;
+    atomic_uint_fast64_t exhausted;
+};
+
+/* The inside of a server. What is not marked otherwise is for any thread and does not change. */
+struct covey_server {
+    covey_runtime *runtime;
+    struct cv_server_loop *loops;
+    size_t loop_count;
+    struct cv_server_counters counters; /* any thread */
+    size_t message_send_max;
+    unsigned calls_max;
+    struct cv_address advertise; /* {0}: the listen address */
+    char address_text[CV_ADDRESS_TEXT_SIZE];
+    _Atomic(covey_cluster *) cluster; /* any thread */
+
+    pthread_rwlock_t methods_lock; /* of what follows; methods are never removed */
     struct cv_rpc_dispatch methods;
     SLIST_HEAD(, cv_server_method) kept_methods; /* what `methods` points to */
-    struct cv_call_list calls;
-    TAILQ_HEAD(, cv_question) questions; /* of membership to the resolver */
-    struct cv_address advertise;         /* {0}: the listen address */
+
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t changed;
     bool is_started;
-    char address_text[CV_ADDRESS_TEXT_SIZE]; /* any thread, never changes */
-    _Atomic(covey_cluster *) cluster;        /* any thread */
+    bool is_draining;
+    uint64_t links_closed; /* since it drains */
+    struct covey_server_interceptor interceptors[CV_SERVER_INTERCEPTORS_MAX];
+    size_t interceptor_count; /* does not change after the start */
+
+    TAILQ_HEAD(, cv_question) questions; /* loop 0's: of membership to the resolver */
 };
 
-/* As covey_server_add_method(), reserved names included. The loop's thread, or before the host is
- * open. */
+/* As covey_server_add_method(), reserved names included. */
 COVEY_MUST_USE int cv_server_add_method(covey_server *server, const struct covey_method *method);
-/* The methods that every server has: covey.cluster.members, covey.admin.*. As add_method. */
+/* The methods that every server has. As add_method. */
 COVEY_MUST_USE int cv_server_add_builtin_methods(covey_server *server);
+
+/* Runs `function(user)` on a loop and waits for it, however full its mailbox is. */
+void cv_server_call_loop(struct cv_loop *loop, void (*function)(void *user), void *user);
+bool cv_server_is_draining(covey_server *server);
+
+/* What happens on the links of a loop, whose `user` is a struct cv_server_loop. */
+void cv_server_on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event);
+void cv_server_on_link_closed(void *user, struct cv_link *link, int error);
+/* For the owner of a loop's calls. */
+void cv_server_call_ended(void *user, covey_call *call, enum covey_status_code code);
 
 #endif

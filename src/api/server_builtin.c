@@ -2,6 +2,11 @@
 #include "api/admin_wire.h"
 #include "api/cluster.h"
 #include "cluster/gossip/update.h"
+#include "rpc/frame.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 /* ---- covey.cluster.members ---- */
 
@@ -139,9 +144,90 @@ static void leave(covey_call *call, const void *request, size_t size, void *user
     covey_cluster_leave_async(cluster);
 }
 
+/* ---- covey.health, covey.methods ---- */
+
+static void reply_text(covey_call *call, const char *text)
+{
+    covey_call_reply(call, text, strlen(text));
+}
+
+static void health(covey_call *call, const void *request, size_t size, void *user)
+{
+    (void)request;
+    (void)size;
+    reply_text(call, cv_server_is_draining(user) ? "draining" : "serving");
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const struct cv_server_method *const *left = a;
+    const struct cv_server_method *const *right = b;
+    return strcmp((*left)->method.name, (*right)->method.name);
+}
+
+/* "NAME KIND ROLE,ROLE" and a line end: at most the longest name and 40 bytes. */
+#define LINE_SIZE (CV_RPC_METHOD_SIZE_MAX + 40)
+
+static size_t write_line(char *line, const struct covey_method *method)
+{
+    const unsigned allow = method->allow == 0 ? COVEY_ALLOW_ALL : method->allow;
+    int length = snprintf(line, LINE_SIZE, "%s %s", method->name,
+                          method->stream_handler == NULL ? "unary" : "stream");
+    char separator = ' ';
+    for (int role = COVEY_ROLE_MEMBER; role <= COVEY_ROLE_ADMIN; role++) {
+        if ((allow & (1u << role)) == 0)
+            continue;
+        length += snprintf(line + length, LINE_SIZE - (size_t)length, "%c%s", separator,
+                           covey_role_name((enum covey_role)role));
+        separator = ',';
+    }
+    line[length++] = '\n';
+    return (size_t)length;
+}
+
+/* The methods of this moment, sorted; with the lock held. */
+static struct cv_server_method **sort_methods(covey_server *server, size_t *count)
+{
+    struct cv_server_method **sorted =
+        cv_allocate_zeroed(&server->runtime->alloc, cv_rpc_dispatch_count(&server->methods),
+                           sizeof(struct cv_server_method *));
+    struct cv_server_method *kept;
+    *count = 0;
+    if (sorted == NULL)
+        return NULL;
+    SLIST_FOREACH (kept, &server->kept_methods, entry)
+        sorted[(*count)++] = kept;
+    qsort(sorted, *count, sizeof *sorted, by_name);
+    return sorted;
+}
+
+/* They are never removed, so the lock is not needed for what they say. */
+static void list_methods(covey_call *call, const void *request, size_t size, void *user)
+{
+    covey_server *server = user;
+    const struct cv_alloc *alloc = &server->runtime->alloc;
+    size_t count, length = 0;
+    (void)request;
+    (void)size;
+    pthread_rwlock_rdlock(&server->methods_lock);
+    struct cv_server_method **sorted = sort_methods(server, &count);
+    pthread_rwlock_unlock(&server->methods_lock);
+    char *text = sorted == NULL ? NULL : cv_allocate(alloc, count * LINE_SIZE);
+    for (size_t i = 0; text != NULL && i < count; i++)
+        length += write_line(text + length, &sorted[i]->method);
+    if (text != NULL)
+        covey_call_reply(call, text, length);
+    else
+        covey_call_finish(call, COVEY_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+    cv_release(alloc, text);
+    cv_release(alloc, sorted);
+}
+
 int cv_server_add_builtin_methods(covey_server *server)
 {
     const struct covey_method methods[] = {
+        {.name = "covey.health", .handler = health, .user = server},
+        {.name = "covey.methods", .handler = list_methods, .user = server},
         {.name = "covey.cluster.members", .handler = members, .user = server},
         {.name = "covey.admin.tag_set", .handler = tag_set, .user = server},
         {.name = "covey.admin.tag_remove", .handler = tag_remove, .user = server},

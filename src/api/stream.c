@@ -1,228 +1,221 @@
-/* Server-streaming calls: handed to functions, or kept until a thread reads them. */
-#include "api/client.h"
+/* Streaming calls of a client. */
+#include "api/draft.h"
+#include "api/exchange.h"
 #include "api/reply.h"
 
 #include <assert.h>
 #include <string.h>
 
-/* ---- handed to functions ---- */
+struct covey_stream {
+    struct cv_exchange x; /* first: the exchange names the stream */
+    struct cv_client_request request;
+    struct cv_call_header header; /* in `bytes` */
+    covey_time begun;
+    uint64_t messages_received;         /* the loop's */
+    atomic_uint_fast64_t messages_sent; /* any thread */
 
-struct handed {
-    struct cv_client_call call;
-    struct covey_stream_handler handler;
+    covey_stream_ready ready; /* under the exchange's lock, as all up to the size */
+    void *ready_user;
+    struct covey_reply outcome; /* with metadata when they come, complete when the call is over */
+    size_t size;                /* of this memory */
+    _Alignas(max_align_t) uint8_t bytes[];
 };
 
-static int hand_message(struct cv_client_call *call, struct cv_slice message)
+static covey_stream *stream_of_request(struct cv_client_request *r)
 {
-    const struct handed *handed = (struct handed *)(void *)call;
-    handed->handler.message(message.data, message.size, handed->handler.user);
+    return (covey_stream *)(void *)((unsigned char *)r - offsetof(struct covey_stream, request));
+}
+
+static covey_stream *stream_of(struct cv_exchange *x)
+{
+    return (covey_stream *)(void *)x;
+}
+
+/* ---- the loop's thread: the end ---- */
+
+/* The last thing that happens to it there. */
+static void over(covey_stream *stream, const struct cv_rpc_status *status)
+{
+    struct cv_exchange *x = &stream->x;
+    covey_client *client = stream->request.client;
+    const struct cv_draft_end end = {
+        .begun = stream->begun,
+        .method = stream->header.method,
+        .code = status->code,
+        .messages_sent = atomic_load(&stream->messages_sent),
+        .messages_received = stream->messages_received,
+    };
+    pthread_mutex_lock(&x->lock);
+    cv_reply_set_status(&stream->outcome, x->runtime, status);
+    pthread_mutex_unlock(&x->lock);
+    x->link = NULL;
+    x->rpc = NULL;
+    cv_client_request_end(&stream->request);
+    cv_client_forget_timers(client, 1);
+    if (status->code == COVEY_STATUS_OK)
+        cv_retry_budget_success(&client->budget);
+    cv_draft_tell_end(client, &end);
+    cv_exchange_over(x);
+    cv_exchange_detach(x);
+}
+
+static void over_with(covey_stream *stream, enum covey_status_code code, const char *text)
+{
+    const struct cv_rpc_status status = {.code = code, .message = cv_slice_text(text)};
+    over(stream, &status);
+}
+
+/* ---- the loop's thread: what happens ---- */
+
+static void on_started(struct cv_client_request *r)
+{
+    cv_exchange_start(&stream_of_request(r)->x, r->link, r->rpc);
+}
+
+static int take_metadata(covey_stream *stream, const struct cv_rpc_output *event)
+{
+    struct cv_exchange *x = &stream->x;
+    pthread_mutex_lock(&x->lock);
+    int error = cv_reply_set_metadata(&stream->outcome, x->runtime, event->metadata.entries,
+                                      event->metadata.count);
+    pthread_mutex_unlock(&x->lock);
+    return error;
+}
+
+static void on_event(struct cv_client_request *r, const struct cv_rpc_output *event)
+{
+    covey_stream *stream = stream_of_request(r);
+    int error = 0;
+    switch (event->type) {
+    case CV_RPC_EVENT_METADATA:
+        error = take_metadata(stream, event);
+        break;
+    case CV_RPC_EVENT_MESSAGE:
+        stream->messages_received++;
+        error = cv_exchange_message(&stream->x, event->message);
+        break;
+    case CV_RPC_EVENT_WRITABLE:
+        cv_exchange_writable(&stream->x);
+        break;
+    case CV_RPC_EVENT_STATUS:
+        over(stream, &event->end.status);
+        return;
+    default:
+        break;
+    }
+    if (error != 0)
+        cv_client_request_doom(r, error);
+}
+
+static void on_failed(struct cv_client_request *r, const struct cv_rpc_status *status)
+{
+    over(stream_of_request(r), status);
+}
+
+static const struct cv_client_request_kind request_kind = {
+    .started = on_started, .event = on_event, .failed = on_failed};
+
+static void on_end(struct cv_exchange *x)
+{
+    struct cv_rpc_input end = {.type = CV_RPC_END};
+    if (x->rpc != NULL)
+        cv_exchange_step(x, &end);
+}
+
+static void on_cancel(struct cv_exchange *x)
+{
+    covey_stream *stream = stream_of(x);
+    if (!atomic_load(&x->is_over))
+        over_with(stream, COVEY_STATUS_CANCELLED, "cancelled");
+}
+
+static void on_fail(struct cv_exchange *x, int error)
+{
+    if (x->rpc != NULL)
+        cv_client_request_doom(&stream_of(x)->request, error);
+}
+
+static void on_ready(struct cv_exchange *x)
+{
+    covey_stream *stream = stream_of(x);
+    pthread_mutex_lock(&x->lock);
+    covey_stream_ready ready = stream->ready;
+    void *user = stream->ready_user;
+    pthread_mutex_unlock(&x->lock);
+    if (ready != NULL)
+        ready(stream, user);
+}
+
+static void on_free(struct cv_exchange *x)
+{
+    covey_stream *stream = stream_of(x);
+    covey_runtime *runtime = x->runtime;
+    cv_exchange_fini(x);
+    covey_reply_clear(&stream->outcome);
+    cv_pool_give(&runtime->pool, stream, stream->size);
+    cv_runtime_release(runtime);
+}
+
+/* ---- the beginning ---- */
+
+static void on_begin(struct cv_exchange *x)
+{
+    covey_stream *stream = stream_of(x);
+    if (cv_client_want_timers(stream->request.client, 1) == 0) {
+        cv_client_request_begin(&stream->request, 0);
+        return;
+    }
+    pthread_mutex_lock(&stream->x.lock);
+    cv_reply_set_constant(&stream->outcome, COVEY_STATUS_RESOURCE_EXHAUSTED,
+                          covey_strerror(COVEY_ERR_NO_MEMORY));
+    pthread_mutex_unlock(&stream->x.lock);
+    cv_exchange_over(&stream->x);
+    cv_exchange_detach(&stream->x);
+}
+
+static const struct cv_exchange_kind exchange_kind = {.begin = on_begin,
+                                                      .end = on_end,
+                                                      .cancel = on_cancel,
+                                                      .fail = on_fail,
+                                                      .ready = on_ready,
+                                                      .free = on_free};
+
+static int init(covey_stream *stream, const struct covey_call_draft *draft, size_t size)
+{
+    covey_client *client = draft->client;
+    memset(stream, 0, sizeof *stream);
+    int error = cv_exchange_init(&stream->x, &exchange_kind, client->runtime, client->loop,
+                                 client->message_send_max);
+    if (error != 0)
+        return error;
+    cv_draft_copy(draft, stream->bytes, &stream->header);
+    cv_reply_set_constant(&stream->outcome, COVEY_STATUS_UNKNOWN, "");
+    stream->size = size;
+    stream->begun = draft->begun;
+    stream->request = (struct cv_client_request){
+        .client = client,
+        .kind = &request_kind,
+        .method = stream->header.method,
+        .metadata = stream->header.metadata,
+        .metadata_count = stream->header.metadata_count,
+        .deadline = draft->deadline,
+        .wait_for_ready = draft->options.wait_for_ready,
+    };
     return 0;
 }
 
-static void hand_end(struct cv_client_call *call, struct covey_reply *reply)
+static int make(const struct covey_call_draft *draft, covey_stream **out)
 {
-    const struct handed *handed = (struct handed *)(void *)call;
-    handed->handler.end(reply, handed->handler.user);
-}
-
-static const struct cv_client_call_kind handed_kind = {
-    .size = sizeof(struct handed), .message = hand_message, .end = hand_end};
-
-int covey_client_stream_async(covey_client *client, const char *method, const void *request,
-                              size_t size, const struct covey_call_options *options,
-                              const struct covey_stream_handler *handler)
-{
-    struct cv_client_call_config config = {client, method, request, size, options};
-    struct cv_client_call *call;
-    if (handler == NULL || handler->message == NULL || handler->end == NULL)
+    covey_runtime *runtime = draft->client->runtime;
+    size_t size = sizeof(covey_stream) + cv_draft_size(draft);
+    if (draft->options.idempotent || draft->options.hedge_after > 0)
         return COVEY_ERR_INVALID_ARGUMENT;
-    int error = cv_client_call_new(&config, &handed_kind, &call);
-    if (error != 0)
-        return error;
-    ((struct handed *)(void *)call)->handler = *handler;
-    return cv_client_call_post(call);
-}
-
-/* ---- kept for a reader ---- */
-
-/* The RPC layer lets a server send 256 KiB more than we have read: it is told in steps well below,
- * so that not each message costs a mail. */
-#define TOLD_STEP ((size_t)64 * 1024)
-/* What a message counts for in this, at least. */
-#define MESSAGE_COST 64
-
-struct message {
-    STAILQ_ENTRY(message) entry;
-    size_t size;
-    uint8_t bytes[];
-};
-
-STAILQ_HEAD(message_list, message);
-
-struct reading {
-    struct cv_client_call call;
-    covey_stream *stream;
-};
-
-/*
- * Between a reader's thread and the loop's. Three may name it: the reader until he frees it, the
- * call until it is over, and the mail while it is on its way.
- */
-struct covey_stream {
-    covey_runtime *runtime;
-    struct message *current; /* the reader's: what he got last */
-    struct reading *reading; /* the loop's; NULL once the call is over */
-    struct cv_mail mail;     /* what the reader has to tell the loop */
-
-    pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t changed;
-    unsigned references;
-    struct message_list waiting;
-    size_t read_count; /* messages that the loop was not told of, and their bytes */
-    size_t read_size;
-    bool cancel_wanted;
-    bool mail_is_out;
-    bool is_over;
-    bool is_freed;
-    struct covey_reply outcome;
-};
-
-static void drop_messages(covey_stream *stream)
-{
-    struct message *m;
-    while ((m = STAILQ_FIRST(&stream->waiting)) != NULL) {
-        STAILQ_REMOVE_HEAD(&stream->waiting, entry);
-        cv_release(&stream->runtime->alloc, m);
-    }
-}
-
-/* Called with the lock held, which it gives back. */
-static void release_and_unlock(covey_stream *stream)
-{
-    assert(stream->references > 0);
-    bool is_last = --stream->references == 0;
-    pthread_mutex_unlock(&stream->lock);
-    if (!is_last)
-        return;
-    drop_messages(stream);
-    pthread_cond_destroy(&stream->changed);
-    pthread_mutex_destroy(&stream->lock);
-    cv_release(&stream->runtime->alloc, stream);
-}
-
-static int keep_message(struct cv_client_call *call, struct cv_slice bytes)
-{
-    covey_stream *stream = ((struct reading *)(void *)call)->stream;
-    struct message *m = cv_allocate(&stream->runtime->alloc, sizeof *m + bytes.size);
-    if (m == NULL)
-        return COVEY_ERR_NO_MEMORY;
-    m->size = bytes.size;
-    if (bytes.size > 0)
-        memcpy(m->bytes, bytes.data, bytes.size);
-    pthread_mutex_lock(&stream->lock);
-    STAILQ_INSERT_TAIL(&stream->waiting, m, entry);
-    pthread_cond_signal(&stream->changed);
-    pthread_mutex_unlock(&stream->lock);
-    return COVEY_ERR_BUSY;
-}
-
-static void keep_end(struct cv_client_call *call, struct covey_reply *reply)
-{
-    covey_stream *stream = ((struct reading *)(void *)call)->stream;
-    stream->reading = NULL;
-    pthread_mutex_lock(&stream->lock);
-    stream->is_over = true;
-    if (!stream->is_freed)
-        cv_reply_move(&stream->outcome, reply);
-    pthread_cond_signal(&stream->changed);
-    release_and_unlock(stream);
-}
-
-static const struct cv_client_call_kind reading_kind = {
-    .size = sizeof(struct reading), .message = keep_message, .end = keep_end};
-
-static void run_mail(struct cv_mail *mail, bool cancelled)
-{
-    covey_stream *stream =
-        (covey_stream *)(void *)((unsigned char *)mail - offsetof(struct covey_stream, mail));
-    pthread_mutex_lock(&stream->lock);
-    size_t count = stream->read_count;
-    size_t size = stream->read_size;
-    bool cancel = stream->cancel_wanted || cancelled;
-    stream->read_count = 0;
-    stream->read_size = 0;
-    stream->mail_is_out = false;
-    pthread_mutex_unlock(&stream->lock);
-    if (stream->reading != NULL && cancel)
-        cv_client_call_end(&stream->reading->call, COVEY_STATUS_CANCELLED, "cancelled");
-    else if (stream->reading != NULL)
-        cv_client_call_read(&stream->reading->call, count, size);
-    pthread_mutex_lock(&stream->lock);
-    release_and_unlock(stream);
-}
-
-/* With the lock held. */
-static void tell_loop(covey_stream *stream)
-{
-    if (stream->is_over || stream->mail_is_out)
-        return;
-    stream->mail_is_out = true;
-    stream->references++;
-    cv_loop_post_sure(stream->runtime->loop, &stream->mail);
-}
-
-static void cancel(covey_stream *stream)
-{
-    stream->cancel_wanted = true;
-    tell_loop(stream);
-}
-
-static int stream_new(covey_runtime *runtime, covey_stream **out)
-{
-    covey_stream *stream = cv_allocate(&runtime->alloc, sizeof *stream);
+    covey_stream *stream = cv_pool_take(&runtime->pool, size);
     if (stream == NULL)
         return COVEY_ERR_NO_MEMORY;
-    *stream = (struct covey_stream){.runtime = runtime, .mail = {.run = run_mail}, .references = 2};
-    int error = cv_condition_init(&stream->changed);
+    int error = init(stream, draft, size);
     if (error != 0) {
-        cv_release(&runtime->alloc, stream);
-        return error;
-    }
-    pthread_mutex_init(&stream->lock, NULL);
-    STAILQ_INIT(&stream->waiting);
-    cv_reply_set_constant(&stream->outcome, COVEY_STATUS_UNKNOWN, "");
-    *out = stream;
-    return 0;
-}
-
-/* One that no call knows. */
-static void stream_drop(covey_stream *stream)
-{
-    pthread_mutex_lock(&stream->lock);
-    stream->references = 1;
-    release_and_unlock(stream);
-}
-
-int covey_client_stream(covey_client *client, const char *method, const void *request, size_t size,
-                        const struct covey_call_options *options, covey_stream **out)
-{
-    struct cv_client_call_config config = {client, method, request, size, options};
-    struct cv_client_call *call;
-    covey_stream *stream;
-    int error = cv_client_call_new(&config, &reading_kind, &call);
-    if (error != 0)
-        return error;
-    covey_runtime *runtime = client->runtime;
-    error = stream_new(runtime, &stream);
-    if (error != 0) {
-        cv_client_call_drop(call);
-        return error;
-    }
-    stream->reading = (struct reading *)(void *)call;
-    stream->reading->stream = stream;
-    error = cv_client_call_post(call);
-    if (error != 0) {
-        stream_drop(stream);
+        cv_pool_give(&runtime->pool, stream, size);
         return error;
     }
     cv_runtime_retain(runtime);
@@ -230,85 +223,173 @@ int covey_client_stream(covey_client *client, const char *method, const void *re
     return 0;
 }
 
-/* With the lock held: the first message that waits becomes the current one. */
-static void take_first(covey_stream *stream)
+/* Frees one that is not on its way. */
+static void drop(covey_stream *stream)
 {
-    struct message *m = STAILQ_FIRST(&stream->waiting);
-    STAILQ_REMOVE_HEAD(&stream->waiting, entry);
-    stream->current = m;
-    stream->read_count++;
-    stream->read_size += m->size;
-    if (stream->read_size + stream->read_count * MESSAGE_COST >= TOLD_STEP)
-        tell_loop(stream);
+    cv_exchange_leave(&stream->x);
+    cv_exchange_detach(&stream->x);
 }
 
-static int wait_for_message(covey_stream *stream, covey_time deadline)
+static int stream_new(covey_client *client, const char *method,
+                      const struct covey_call_options *options, covey_stream **out)
 {
-    bool in_time = true;
-    int error = 0;
-    pthread_mutex_lock(&stream->lock);
-    while (in_time && STAILQ_EMPTY(&stream->waiting) && !stream->is_over)
-        in_time = cv_condition_wait(&stream->changed, &stream->lock, deadline);
-    if (!STAILQ_EMPTY(&stream->waiting))
-        take_first(stream);
-    else
-        error = stream->is_over ? COVEY_ERR_CLOSED : COVEY_ERR_TIMEOUT;
-    pthread_mutex_unlock(&stream->lock);
+    struct covey_call_draft draft;
+    int error = cv_draft_init(&draft, client, method, options);
+    if (error != 0)
+        return error;
+    error = make(&draft, out);
+    cv_draft_fini(&draft);
     return error;
 }
 
-static void drop_current(covey_stream *stream)
+/* Before the client is closed, or not at all. */
+static int send_off(covey_stream *stream)
 {
-    cv_release(&stream->runtime->alloc, stream->current);
-    stream->current = NULL;
+    covey_client *client = stream->request.client;
+    pthread_mutex_lock(&client->lock);
+    bool is_closing = atomic_load(&client->is_closing);
+    if (!is_closing && !cv_loop_is_current(client->loop))
+        cv_exchange_begin(&stream->x);
+    pthread_mutex_unlock(&client->lock);
+    if (is_closing) {
+        drop(stream);
+        return COVEY_ERR_CLOSED;
+    }
+    if (cv_loop_is_current(client->loop))
+        cv_exchange_begin(&stream->x);
+    return 0;
+}
+
+int covey_client_open(covey_client *client, const char *method,
+                      const struct covey_call_options *options, covey_stream **out)
+{
+    covey_stream *stream;
+    int error = stream_new(client, method, options, &stream);
+    if (error == 0)
+        error = send_off(stream);
+    if (error == 0)
+        *out = stream;
+    return error;
+}
+
+/* With its one request queued, before anybody else knows it. */
+static int with_request(covey_stream *stream, const void *request, size_t size)
+{
+    if (request == NULL && size > 0)
+        return COVEY_ERR_INVALID_ARGUMENT;
+    int error = covey_stream_send(stream, request, size);
+    if (error == 0)
+        covey_stream_end(stream);
+    return error;
+}
+
+int covey_client_stream(covey_client *client, const char *method, const void *request, size_t size,
+                        const struct covey_call_options *options, covey_stream **out)
+{
+    covey_stream *stream;
+    int error = stream_new(client, method, options, &stream);
+    if (error != 0)
+        return error;
+    error = with_request(stream, request, size);
+    if (error != 0) {
+        drop(stream);
+        return error;
+    }
+    error = send_off(stream);
+    if (error == 0)
+        *out = stream;
+    return error;
+}
+
+/* ---- the user, any thread ---- */
+
+covey_runtime *cv_stream_runtime(const covey_stream *stream)
+{
+    return stream->x.runtime;
+}
+
+int covey_stream_send(covey_stream *stream, const void *message, size_t size)
+{
+    int error = cv_exchange_send(&stream->x, cv_slice_of(message, size));
+    if (error == 0)
+        atomic_fetch_add(&stream->messages_sent, 1);
+    return error;
+}
+
+int covey_stream_wait_writable(covey_stream *stream, covey_time timeout)
+{
+    return cv_exchange_wait_room(&stream->x, timeout);
+}
+
+void covey_stream_end(covey_stream *stream)
+{
+    cv_exchange_end(&stream->x);
 }
 
 int covey_stream_receive(covey_stream *stream, covey_time timeout, const void **message,
                          size_t *size)
 {
-    if (cv_loop_is_current(stream->runtime->loop))
-        return COVEY_ERR_WRONG_THREAD;
-    drop_current(stream);
-    int error = wait_for_message(stream, cv_deadline_after(timeout));
+    struct cv_slice bytes;
+    int error = cv_exchange_receive(&stream->x, timeout, &bytes);
     if (error != 0)
         return error;
-    *message = stream->current->bytes;
-    *size = stream->current->size;
+    *message = bytes.data;
+    *size = bytes.size;
     return 0;
+}
+
+void covey_stream_on_ready(covey_stream *stream, covey_stream_ready ready, void *user)
+{
+    struct cv_exchange *x = &stream->x;
+    pthread_mutex_lock(&x->lock);
+    stream->ready = ready;
+    stream->ready_user = user;
+    /* What came before is told too. */
+    x->wants_message = true;
+    pthread_mutex_unlock(&x->lock);
+    cv_exchange_post(x);
 }
 
 enum covey_status_code covey_stream_status(const covey_stream *stream, const char **message)
 {
     covey_stream *own =
         (covey_stream *)(uintptr_t)stream; /* the lock changes, the stream does not */
-    pthread_mutex_lock(&own->lock);
+    pthread_mutex_lock(&own->x.lock);
     enum covey_status_code code = own->outcome.code;
     const char *text = own->outcome.message;
-    pthread_mutex_unlock(&own->lock);
+    pthread_mutex_unlock(&own->x.lock);
     if (message != NULL)
         *message = text;
     return code;
 }
 
+const void *covey_stream_details(const covey_stream *stream, size_t *size)
+{
+    covey_stream *own = (covey_stream *)(uintptr_t)stream;
+    pthread_mutex_lock(&own->x.lock);
+    const void *details = covey_reply_details(&own->outcome, size);
+    pthread_mutex_unlock(&own->x.lock);
+    return details;
+}
+
+const struct covey_metadata *covey_stream_metadata(const covey_stream *stream, size_t *count)
+{
+    covey_stream *own = (covey_stream *)(uintptr_t)stream;
+    pthread_mutex_lock(&own->x.lock);
+    const struct covey_metadata *set = covey_reply_metadata(&own->outcome, count);
+    pthread_mutex_unlock(&own->x.lock);
+    return set;
+}
+
 void covey_stream_cancel(covey_stream *stream)
 {
-    pthread_mutex_lock(&stream->lock);
-    cancel(stream);
-    pthread_mutex_unlock(&stream->lock);
+    cv_exchange_cancel(&stream->x);
 }
 
 void covey_stream_free(covey_stream *stream)
 {
     if (stream == NULL)
         return;
-    covey_runtime *runtime = stream->runtime;
-    struct covey_reply outcome;
-    drop_current(stream);
-    pthread_mutex_lock(&stream->lock);
-    stream->is_freed = true;
-    cancel(stream);
-    cv_reply_move(&outcome, &stream->outcome);
-    release_and_unlock(stream);
-    covey_reply_clear(&outcome);
-    cv_runtime_release(runtime);
+    cv_exchange_cancel(&stream->x);
+    cv_exchange_leave(&stream->x);
 }

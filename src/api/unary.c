@@ -1,138 +1,391 @@
-/* Unary calls: one message and a status become one reply. */
-#include "api/client.h"
-#include "api/reply.h"
+#include "api/unary.h"
 
-/* Where a thread waits for its reply. */
-struct waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool is_done;
-    struct covey_reply *reply;
-};
+#include <assert.h>
+#include <stddef.h>
+#include <string.h>
 
-struct unary {
-    struct cv_client_call call;
-    struct covey_reply answer; /* OK, once its message came */
-    covey_reply_handler done;
-    void *user;
-    struct waiter *waiter;
-};
+/* A call that no server begins is passed on at most so often. */
+#define REFUSALS_MAX 5
 
-static int take_message(struct cv_client_call *call, struct cv_slice message)
+/* The heap's room for the timers of one call: its own and one for each attempt. */
+#define TIMERS(client) (1 + (client)->retry.attempts + REFUSALS_MAX)
+
+static void open_attempt(struct cv_unary *u, covey_time pause);
+
+/* ---- any thread ---- */
+
+static int check_options(const struct covey_call_options *options)
 {
-    struct unary *unary = (struct unary *)(void *)call;
-    if (unary->answer.owner != NULL)
-        return COVEY_ERR_PROTOCOL;
-    return cv_reply_set_data(&unary->answer, call->client->runtime, message);
+    return options->hedge_after > 0 && !options->idempotent ? COVEY_ERR_INVALID_ARGUMENT : 0;
 }
 
-/* The message counts only when all went well; then it is the reply. */
-static void join(struct unary *unary, struct covey_reply *reply)
+static void run_start(struct cv_mail *mail, bool cancelled);
+
+static void init(struct cv_unary *u, const struct covey_call_draft *draft, struct cv_slice request)
 {
-    if (reply->code != COVEY_STATUS_OK) {
-        covey_reply_clear(&unary->answer);
-        return;
-    }
-    covey_reply_clear(reply);
-    if (unary->answer.owner == NULL)
-        cv_reply_set_constant(reply, COVEY_STATUS_INTERNAL, "the answer has no message");
-    else
-        cv_reply_move(reply, &unary->answer);
+    memset(u, 0, sizeof *u);
+    u->mail.run = run_start;
+    u->client = draft->client;
+    u->deadline = draft->deadline;
+    u->begun = draft->begun;
+    u->hedge_after = draft->options.hedge_after;
+    u->wait_for_ready = draft->options.wait_for_ready;
+    u->is_idempotent = draft->options.idempotent;
+    LIST_INIT(&u->open);
+    cv_reply_init(&u->last);
+    cv_draft_copy(draft, u->bytes, &u->header);
+    uint8_t *at = u->bytes + cv_draft_size(draft);
+    if (request.size > 0)
+        memcpy(at, request.data, request.size);
+    u->request = cv_slice_of(at, request.size);
 }
 
-static void end_async(struct cv_client_call *call, struct covey_reply *reply)
+static int make(const struct covey_call_draft *draft, struct cv_slice request,
+                struct cv_unary **out)
 {
-    struct unary *unary = (struct unary *)(void *)call;
-    join(unary, reply);
-    unary->done(reply, unary->user);
-}
-
-static void end_waiting(struct cv_client_call *call, struct covey_reply *reply)
-{
-    struct unary *unary = (struct unary *)(void *)call;
-    struct waiter *waiter = unary->waiter;
-    join(unary, reply);
-    pthread_mutex_lock(&waiter->lock);
-    cv_reply_move(waiter->reply, reply);
-    waiter->is_done = true;
-    pthread_cond_signal(&waiter->changed);
-    pthread_mutex_unlock(&waiter->lock);
-}
-
-static const struct cv_client_call_kind async_kind = {
-    .size = sizeof(struct unary), .message = take_message, .end = end_async};
-
-static const struct cv_client_call_kind waiting_kind = {
-    .size = sizeof(struct unary), .message = take_message, .end = end_waiting};
-
-static int unary_new(const struct cv_client_call_config *config,
-                     const struct cv_client_call_kind *kind, struct unary **out)
-{
-    struct cv_client_call *call;
-    int error = cv_client_call_new(config, kind, &call);
+    int error = check_options(&draft->options);
     if (error != 0)
         return error;
-    *out = (struct unary *)(void *)call;
-    cv_reply_init(&(*out)->answer);
+    size_t size = sizeof(struct cv_unary) + cv_draft_size(draft) + request.size;
+    struct cv_unary *u = cv_pool_take(&draft->client->runtime->pool, size);
+    if (u == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    init(u, draft, request);
+    u->size = size;
+    *out = u;
     return 0;
 }
 
-int covey_client_call_async(covey_client *client, const char *method, const void *request,
-                            size_t size, const struct covey_call_options *options,
-                            covey_reply_handler done, void *user)
+int cv_unary_new(covey_client *client, const char *method, struct cv_slice request,
+                 const struct covey_call_options *options, const struct cv_unary_outcome *outcome,
+                 struct cv_unary **out)
 {
-    struct cv_client_call_config config = {client, method, request, size, options};
-    struct unary *unary;
-    if (done == NULL)
+    struct covey_call_draft draft;
+    if (client == NULL || (request.data == NULL && request.size > 0))
         return COVEY_ERR_INVALID_ARGUMENT;
-    int error = unary_new(&config, &async_kind, &unary);
+    if (request.size > client->message_send_max)
+        return COVEY_ERR_TOO_LARGE;
+    int error = cv_draft_init(&draft, client, method, options);
     if (error != 0)
         return error;
-    unary->done = done;
-    unary->user = user;
-    return cv_client_call_post(&unary->call);
-}
-
-static int post_and_wait(struct unary *unary, struct waiter *waiter)
-{
-    unary->waiter = waiter;
-    int error = cv_client_call_post(&unary->call);
-    if (error != 0)
-        return error;
-    pthread_mutex_lock(&waiter->lock);
-    while (!waiter->is_done)
-        cv_condition_wait(&waiter->changed, &waiter->lock, COVEY_NEVER);
-    pthread_mutex_unlock(&waiter->lock);
-    return 0;
-}
-
-static int call_waiting(const struct cv_client_call_config *config, struct covey_reply *reply)
-{
-    struct waiter waiter = {.reply = reply};
-    struct unary *unary;
-    if (cv_loop_is_current(config->client->runtime->loop))
-        return COVEY_ERR_WRONG_THREAD;
-    int error = unary_new(config, &waiting_kind, &unary);
-    if (error != 0)
-        return error;
-    error = cv_condition_init(&waiter.changed);
-    if (error != 0) {
-        cv_client_call_drop(&unary->call);
-        return error;
-    }
-    pthread_mutex_init(&waiter.lock, NULL);
-    error = post_and_wait(unary, &waiter);
-    pthread_mutex_destroy(&waiter.lock);
-    pthread_cond_destroy(&waiter.changed);
+    error = make(&draft, request, out);
+    cv_draft_fini(&draft);
+    if (error == 0)
+        (*out)->outcome = outcome;
     return error;
 }
 
-int covey_client_call(covey_client *client, const char *method, const void *request, size_t size,
-                      const struct covey_call_options *options, struct covey_reply *reply)
+void cv_unary_drop(struct cv_unary *u)
 {
-    struct cv_client_call_config config = {client, method, request, size, options};
-    if (client == NULL || reply == NULL)
-        return COVEY_ERR_INVALID_ARGUMENT;
-    cv_reply_init(reply);
-    return call_waiting(&config, reply);
+    cv_pool_give(&u->client->runtime->pool, u, u->size);
+}
+
+/* ---- the end ---- */
+
+static void close_attempt(struct cv_attempt *a)
+{
+    struct cv_unary *u = a->unary;
+    cv_client_request_end(&a->request);
+    LIST_REMOVE(a, entry);
+    covey_reply_clear(&a->answer);
+    if (a != &u->first)
+        cv_pool_give(&u->client->runtime->pool, a, sizeof *a);
+}
+
+static void close_others(struct cv_unary *u, const struct cv_attempt *but)
+{
+    struct cv_attempt *next;
+    for (struct cv_attempt *a = LIST_FIRST(&u->open); a != NULL; a = next) {
+        next = LIST_NEXT(a, entry);
+        if (a != but)
+            close_attempt(a);
+    }
+}
+
+/* Gives the reply to the user; it is freed after this. */
+static void finish(struct cv_unary *u, struct covey_reply *reply)
+{
+    covey_client *client = u->client;
+    const struct cv_draft_end end = {
+        .begun = u->begun,
+        .method = u->header.method,
+        .code = reply->code,
+        .messages_sent = 1,
+        .messages_received = reply->code == COVEY_STATUS_OK,
+    };
+    close_others(u, NULL);
+    cv_heap_clear(&client->timers, &u->timer.timer);
+    cv_client_forget_timers(client, TIMERS(client));
+    if (reply->code == COVEY_STATUS_OK)
+        cv_retry_budget_success(&client->budget);
+    cv_draft_tell_end(client, &end);
+    u->outcome->done(u, reply);
+    covey_reply_clear(reply);
+    covey_reply_clear(&u->last);
+    cv_unary_drop(u);
+}
+
+static void finish_with_last(struct cv_unary *u)
+{
+    struct covey_reply reply;
+    cv_reply_move(&reply, &u->last);
+    finish(u, &reply);
+}
+
+/* An answer without its message is none. */
+static void check_answer(struct covey_reply *reply, covey_runtime *runtime)
+{
+    const struct cv_rpc_status status = {
+        .code = COVEY_STATUS_INTERNAL,
+        .message = cv_slice_text("the answer has no message"),
+    };
+    if (reply->code == COVEY_STATUS_OK && reply->data == NULL)
+        cv_reply_set_status(reply, runtime, &status);
+}
+
+/* ---- more than one attempt ---- */
+
+static bool may_repeat(const struct cv_unary *u)
+{
+    return u->attempts < u->client->retry.attempts && u->deadline > cv_loop_now(u->client->loop);
+}
+
+static bool pays_for_repeating(struct cv_unary *u)
+{
+    if (cv_retry_budget_take(&u->client->budget))
+        return true;
+    atomic_fetch_add(&u->client->counters.throttled, 1);
+    return false;
+}
+
+static void set_timer(struct cv_unary *u, covey_time after)
+{
+    covey_time now = cv_loop_now(u->client->loop);
+    cv_heap_set(&u->client->timers, &u->timer.timer,
+                after < COVEY_NEVER - now ? now + after : COVEY_NEVER);
+}
+
+/* No answer came for so long: another attempt beside those that go on. */
+static void on_hedge(struct cv_client_timer *timer)
+{
+    struct cv_unary *u = (struct cv_unary *)(void *)timer;
+    if (!u->client->is_ready) {
+        set_timer(u, u->hedge_after); /* another would wait for the same connection */
+        return;
+    }
+    if (!may_repeat(u) || !pays_for_repeating(u))
+        return;
+    atomic_fetch_add(&u->client->counters.hedged, 1);
+    open_attempt(u, 0);
+}
+
+/* What to do about an attempt that ended with `code`. */
+enum verdict {
+    IS_THE_END,
+    REPEAT_NOW,
+    REPEAT_LATER,
+    OTHERS_GO_ON,
+};
+
+static enum verdict judge(struct cv_unary *u, const struct cv_attempt *a,
+                          enum covey_status_code code, bool not_started)
+{
+    bool is_alone = LIST_FIRST(&u->open) == a && LIST_NEXT(a, entry) == NULL;
+    if (code != COVEY_STATUS_UNAVAILABLE || u->is_decided)
+        return IS_THE_END;
+    if (not_started && u->attempts - u->failures < REFUSALS_MAX &&
+        u->deadline > cv_loop_now(u->client->loop))
+        return REPEAT_NOW;
+    if (!is_alone)
+        return OTHERS_GO_ON;
+    return u->is_idempotent && may_repeat(u) && pays_for_repeating(u) ? REPEAT_LATER : IS_THE_END;
+}
+
+/* When the pause is longer than there is time the last word stands. */
+static void repeat_later(struct cv_unary *u)
+{
+    u->failures++;
+    covey_time pause = cv_backoff_pause(&u->client->retry_backoff, u->failures, &u->client->random);
+    if (pause >= u->deadline - cv_loop_now(u->client->loop)) {
+        finish_with_last(u);
+        return;
+    }
+    atomic_fetch_add(&u->client->counters.repeated, 1);
+    open_attempt(u, pause);
+}
+
+/* `not_started`: it was on its way, and surely did not arrive. */
+static void attempt_over(struct cv_attempt *a, const struct cv_rpc_status *status, bool not_started)
+{
+    struct cv_unary *u = a->unary;
+    struct covey_reply reply;
+    enum verdict verdict = judge(u, a, status->code, not_started);
+    cv_reply_move(&reply, &a->answer);
+    cv_reply_set_status(&reply, u->client->runtime, status);
+    if (status->code == COVEY_STATUS_OK)
+        check_answer(&reply, u->client->runtime);
+    if (verdict == IS_THE_END) {
+        finish(u, &reply);
+        return;
+    }
+    close_attempt(a);
+    covey_reply_clear(&u->last);
+    cv_reply_move(&u->last, &reply);
+    if (verdict == REPEAT_LATER)
+        repeat_later(u);
+    else if (verdict == REPEAT_NOW)
+        open_attempt(u, 0);
+}
+
+/* ---- one attempt ---- */
+
+/* When the connection's memory is full it is tried again at EVENT_WRITABLE. */
+static void send_request(struct cv_client_request *r)
+{
+    const struct cv_attempt *a = (const struct cv_attempt *)(void *)r;
+    struct cv_rpc_input send = {
+        .type = CV_RPC_SEND,
+        .send = {.message = a->unary->request, .end = true},
+    };
+    int error = cv_client_request_step(r, &send);
+    /* STATE: the call is over, its status comes. */
+    if (error != 0 && error != COVEY_ERR_BUSY && error != COVEY_ERR_STATE)
+        cv_client_request_doom(r, error);
+}
+
+static int take_message(struct cv_attempt *a, struct cv_slice message)
+{
+    struct cv_unary *u = a->unary;
+    struct cv_rpc_input read = {.type = CV_RPC_READ, .read = {.size = message.size}};
+    if (a->answer.data != NULL)
+        return COVEY_ERR_PROTOCOL;
+    int error = cv_reply_set_data(&a->answer, u->client->runtime, message);
+    cv_client_request_step(&a->request, &read);
+    if (error == 0 && !u->is_decided) {
+        u->is_decided = true;
+        cv_heap_clear(&u->client->timers, &u->timer.timer);
+        close_others(u, a);
+    }
+    return error;
+}
+
+static void on_event(struct cv_client_request *r, const struct cv_rpc_output *event)
+{
+    struct cv_attempt *a = (struct cv_attempt *)(void *)r;
+    int error = 0;
+    switch (event->type) {
+    case CV_RPC_EVENT_METADATA:
+        error = cv_reply_set_metadata(&a->answer, r->client->runtime, event->metadata.entries,
+                                      event->metadata.count);
+        break;
+    case CV_RPC_EVENT_MESSAGE:
+        error = take_message(a, event->message);
+        break;
+    case CV_RPC_EVENT_WRITABLE:
+        send_request(r);
+        break;
+    case CV_RPC_EVENT_STATUS:
+        attempt_over(a, &event->end.status, event->end.not_started);
+        return;
+    default:
+        break;
+    }
+    if (error != 0)
+        cv_client_request_doom(r, error);
+}
+
+static void on_failed(struct cv_client_request *r, const struct cv_rpc_status *status)
+{
+    attempt_over((struct cv_attempt *)(void *)r, status, false);
+}
+
+static const struct cv_client_request_kind kind = {
+    .started = send_request, .event = on_event, .failed = on_failed};
+
+static struct cv_attempt *attempt_new(struct cv_unary *u)
+{
+    struct cv_attempt *a =
+        u->attempts == 0 ? &u->first : cv_pool_take(&u->client->runtime->pool, sizeof *a);
+    if (a == NULL)
+        return NULL;
+    *a = (struct cv_attempt){
+        .unary = u,
+        .request =
+            {
+                .client = u->client,
+                .kind = &kind,
+                .method = u->header.method,
+                .metadata = u->header.metadata,
+                .metadata_count = u->header.metadata_count,
+                .deadline = u->deadline,
+                .wait_for_ready = u->wait_for_ready,
+            },
+    };
+    cv_reply_init(&a->answer);
+    return a;
+}
+
+/* Another one. Without memory for it the last word of the one before stands. */
+static void open_attempt(struct cv_unary *u, covey_time pause)
+{
+    struct cv_attempt *a = attempt_new(u);
+    if (a == NULL) {
+        if (LIST_EMPTY(&u->open))
+            finish_with_last(u);
+        return;
+    }
+    u->attempts++;
+    LIST_INSERT_HEAD(&u->open, a, entry);
+    if (u->hedge_after > 0 && u->attempts < u->client->retry.attempts)
+        set_timer(u, pause + u->hedge_after);
+    cv_client_request_begin(&a->request, pause);
+}
+
+/* ---- the beginning ---- */
+
+/* It has not begun, and nothing of it counts yet. */
+static void end_unbegun(struct cv_unary *u, enum covey_status_code code, const char *text)
+{
+    struct covey_reply reply;
+    cv_reply_set_constant(&reply, code, text);
+    u->outcome->done(u, &reply);
+    cv_unary_drop(u);
+}
+
+static void run_start(struct cv_mail *mail, bool cancelled)
+{
+    struct cv_unary *u =
+        (struct cv_unary *)(void *)((unsigned char *)mail - offsetof(struct cv_unary, mail));
+    u->timer.expired = on_hedge;
+    if (cancelled)
+        end_unbegun(u, COVEY_STATUS_CANCELLED, "the runtime ends");
+    else if (cv_client_want_timers(u->client, TIMERS(u->client)) != 0)
+        end_unbegun(u, COVEY_STATUS_RESOURCE_EXHAUSTED, covey_strerror(COVEY_ERR_NO_MEMORY));
+    else
+        open_attempt(u, 0);
+}
+
+/* On the loop's thread it begins at once: a mail would cost a turn of the loop. */
+static int begin_here(struct cv_unary *u)
+{
+    covey_client *client = u->client;
+    int error = atomic_load(&client->is_closing) ? COVEY_ERR_CLOSED
+                                                 : cv_client_want_timers(client, TIMERS(client));
+    if (error != 0) {
+        cv_unary_drop(u);
+        return error;
+    }
+    u->timer.expired = on_hedge;
+    open_attempt(u, 0);
+    return 0;
+}
+
+int cv_unary_post(struct cv_unary *u)
+{
+    if (cv_loop_is_current(u->client->loop))
+        return begin_here(u);
+    int error = cv_client_post(u->client, &u->mail);
+    if (error != 0)
+        cv_unary_drop(u);
+    return error;
 }

@@ -22,7 +22,7 @@ struct cv_udp_config {
     const struct cv_alloc *alloc;
     const struct cv_log *log;
     struct cv_address bind; /* port 0: the kernel picks one */
-    bool reuse_port;        /* SO_REUSEPORT: one socket for each loop */
+    bool reuse_port;        /* SO_REUSEPORT: see io/port_group.h */
     uint32_t buffer_size;   /* wanted SO_RCVBUF and SO_SNDBUF, 4 MiB; the kernel may give less */
     bool no_gso;            /* leave these out, for tests of the fallbacks and for odd kernels */
     bool no_gro;

@@ -1,6 +1,7 @@
 #include "io/udp_sender.h"
 
 #include "io/clock.h"
+#include "transport/route.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -58,10 +59,17 @@ void cv_udp_sender_commit(struct cv_udp_sender *s, const struct cv_address *loca
         cv_udp_sender_run(s);
 }
 
-static bool same_way(const struct cv_udp_packet *a, const struct cv_udp_packet *b)
+static uint8_t route_byte(const struct cv_udp_sender *s, const struct cv_udp_packet *p)
+{
+    return cv_route_byte(cv_slice_of(s->buffer + p->offset, p->size));
+}
+
+/* Also to the same loop of the peer: on one machine the kernel gives what is joined to one socket. */
+static bool same_way(const struct cv_udp_sender *s, const struct cv_udp_packet *a,
+                     const struct cv_udp_packet *b)
 {
     return a->ecn == b->ecn && cv_address_equal(&a->remote, &b->remote) &&
-           cv_address_equal(&a->local, &b->local);
+           cv_address_equal(&a->local, &b->local) && route_byte(s, a) == route_byte(s, b);
 }
 
 /* How many packets from `first` on fit one UDP_SEGMENT message: all but the last are equal in size,
@@ -72,7 +80,7 @@ static unsigned run_length(const struct cv_udp_sender *s, unsigned first)
     unsigned count = 1;
     while (first + count < s->count) {
         const struct cv_udp_packet *next = &s->packets[first + count];
-        if (next->size > head->size || !same_way(head, next))
+        if (next->size > head->size || !same_way(s, head, next))
             break;
         count++;
         if (next->size < head->size)

@@ -40,6 +40,7 @@ struct cv_link {
     bool told_closed;
     bool is_closing;                                /* the peer broke a rule ... */
     enum cv_close_code closing_code;                /* ... that this says */
+    bool is_retiring;                               /* to be closed when nothing runs on it */
     int error;                                      /* why it closed */
     struct cv_address remotes[CV_LINK_REMOTES_MAX]; /* still to be tried */
     size_t remote_count;
@@ -64,6 +65,7 @@ struct cv_node {
     struct cv_tls *tls;
     struct cv_rpc_limits rpc_limits;
     struct cv_address local;
+    bool serves_cluster; /* false on the other loops of a shared address */
     struct cv_node_events events;
     void *events_user;
     void (*random)(void *user, void *memory, size_t size);
@@ -78,6 +80,8 @@ struct cv_node {
     TAILQ_HEAD(, cv_link) links;
     STAILQ_HEAD(, cv_link) dirty_links;
     LIST_HEAD(, cv_link) closing_links;
+    bool drains;
+    struct cv_rpc_stats rpc_stats; /* of the links that are gone */
 
     struct cv_membership *membership;
     bool cluster_is_drained;   /* now: its outputs are being acted on */

@@ -3,6 +3,7 @@
 #include <covey/error.h>
 
 #include <assert.h>
+#include <string.h>
 
 /* Work makes work: a message makes a dial, a reply makes a write. More rounds than this in one turn
  * wait for the next, so that packets go out in between. */
@@ -180,10 +181,16 @@ static int endpoint_new(struct cv_node *node, const struct cv_node_config *confi
         .events_user = node,
         .accept = config->accept,
         .loop = config->loop,
+        .loop_count = config->loop_count,
+        .hand_over = config->hand_over,
+        .hand_over_user = config->hand_over_user,
         .random = config->random,
         .random_user = config->random_user,
     };
-    config->random(config->random_user, quic.secret, sizeof quic.secret);
+    if (config->secret != NULL)
+        memcpy(quic.secret, config->secret, sizeof quic.secret);
+    else
+        config->random(config->random_user, quic.secret, sizeof quic.secret);
     return cv_quic_endpoint_new(&quic, &node->endpoint);
 }
 
@@ -198,6 +205,7 @@ int cv_node_new(const struct cv_node_config *config, struct cv_node **out)
         .tls = config->tls,
         .rpc_limits = config->rpc_limits,
         .local = config->local,
+        .serves_cluster = config->loop == 0 || config->loop_count <= 1,
         .events = config->events,
         .events_user = config->events_user,
         .random = config->random,
@@ -293,10 +301,8 @@ covey_time cv_node_deadline(const struct cv_node *node)
 
 void cv_node_close(struct cv_node *node)
 {
-    struct cv_link *link;
     struct cv_gossip_conn *peer;
-    TAILQ_FOREACH (link, &node->links, all)
-        cv_link_close(link, COVEY_ERR_CLOSED);
+    cv_node_close_links(node, COVEY_ERR_CLOSED);
     TAILQ_FOREACH (peer, &node->peers, all)
         cv_quic_conn_close(peer->head.conn, CV_CLOSE_DONE);
 }

@@ -47,7 +47,13 @@ struct cv_node_config {
     struct cv_rpc_limits rpc_limits;
     struct cv_address local; /* the socket's address */
     bool accept;             /* serve */
+    /* Several nodes may share one address, each on a loop of its own: as in quic/endpoint.h. */
     uint8_t loop;
+    unsigned loop_count;
+    void (*hand_over)(void *user, unsigned loop, const struct cv_datagram *d);
+    void *hand_over_user;
+    const uint8_t *secret; /* 32 bytes, the same for all that share the address; NULL: one of its
+                              own */
     void (*random)(void *user, void *memory, size_t size);
     void *random_user;
     struct cv_node_events events;
@@ -72,7 +78,8 @@ covey_time cv_node_deadline(const struct cv_node *node);
 
 /*
  * Switches membership on: `config` but for alloc, log, id and name, which are the node's own. 0,
- * COVEY_ERR_EXISTS, or what cv_membership_new() says.
+ * COVEY_ERR_EXISTS, COVEY_ERR_STATE on another loop than 0 of a shared address, or what
+ * cv_membership_new() says.
  */
 COVEY_MUST_USE int cv_node_enable_cluster(struct cv_node *node,
                                           const struct cv_membership_config *config,
@@ -90,6 +97,18 @@ void cv_node_resolved(struct cv_node *node, uint32_t resolve, int error,
 void cv_node_publish_again(struct cv_node *node);
 /* NULL when membership is off. */
 const struct cv_membership *cv_node_membership(const struct cv_node *node);
+
+/*
+ * Takes no more calls: peers that make some learn that they were not begun. Links are closed as their
+ * last calls end, and later ones in the same way. Membership goes on. There is no way back.
+ */
+void cv_node_drain(struct cv_node *node);
+/* How many links there are that are not closed, those that are being connected among them. */
+size_t cv_node_link_count(const struct cv_node *node);
+/* Closes every link, as cv_link_close() does. */
+void cv_node_close_links(struct cv_node *node, int error);
+/* The RPC counters of all links that there are or were. */
+void cv_node_rpc_stats(const struct cv_node *node, struct cv_rpc_stats *out);
 
 /* Closes every connection; the next turn tells the peers. */
 void cv_node_close(struct cv_node *node);

@@ -413,6 +413,8 @@ int cv_node_enable_cluster(struct cv_node *node, const struct cv_membership_conf
 {
     if (node->membership != NULL)
         return COVEY_ERR_EXISTS;
+    if (!node->serves_cluster)
+        return COVEY_ERR_STATE;
     const struct cv_identity *self = cv_tls_identity(node->tls);
     struct cv_membership_config own = *config;
     own.alloc = node->alloc;

@@ -51,6 +51,9 @@ static void link_free(struct cv_link *link)
     struct cv_node *node = link->head.node;
     assert(link->head.conn == NULL && !link->is_dirty);
     TAILQ_REMOVE(&node->links, link, all);
+    struct cv_rpc_stats stats;
+    cv_rpc_conn_stats(link->rpc, &stats);
+    cv_rpc_stats_add(&node->rpc_stats, &stats);
     if (link->is_closing)
         LIST_REMOVE(link, closing);
     cv_conn_head_fini(&link->head);
@@ -101,12 +104,65 @@ int cv_link_dial(struct cv_link *link, const struct cv_address *remotes, size_t 
     return dial_next(link);
 }
 
+void cv_link_retire(struct cv_link *link)
+{
+    link->is_retiring = true;
+    mark_dirty(link);
+}
+
+/* One that is being accepted stays until its first call was refused, so that its peer learns why. */
+static void drain(struct cv_link *link)
+{
+    cv_rpc_conn_drain(link->rpc);
+    cv_link_retire(link);
+}
+
+void cv_node_drain(struct cv_node *node)
+{
+    struct cv_link *link;
+    node->drains = true;
+    TAILQ_FOREACH (link, &node->links, all) {
+        if (!link->is_closed && link->head.conn != NULL &&
+            cv_quic_conn_is_accepted(link->head.conn))
+            drain(link);
+    }
+}
+
+size_t cv_node_link_count(const struct cv_node *node)
+{
+    size_t count = 0;
+    const struct cv_link *link;
+    TAILQ_FOREACH (link, &node->links, all)
+        count += !link->is_closed;
+    return count;
+}
+
+void cv_node_close_links(struct cv_node *node, int error)
+{
+    struct cv_link *link;
+    TAILQ_FOREACH (link, &node->links, all)
+        cv_link_close(link, error);
+}
+
+void cv_node_rpc_stats(const struct cv_node *node, struct cv_rpc_stats *out)
+{
+    const struct cv_link *link;
+    *out = node->rpc_stats;
+    TAILQ_FOREACH (link, &node->links, all) {
+        struct cv_rpc_stats stats;
+        cv_rpc_conn_stats(link->rpc, &stats);
+        cv_rpc_stats_add(out, &stats);
+    }
+}
+
 struct cv_link *cv_link_accept(struct cv_node *node, struct cv_quic_conn *c)
 {
     struct cv_link *link;
     if (cv_link_new(node, NULL, &link) != 0)
         return NULL;
     link->head.conn = c;
+    if (node->drains)
+        drain(link);
     return link;
 }
 
@@ -292,6 +348,8 @@ static void link_run(struct cv_link *link)
         do_output(link, &out);
     cv_heap_set(&node->timers, &link->head.timer, cv_rpc_conn_deadline(link->rpc));
     keep_alive(link);
+    if (link->is_retiring && link->is_ready && cv_rpc_conn_count(link->rpc) == 0)
+        cv_link_close(link, 0);
     if (link->is_closed && !link->told_closed) {
         link->told_closed = true;
         node->events.link.closed(node->events_user, link, link->error);
@@ -331,6 +389,11 @@ bool cv_node_links_are_dirty(const struct cv_node *node)
 
 /* ---- for the user ---- */
 
+bool cv_link_peer_drains(const struct cv_link *link)
+{
+    return cv_rpc_conn_peer_drains(link->rpc);
+}
+
 void *cv_link_user(const struct cv_link *link)
 {
     return link->user;
@@ -369,9 +432,4 @@ int cv_link_step(struct cv_link *link, const struct cv_rpc_input *input)
 void cv_link_drain(struct cv_link *link)
 {
     cv_rpc_conn_drain(link->rpc);
-}
-
-bool cv_link_peer_drains(const struct cv_link *link)
-{
-    return cv_rpc_conn_peer_drains(link->rpc);
 }

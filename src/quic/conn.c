@@ -83,6 +83,7 @@ static int start_tls(struct cv_quic_conn *c, const covey_node_id *expected)
     struct cv_tls_session_config config = {.tls = c->endpoint->config.tls,
                                            .is_server = c->is_accepted,
                                            .alpn = c->alpn,
+                                           .rpc_only = !cv_endpoint_serves_cluster(c->endpoint),
                                            .expected = expected,
                                            .conn_ref = &c->ref};
     int error = cv_tls_session_new(&config, &c->tls);
@@ -92,13 +93,18 @@ static int start_tls(struct cv_quic_conn *c, const covey_node_id *expected)
 }
 
 /* A destination id is also what a server's kernel filter routes by, before ALPN is known: gossip
- * belongs to loop 0, anything else may go anywhere. */
+ * belongs to loop 0, calls to the others. */
 static void make_first_destination(struct cv_quic_endpoint *e, enum cv_alpn alpn, ngtcp2_cid *id)
 {
     id->datalen = CV_QUIC_CID_SIZE;
     cv_endpoint_random(e, id->data, id->datalen);
-    if (alpn == CV_ALPN_ID_CLUSTER)
+    if (alpn == CV_ALPN_ID_CLUSTER) {
         id->data[0] = 0;
+    } else {
+        uint16_t number;
+        cv_endpoint_random(e, &number, sizeof(number));
+        id->data[0] = (uint8_t)(1 + number % 255);
+    }
 }
 
 static int connect_native(struct cv_quic_conn *c, const covey_node_id *expected)

@@ -1,4 +1,5 @@
 #include "quic/endpoint_internal.h"
+#include "transport/route.h"
 
 #include <assert.h>
 #include <covey/error.h>
@@ -61,9 +62,15 @@ void cv_endpoint_make_id(struct cv_quic_endpoint *e, ngtcp2_cid *id)
     id->data[0] = e->config.loop;
 }
 
+bool cv_endpoint_serves_cluster(const struct cv_quic_endpoint *e)
+{
+    return e->config.loop == 0 || e->config.loop_count <= 1;
+}
+
 int cv_quic_endpoint_new(const struct cv_quic_config *config, struct cv_quic_endpoint **out)
 {
     uint64_t secret[4];
+    assert(config->loop_count <= 1 || config->loop < config->loop_count);
     struct cv_quic_endpoint *e = cv_allocate_zeroed(config->alloc, 1, sizeof(*e));
     if (e == NULL)
         return COVEY_ERR_NO_MEMORY;
@@ -147,15 +154,51 @@ static void receive_known(struct cv_quic_conn *c, const struct cv_datagram *d)
         cv_conn_fail(c, rv);
 }
 
+static bool has_long_header(const struct cv_datagram *d)
+{
+    return (d->bytes.data[0] & HEADER_FORM_LONG) != 0;
+}
+
+static struct cv_quic_conn *find_conn(const struct cv_quic_endpoint *e, const struct cv_datagram *d,
+                                      const ngtcp2_version_cid *ids)
+{
+    struct cv_quic_conn *c = cv_map_get(&e->ids, cv_slice_of(ids->dcid, ids->dcidlen));
+    return c != NULL || has_long_header(d) ? c : find_by_token(e, d->bytes);
+}
+
+/*
+ * The loop that a datagram of no connection of ours is for. A peer that makes a stateless reset
+ * knows no id of ours, so the byte that names a loop is noise. Covey's are smaller than anything
+ * that we would answer with one, and go to loop 0, the only one with connections to somebody who
+ * sends them.
+ */
+static unsigned loop_of_unknown(const struct cv_quic_endpoint *e, const struct cv_datagram *d)
+{
+    unsigned loop = cv_route_loop(d->bytes, e->config.loop_count);
+    bool may_be_reset = !has_long_header(d) && d->bytes.size < CV_RESET_TRIGGER_SIZE;
+    return loop == e->config.loop && may_be_reset ? 0 : loop;
+}
+
+/* True when it is another loop's business. */
+static bool hand_over(struct cv_quic_endpoint *e, const struct cv_datagram *d)
+{
+    if (e->config.loop_count <= 1 || e->config.hand_over == NULL || d->handed_over)
+        return false;
+    unsigned loop = loop_of_unknown(e, d);
+    if (loop == e->config.loop)
+        return false;
+    e->stats.packets_handed_over++;
+    e->config.hand_over(e->config.hand_over_user, loop, d);
+    return true;
+}
+
 static void receive_unknown(struct cv_quic_endpoint *e, const struct cv_datagram *d,
                             const ngtcp2_version_cid *ids)
 {
-    if ((d->bytes.data[0] & HEADER_FORM_LONG) == 0) {
-        struct cv_quic_conn *c = find_by_token(e, d->bytes);
-        if (c != NULL)
-            receive_known(c, d);
-        else
-            cv_endpoint_reset_stranger(e, d);
+    if (hand_over(e, d))
+        return;
+    if (!has_long_header(d)) {
+        cv_endpoint_reset_stranger(e, d);
     } else if (ids->version == NGTCP2_PROTO_VER_V1) {
         cv_endpoint_accept(e, d);
     } else {
@@ -169,6 +212,7 @@ void cv_quic_endpoint_receive(struct cv_quic_endpoint *e, const struct cv_datagr
     ngtcp2_version_cid ids;
     advance(e, now);
     e->stats.packets_received++;
+    e->stats.packets_taken_over += d->handed_over;
     if (d->bytes.size == 0) {
         e->stats.packets_dropped++;
         return;
@@ -182,7 +226,7 @@ void cv_quic_endpoint_receive(struct cv_quic_endpoint *e, const struct cv_datagr
         e->stats.packets_dropped++;
         return;
     }
-    struct cv_quic_conn *c = cv_map_get(&e->ids, cv_slice_of(ids.dcid, ids.dcidlen));
+    struct cv_quic_conn *c = find_conn(e, d, &ids);
     if (c != NULL)
         receive_known(c, d);
     else

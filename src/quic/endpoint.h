@@ -27,9 +27,12 @@
  * One turn of a driver: receive() all that is there, act on what the callbacks noted, expire() when
  * the deadline has passed, then flush() once. Calls made in one turn share packets that way.
  *
- * Connection ids of ours are 16 bytes: the number of the loop, then random ones. A packet filter in
- * the kernel finds the socket by that byte: it is at offset 1 of a packet with a short header and at
- * offset 6 of one with a long header.
+ * Connection ids of ours are 16 bytes: the number of the loop, then random ones. Several endpoints,
+ * each on a loop of its own, may share one address; transport/route.h says which of them a packet
+ * belongs to. What comes to another one and is of none of its connections is handed over, at most
+ * once: `handed_over` of a datagram ends its way. Any of them can answer for all (Retry, stateless
+ * reset), because they share a secret. Stateless resets that peers send name no loop: they are
+ * handed to loop 0, which is the only one to dial from a shared address.
  *
  * One thread at a time.
  */
@@ -64,23 +67,34 @@ struct cv_quic_config {
     struct cv_quic_limits limits;
     struct cv_quic_events events;
     void *events_user;
-    bool accept;  /* serve: without it Initial packets are dropped */
-    uint8_t loop; /* the number that our connection ids carry */
+    bool accept;         /* serve: without it Initial packets are dropped */
+    uint8_t loop;        /* the number that our connection ids carry */
+    unsigned loop_count; /* that share the address; 0 and 1: this one has it alone, whatever its
+                            number. Loops but 0 then refuse the cluster's protocol as one that they
+                            do not speak */
+    /* This datagram belongs to loop `loop`, another than this one; borrowed for the call. Called
+     * from inside receive(); must not call an endpoint. NULL: everything is taken as our own. */
+    void (*hand_over)(void *user, unsigned loop, const struct cv_datagram *d);
+    void *hand_over_user;
     /* Fills with unpredictable bytes: ids, tokens, path challenges. Never fails. */
     void (*random)(void *user, void *memory, size_t size);
     void *random_user;
-    /* Secret of Retry and stateless reset tokens, shared by all loops of a server. */
+    /* Secret of Retry and stateless reset tokens: the same on all loops that share an address. */
     uint8_t secret[32];
 };
 
-/* Copies the configuration. 0 or COVEY_ERR_NO_MEMORY. */
+/* Copies the configuration, whose `loop` is below `loop_count` when there are several. 0 or
+ * COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_quic_endpoint_new(const struct cv_quic_config *config,
                                         struct cv_quic_endpoint **out);
 /* Drops every connection without a word to the peer; conn_closed is called for each with
  * COVEY_ERR_CLOSED. To say goodbye, close them and flush first. NULL is allowed. */
 void cv_quic_endpoint_free(struct cv_quic_endpoint *e);
 
-/* One received datagram. Never fails: what is not understood is dropped and counted. */
+/*
+ * One received datagram. Never fails: what is not understood is dropped and counted. One that
+ * another loop handed over has `handed_over` set.
+ */
 void cv_quic_endpoint_receive(struct cv_quic_endpoint *e, const struct cv_datagram *d,
                               covey_time now);
 
@@ -122,7 +136,9 @@ bool cv_quic_endpoint_is_dirty(const struct cv_quic_endpoint *e);
 struct cv_quic_stats {
     uint64_t packets_received;
     uint64_t packets_sent;
-    uint64_t packets_dropped; /* undecodable, unknown, refused for a limit */
+    uint64_t packets_dropped;     /* undecodable, unknown, refused for a limit */
+    uint64_t packets_handed_over; /* received here, given to another loop */
+    uint64_t packets_taken_over;  /* received by another loop, given to this one */
     uint64_t connections_accepted;
     uint64_t connections_dialled;
     uint64_t connections_open; /* now, handshakes included */

@@ -10,11 +10,6 @@
 /* How long a Retry token may travel. */
 #define RETRY_TIMEOUT (10 * NGTCP2_SECONDS)
 
-/* A reset must be smaller than what triggers it, so that two endpoints cannot keep each other busy,
- * and large enough to look like a packet (RFC 9000 section 10.3). */
-#define RESET_SIZE         40
-#define RESET_TRIGGER_SIZE (RESET_SIZE + 2)
-
 static void drop(struct cv_quic_endpoint *e)
 {
     e->stats.packets_dropped++;
@@ -68,11 +63,11 @@ void cv_endpoint_negotiate_version(struct cv_quic_endpoint *e, const struct cv_d
 void cv_endpoint_reset_stranger(struct cv_quic_endpoint *e, const struct cv_datagram *d)
 {
     uint8_t token[NGTCP2_STATELESS_RESET_TOKENLEN];
-    uint8_t noise[RESET_SIZE - NGTCP2_STATELESS_RESET_TOKENLEN];
-    uint8_t packet[RESET_SIZE];
+    uint8_t noise[CV_RESET_SIZE - NGTCP2_STATELESS_RESET_TOKENLEN];
+    uint8_t packet[CV_RESET_SIZE];
     ngtcp2_cid id;
     drop(e);
-    if (!e->config.accept || d->bytes.size < RESET_TRIGGER_SIZE ||
+    if (!e->config.accept || d->bytes.size < CV_RESET_TRIGGER_SIZE ||
         !cv_bucket_take(&e->resets, 1, e->now))
         return;
     ngtcp2_cid_init(&id, d->bytes.data + 1, CV_QUIC_CID_SIZE);

@@ -24,6 +24,11 @@
 /* Connections that are over and still answer; beyond that a late packet gets a stateless reset. */
 #define CV_LINGERING_MAX 1024
 
+/* A stateless reset of ours must be smaller than what triggers it, so that two endpoints cannot keep
+ * each other busy, and large enough to look like a packet (RFC 9000 section 10.3). */
+#define CV_RESET_SIZE         40
+#define CV_RESET_TRIGGER_SIZE (CV_RESET_SIZE + 2)
+
 struct cv_reply {
     struct cv_address local;
     struct cv_address remote;
@@ -68,6 +73,8 @@ struct cv_quic_endpoint {
 void cv_endpoint_random(struct cv_quic_endpoint *e, void *memory, size_t size);
 /* A connection id of ours: the number of the loop, then 15 random bytes. */
 void cv_endpoint_make_id(struct cv_quic_endpoint *e, ngtcp2_cid *id);
+/* False on the loops of a shared address that do not serve the cluster. */
+bool cv_endpoint_serves_cluster(const struct cv_quic_endpoint *e);
 
 /* endpoint_accept.c: a datagram that belongs to no connection. */
 void cv_endpoint_accept(struct cv_quic_endpoint *e, const struct cv_datagram *d);

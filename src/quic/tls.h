@@ -77,6 +77,7 @@ struct cv_tls_session_config {
     struct cv_tls *tls;
     bool is_server;
     enum cv_alpn alpn;             /* client: the one protocol to offer; a server accepts both */
+    bool rpc_only;                 /* server: only that of calls */
     const covey_node_id *expected; /* client: the only node to accept; NULL: any member */
     void *conn_ref;
 };

@@ -24,6 +24,7 @@ struct cv_tls_session {
     struct cv_tls *tls;
     gnutls_session_t native;
     bool is_server;
+    bool rpc_only;
     bool has_expected;
     bool accepted;
     enum cv_alpn alpn;
@@ -150,12 +151,19 @@ static int on_alert(gnutls_session_t native, gnutls_record_encryption_level_t le
     return 0;
 }
 
+static bool speaks(const struct cv_tls_session *session, enum cv_alpn alpn)
+{
+    if (session->is_server)
+        return alpn == CV_ALPN_ID_RPC || !session->rpc_only;
+    return session->alpn == alpn;
+}
+
 static int set_alpn(const struct cv_tls_session *session)
 {
     gnutls_datum_t names[ALPN_COUNT];
     unsigned count = 0;
     for (size_t i = 0; i < ALPN_COUNT; i++) {
-        if (session->is_server || session->alpn == (enum cv_alpn)i)
+        if (speaks(session, (enum cv_alpn)i))
             names[count++] = cv_tls_datum(cv_slice_text(alpn_names[i]));
     }
     return gnutls_alpn_set_protocols(session->native, names, count, GNUTLS_ALPN_MANDATORY);
@@ -199,6 +207,7 @@ static void fill(struct cv_tls_session *session, const struct cv_tls_session_con
         .tls = config->tls,
         .is_server = config->is_server,
         .alpn = config->alpn,
+        .rpc_only = config->rpc_only,
         .has_expected = config->expected != NULL,
     };
     if (config->expected != NULL)

@@ -419,3 +419,18 @@ void cv_rpc_conn_stats(const struct cv_rpc_conn *rc, struct cv_rpc_stats *out)
 {
     *out = rc->stats;
 }
+
+void cv_rpc_stats_add(struct cv_rpc_stats *sum, const struct cv_rpc_stats *stats)
+{
+    sum->calls_started += stats->calls_started;
+    sum->calls_accepted += stats->calls_accepted;
+    sum->calls_refused += stats->calls_refused;
+    sum->calls_rejected += stats->calls_rejected;
+    sum->calls_cancelled += stats->calls_cancelled;
+    sum->deadlines_exceeded += stats->deadlines_exceeded;
+    sum->messages_sent += stats->messages_sent;
+    sum->messages_received += stats->messages_received;
+    sum->protocol_errors += stats->protocol_errors;
+    sum->frames_too_large += stats->frames_too_large;
+    sum->memory_refused += stats->memory_refused;
+}

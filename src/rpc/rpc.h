@@ -293,6 +293,8 @@ struct cv_rpc_stats {
     uint64_t frames_too_large; /* above message_receive_max or header_size_max */
     uint64_t memory_refused;   /* calls ended because the peer's bytes were above memory_max */
 };
+/* Adds one connection's to others'. */
+void cv_rpc_stats_add(struct cv_rpc_stats *sum, const struct cv_rpc_stats *stats);
 void cv_rpc_conn_stats(const struct cv_rpc_conn *rc, struct cv_rpc_stats *out);
 
 #endif

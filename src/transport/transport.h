@@ -5,6 +5,7 @@
 #include "base/slice.h"
 
 #include <covey/types.h>
+#include <stdbool.h>
 
 /*
  * The port between the protocol layers below and whatever carries their packets: a UDP socket, a
@@ -19,7 +20,8 @@
 struct cv_datagram {
     struct cv_address local;
     struct cv_address remote;
-    uint8_t ecn; /* the two ECN bits of the IP header */
+    uint8_t ecn;      /* the two ECN bits of the IP header */
+    bool handed_over; /* by another loop of ours that it came to first: it goes no further */
     struct cv_slice bytes;
 };
 

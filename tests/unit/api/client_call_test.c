@@ -109,6 +109,8 @@ static const struct covey_call_options *within(covey_time timeout)
     static struct covey_call_options options;
     covey_call_options_init(&options);
     options.timeout = timeout;
+    /* A connection in vain for want of memory is tried again after a pause. */
+    options.wait_for_ready = true;
     return &options;
 }
 

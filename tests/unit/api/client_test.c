@@ -333,8 +333,10 @@ static void *call_and_wait(void *user)
 static size_t calls_of(covey_client *client)
 {
     size_t count = 0;
-    const struct cv_client_call *call;
-    TAILQ_FOREACH (call, &client->calls, entry)
+    const struct cv_client_request *request;
+    TAILQ_FOREACH (request, &client->waiting, entry)
+        count++;
+    TAILQ_FOREACH (request, &client->running, entry)
         count++;
     return count;
 }
@@ -385,7 +387,7 @@ static void block_on_the_loop(const struct covey_reply *reply, void *user)
     w->call = covey_client_call(w->client, "m", NULL, 0, NULL, &own);
     w->client_free = covey_client_free(w->client);
     w->runtime_free = covey_runtime_free(w->runtime);
-    w->receive = covey_stream_receive(w->stream, 0, &message, &size);
+    w->receive = covey_stream_receive(w->stream, 1, &message, &size);
     note(reply, &w->outcomes);
 }
 

@@ -110,7 +110,9 @@ static void what_cannot_be_served_is_refused(void **state)
     assert_int_equal(covey_server_add_method(server, &method), COVEY_ERR_INVALID_ARGUMENT);
     assert_int_equal(covey_server_start(server), 0);
     method = (struct covey_method){.name = "late", .handler = echo};
-    assert_int_equal(covey_server_add_method(server, &method), COVEY_ERR_STATE);
+    assert_int_equal(covey_server_add_method(server, &method), 0);
+    method = (struct covey_method){.name = "none"};
+    assert_int_equal(covey_server_add_method(server, &method), COVEY_ERR_INVALID_ARGUMENT);
 
     struct covey_server_config config;
     covey_server *second;

@@ -162,9 +162,14 @@ static void assert_status(covey_client *client, const char *method, enum covey_s
     covey_reply_clear(&reply);
 }
 
+/* Waits for a connection if need be: one in vain is tried again after a pause only. */
 static void assert_echo(covey_client *client)
 {
-    struct covey_reply reply = call_it(client, "echo", "tweet", 5);
+    struct covey_reply reply;
+    struct covey_call_options options;
+    covey_call_options_init(&options);
+    options.wait_for_ready = true;
+    assert_int_equal(covey_client_call(client, "echo", "tweet", 5, &options, &reply), 0);
     if (reply.code != COVEY_STATUS_OK)
         fail_msg("%s: %s", covey_status_name(reply.code), reply.message);
     assert_int_equal(reply.size, 5);

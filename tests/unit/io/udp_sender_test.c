@@ -144,7 +144,8 @@ static void put(struct fixture *f, uint16_t port, uint8_t ecn, size_t size)
 {
     struct cv_address to = peer(port);
     uint8_t *room = cv_udp_sender_reserve(&f->sender, CV_DATAGRAM_SIZE_MAX);
-    memset(room, (int)f->sender.count, size);
+    memset(room, 0, size);
+    room[0] = (uint8_t)f->sender.count;
     cv_udp_sender_commit(&f->sender, &wildcard, &to, ecn, size);
 }
 
@@ -245,6 +246,29 @@ static void another_way_ends_a_run(void **state)
     assert_false(kernel.sent[2].has_source);
     assert_int_equal(kernel.sent[3].tos, 1);
     assert_true(kernel.sent[3].has_source);
+}
+
+/* A server finds the socket of a packet by its loop, and of joined ones by the first one's. */
+static void another_loop_of_the_peer_ends_a_run(void **state)
+{
+    (void)state;
+    struct fixture *f = init(true, true);
+    struct cv_address to = peer(1);
+    static const uint8_t loops[] = {1, 1, 2, 0, 0, 0};
+    for (size_t i = 0; i < sizeof loops; i++) {
+        uint8_t *room = cv_udp_sender_reserve(&f->sender, 100);
+        memset(room, 0, 100);
+        room[0] = 0x40;
+        room[1] = loops[i];
+        cv_udp_sender_commit(&f->sender, &wildcard, &to, 0, 100);
+    }
+    cv_udp_sender_run(&f->sender);
+    assert_int_equal(kernel.calls, 1);
+    assert_int_equal(kernel.count, 3);
+    assert_sent(0, 0x40, 200, 100);
+    assert_sent(1, 0x40, 100, 0);
+    assert_sent(2, 0x40, 300, 100);
+    assert_stats(f, 6, 0);
 }
 
 /* A socket bound to one address always sends from it. */
@@ -456,6 +480,7 @@ int main(void)
         cmocka_unit_test(the_largest_packets_fit),
         cmocka_unit_test(a_shorter_packet_ends_a_run),
         cmocka_unit_test(another_way_ends_a_run),
+        cmocka_unit_test(another_loop_of_the_peer_ends_a_run),
         cmocka_unit_test(a_bound_socket_needs_no_source),
         cmocka_unit_test(a_room_without_commit_is_given_back),
         cmocka_unit_test(without_gso_each_packet_is_a_message),

@@ -1,0 +1,35 @@
+#ifndef CV_API_POOL_H
+#define CV_API_POOL_H
+
+#include "base/alloc.h"
+
+#include <pthread.h>
+
+/*
+ * Memory for what each call needs for a short while: calls, messages, replies. Small pieces are kept
+ * for the next ones, so that calls in a steady state allocate nothing; larger ones come from the
+ * allocator. Any thread.
+ */
+#define CV_POOL_BLOCK_SIZE 1024
+/* About as many as calls are under way at once on a busy runtime; 2 MiB at most. */
+#define CV_POOL_BLOCKS_MAX 2048
+
+struct cv_pool_block;
+
+struct cv_pool {
+    const struct cv_alloc *alloc;
+    pthread_mutex_t lock;
+    struct cv_pool_block *free;
+    size_t count;
+};
+
+void cv_pool_init(struct cv_pool *pool, const struct cv_alloc *alloc);
+/* Every piece must have been given back. */
+void cv_pool_fini(struct cv_pool *pool);
+
+/* NULL without memory. */
+void *cv_pool_take(struct cv_pool *pool, size_t size);
+/* `size` as taken. NULL is allowed. */
+void cv_pool_give(struct cv_pool *pool, void *memory, size_t size);
+
+#endif

@@ -1,0 +1,150 @@
+/* A call that comes in: whether it may run, and what is counted. */
+#include "api/server.h"
+
+#include "io/clock.h"
+
+/* ---- refusing ---- */
+
+static void refuse(struct cv_server_loop *sl, struct cv_link *link, struct cv_rpc_call *rpc,
+                   enum covey_status_code code, const char *text)
+{
+    covey_time now = cv_loop_now(sl->host.loop);
+    struct cv_rpc_input finish = {
+        .type = CV_RPC_FINISH,
+        .now = now,
+        .call = rpc,
+        .finish = {.code = code, .message = cv_slice_text(text)},
+    };
+    struct cv_rpc_input release = {.type = CV_RPC_RELEASE, .now = now, .call = rpc};
+    cv_link_step(link, &finish);
+    cv_link_step(link, &release);
+}
+
+static const struct cv_rpc_method *find(covey_server *server, struct cv_slice name)
+{
+    pthread_rwlock_rdlock(&server->methods_lock);
+    const struct cv_rpc_method *method = cv_rpc_dispatch_find(&server->methods, name);
+    pthread_rwlock_unlock(&server->methods_lock);
+    return method;
+}
+
+/* The method; NULL when the call was refused. */
+static const struct cv_rpc_method *choose(struct cv_server_loop *sl, struct cv_link *link,
+                                          const struct cv_rpc_output *event)
+{
+    covey_server *server = sl->server;
+    const struct cv_identity *peer = cv_link_peer(link);
+    const struct cv_rpc_method *method = find(server, event->begin.method);
+    if (method == NULL) {
+        refuse(sl, link, event->call, COVEY_STATUS_UNIMPLEMENTED, "there is no such method");
+        atomic_fetch_add(&server->counters.refused, 1);
+        return NULL;
+    }
+    if (peer == NULL || (method->roles & (1u << peer->role)) == 0) {
+        refuse(sl, link, event->call, COVEY_STATUS_PERMISSION_DENIED,
+               "the certificate's role does not allow this method");
+        atomic_fetch_add(&server->counters.refused, 1);
+        return NULL;
+    }
+    return method;
+}
+
+/* ---- beginning ---- */
+
+static covey_call *make(struct cv_server_loop *sl, struct cv_link *link,
+                        const struct cv_rpc_output *event, const struct cv_rpc_method *method)
+{
+    covey_server *server = sl->server;
+    const struct cv_call_begin begin = {
+        .runtime = server->runtime,
+        .loop = sl->host.loop,
+        .link = link,
+        .event = event,
+        .method = method,
+        .owner = &sl->owner,
+        .list = &sl->calls,
+        .message_size_max = server->message_send_max,
+    };
+    if (atomic_fetch_add(&server->counters.calls, 1) < server->calls_max) {
+        covey_call *call = cv_call_new(&begin);
+        if (call != NULL)
+            return call;
+    }
+    atomic_fetch_sub(&server->counters.calls, 1);
+    atomic_fetch_add(&server->counters.exhausted, 1);
+    refuse(sl, link, event->call, COVEY_STATUS_RESOURCE_EXHAUSTED, "the server has too many calls");
+    return NULL;
+}
+
+/* The first judge that says no decides. */
+static enum covey_status_code judge(covey_server *server, covey_call *call, const char **text)
+{
+    enum covey_status_code code = COVEY_STATUS_OK;
+    if (server->interceptor_count > 0)
+        call->begun = cv_clock_now(); /* a turn's own time is too coarse to measure with */
+    while (call->judged < server->interceptor_count && code == COVEY_STATUS_OK) {
+        const struct covey_server_interceptor *i = &server->interceptors[call->judged++];
+        if (i->begin != NULL)
+            code = i->begin(call, text, i->user);
+    }
+    if (code == COVEY_STATUS_OK && call->method->authorize != NULL)
+        code = call->method->authorize(call, text, call->method->user);
+    return code;
+}
+
+static void begin_call(struct cv_server_loop *sl, struct cv_link *link,
+                       const struct cv_rpc_output *event)
+{
+    const struct cv_rpc_method *method = choose(sl, link, event);
+    covey_call *call = method == NULL ? NULL : make(sl, link, event, method);
+    if (call == NULL)
+        return;
+    const char *text = "";
+    cv_rpc_call_set_user(event->call, call);
+    enum covey_status_code code = judge(sl->server, call, &text);
+    if (code != COVEY_STATUS_OK) {
+        atomic_fetch_add(&sl->server->counters.refused, 1);
+        cv_call_refuse(call, code, text);
+        return;
+    }
+    atomic_fetch_add(&sl->server->counters.begun, 1);
+    cv_call_admit(call);
+}
+
+void cv_server_on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event)
+{
+    if (event->type == CV_RPC_EVENT_CALL) {
+        begin_call(user, link, event);
+        return;
+    }
+    covey_call *call = cv_rpc_call_user(event->call);
+    if (call != NULL)
+        cv_call_event(call, event);
+}
+
+/* ---- the end ---- */
+
+static void tell_interceptors(covey_server *server, covey_call *call, enum covey_status_code code)
+{
+    const struct covey_call_summary summary = {
+        .size = sizeof summary,
+        .method = call->name,
+        .code = code,
+        .duration = cv_clock_now() - call->begun,
+        .messages_sent = atomic_load(&call->messages_sent),
+        .messages_received = atomic_load(&call->messages_received),
+    };
+    while (call->judged > 0) {
+        const struct covey_server_interceptor *i = &server->interceptors[--call->judged];
+        if (i->end != NULL)
+            i->end(call, &summary, i->user);
+    }
+}
+
+void cv_server_call_ended(void *user, covey_call *call, enum covey_status_code code)
+{
+    struct cv_server_loop *sl = user;
+    if (call->judged > 0)
+        tell_interceptors(sl->server, call, code);
+    atomic_fetch_sub(&sl->server->counters.calls, 1);
+}
