@@ -15,7 +15,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define SLOTS 6
+#define SLOTS     6
+#define CALLS_MAX 3                   /* of the peer's */
+#define USERS     (SLOTS + CALLS_MAX) /* and as many of ours as there are slots */
 
 /* A stream as its transport knows it. */
 struct stream {
@@ -31,7 +33,7 @@ struct stream {
 /* A call as its user knows it. */
 struct user {
     struct cv_rpc_call *call; /* NULL: none */
-    bool is_client, finished, ended, over, answer_begun;
+    bool is_client, finished, cancelled, ended, over, answer_begun;
     size_t held[64]; /* sizes of messages that he has, up to the limits below */
     size_t held_count;
     size_t messages, ends, metadatas;
@@ -44,7 +46,7 @@ struct machine {
     unsigned fail_in; /* 0: not */
     covey_time now;
     struct stream streams[SLOTS];
-    struct user users[SLOTS];
+    struct user users[USERS];
     bool lost, close_told, draining;
     uint64_t polls;
 };
@@ -88,7 +90,7 @@ static struct cv_rpc_limits limits_of(void)
     limits.message_send_max = 700;
     limits.message_receive_max = 500;
     limits.header_size_max = 300;
-    limits.calls_max = 3;
+    limits.calls_max = CALLS_MAX;
     limits.receive_buffer_max = 400;
     limits.receive_total_max = 900;
     limits.memory_max = 1; /* as little as is possible */
@@ -110,7 +112,7 @@ static void check(const struct machine *m)
 {
     const struct cv_rpc_conn *rc = m->rc;
     size_t held = 0, executing = 0, known = 0;
-    for (size_t i = 0; i < SLOTS; i++) {
+    for (size_t i = 0; i < USERS; i++) {
         const struct user *u = &m->users[i];
         held += held_by(u);
         executing += u->call != NULL && !u->is_client;
@@ -180,9 +182,9 @@ static void take_signal(struct machine *m, const struct cv_rpc_output *out)
 static void take_call(struct machine *m, const struct cv_rpc_output *out)
 {
     struct user *u = m->users;
-    while (u->call != NULL)
+    while (u < m->users + USERS && u->call != NULL)
         u++;
-    assert(u < m->users + SLOTS && cv_rpc_call_user(out->call) == NULL && !m->lost);
+    assert(u < m->users + USERS && cv_rpc_call_user(out->call) == NULL && !m->lost);
     assert(out->begin.method.size > 0 && out->begin.metadata_count <= CV_RPC_METADATA_COUNT_MAX);
     assert(out->begin.deadline > m->now);
     *u = (struct user){.call = out->call};
@@ -338,9 +340,17 @@ static void bind_one(struct machine *m, struct stream *s, bool give_up)
 
 static uint8_t zeroes[1000];
 
+static bool has_room(const struct machine *m)
+{
+    size_t ours = 0;
+    for (size_t i = 0; i < USERS; i++)
+        ours += m->users[i].call != NULL && m->users[i].is_client;
+    return ours < SLOTS;
+}
+
 static void start(struct machine *m, struct user *u, struct stream *s, uint8_t how)
 {
-    if (u->call != NULL)
+    if (u->call != NULL || !has_room(m))
         return;
     struct cv_rpc_metadata entry = {cv_slice_text("k"), cv_slice_of(zeroes, how)};
     bool with_stream = (how & 1) != 0 && s->call == NULL;
@@ -411,8 +421,7 @@ static void finish(struct machine *m, struct user *u, uint8_t how)
 static void cancel(struct machine *m, struct user *u)
 {
     step(m, (struct cv_rpc_input){.type = CV_RPC_CANCEL, .call = u->call});
-    if (!u->is_client && !u->over)
-        u->finished = true; /* answered ABORTED: no event follows, unless it was cancelled before */
+    u->cancelled = !u->is_client; /* answered ABORTED, unless its end is on its way to the user */
 }
 
 static void read_one(struct machine *m, struct user *u)
@@ -495,7 +504,7 @@ static void one_step(struct machine *m, struct cv_reader *r)
 {
     uint8_t what = cv_read_u8(r), which = cv_read_u8(r), how = cv_read_u8(r);
     struct stream *s = &m->streams[which % SLOTS];
-    struct user *u = &m->users[which / SLOTS % SLOTS];
+    struct user *u = &m->users[which / SLOTS % USERS];
     switch (what % 20) {
     case 0:
         accept_stream(m, s);
@@ -545,7 +554,7 @@ static void read_all(struct machine *m)
 {
     poll(m, SIZE_MAX);
     while (m->rc->held > 0) {
-        for (size_t i = 0; i < SLOTS; i++)
+        for (size_t i = 0; i < USERS; i++)
             while (m->users[i].call != NULL && m->users[i].held_count > 0)
                 read_one(m, &m->users[i]);
         poll(m, SIZE_MAX);
@@ -558,11 +567,11 @@ static void end(struct machine *m)
     m->fail_in = 0;
     lose(m);
     read_all(m);
-    for (size_t i = 0; i < SLOTS; i++) {
+    for (size_t i = 0; i < USERS; i++) {
         struct user *u = &m->users[i];
         if (u->call == NULL)
             continue;
-        assert(u->over || u->finished);
+        assert(u->over || u->finished || u->cancelled);
         let_go(m, u);
     }
     poll(m, SIZE_MAX);

@@ -431,6 +431,7 @@ void cv_rpc_stats_add(struct cv_rpc_stats *sum, const struct cv_rpc_stats *stats
     sum->messages_sent += stats->messages_sent;
     sum->messages_received += stats->messages_received;
     sum->protocol_errors += stats->protocol_errors;
+    sum->glitches += stats->glitches;
     sum->frames_too_large += stats->frames_too_large;
     sum->memory_refused += stats->memory_refused;
 }
