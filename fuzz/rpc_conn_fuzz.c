@@ -108,9 +108,33 @@ static size_t held_by(const struct user *u)
     return sum;
 }
 
+static bool is_known(const struct cv_rpc_conn *rc, const struct cv_rpc_call *call)
+{
+    const struct cv_rpc_call *other;
+    LIST_FOREACH (other, &rc->all, link)
+        if (other == call)
+            return true;
+    return false;
+}
+
+/* The queues hold calls that exist, and these know of it. */
+static void check_queues(const struct cv_rpc_conn *rc)
+{
+    const struct cv_rpc_call *call;
+    TAILQ_FOREACH (call, &rc->ready, ready_link)
+        assert(is_known(rc, call) && call->is_ready);
+    TAILQ_FOREACH (call, &rc->unbound, unbound_link)
+        assert(is_known(rc, call) && call->is_unbound && call->state == CV_RPC_CALL_RUNNING);
+    TAILQ_FOREACH (call, &rc->starved, starved_link)
+        assert(is_known(rc, call) && call->is_starved);
+    TAILQ_FOREACH (call, &rc->withheld, withheld_link)
+        assert(is_known(rc, call) && call->is_withheld);
+}
+
 static void check(const struct machine *m)
 {
     const struct cv_rpc_conn *rc = m->rc;
+    check_queues(rc);
     size_t held = 0, executing = 0, known = 0;
     for (size_t i = 0; i < USERS; i++) {
         const struct user *u = &m->users[i];
