@@ -342,6 +342,8 @@ static void do_output(struct cv_link *link, const struct cv_rpc_output *out)
         break;
     case CV_RPC_DO_CLOSE: /* in the next turn, so that what the peer is told goes out first */
         link->is_closing = true;
+        link->closing_code =
+            out->close.reason == CV_RPC_CLOSE_FLOOD ? CV_CLOSE_LIMIT : CV_CLOSE_PROTOCOL;
         LIST_INSERT_HEAD(&node->closing_links, link, closing);
         break;
     default:
@@ -397,7 +399,7 @@ void cv_node_links_close_due(struct cv_node *node)
         LIST_REMOVE(link, closing);
         link->is_closing = false;
         if (link->head.conn != NULL)
-            cv_quic_conn_close(link->head.conn, CV_CLOSE_PROTOCOL);
+            cv_quic_conn_close(link->head.conn, link->closing_code);
     }
 }
 

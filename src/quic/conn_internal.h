@@ -1,9 +1,9 @@
 #ifndef CV_QUIC_CONN_INTERNAL_H
 #define CV_QUIC_CONN_INTERNAL_H
 
+#include "base/bucket.h"
 #include "base/heap.h"
 #include "base/ring.h"
-#include "quic/bucket.h"
 #include "quic/conn.h"
 #include "quic/endpoint.h"
 #include "quic/frame_guard.h"

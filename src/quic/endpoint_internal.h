@@ -1,10 +1,10 @@
 #ifndef CV_QUIC_ENDPOINT_INTERNAL_H
 #define CV_QUIC_ENDPOINT_INTERNAL_H
 
+#include "base/bucket.h"
 #include "base/heap.h"
 #include "base/map.h"
 #include "base/ring.h"
-#include "quic/bucket.h"
 #include "quic/conn_internal.h"
 #include "quic/endpoint.h"
 #include "quic/qcompat.h"
