@@ -43,6 +43,15 @@ static void begin(struct request *r, struct cv_loop *loop)
     cv_loop_wait_begin(&r->waiter, loop);
 }
 
+/* A loop whose thread comes back only when it is called: what is forgotten stays undone. */
+static void init_patient(struct loop_fixture *f)
+{
+    test_alloc_init(&f->memory);
+    struct cv_loop_config config = loop_config(&f->memory.alloc);
+    config.park_time = 3600 * COVEY_SECOND;
+    assert_int_equal(cv_loop_new(&config, &f->loop), 0);
+}
+
 /* One whole call; true when this thread led. */
 static bool call_once(struct request *r, struct cv_loop *loop)
 {
@@ -94,7 +103,7 @@ static void callers_in_quick_succession_come_to_lead(void **state)
     (void)state;
     struct loop_fixture f;
     struct request r;
-    init(&f, 16);
+    init_patient(&f);
     begin_leading(&r, f.loop);
     assert_true(cv_loop_is_current(f.loop));
     assert_false(cv_loop_in_turn(f.loop));
@@ -148,7 +157,7 @@ static void who_leads_runs_what_others_post(void **state)
     struct request r;
     struct poster p;
     pthread_t thread;
-    init(&f, 16);
+    init_patient(&f);
     begin_leading(&r, f.loop);
     assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
     p.loop = f.loop;
@@ -167,7 +176,7 @@ static void a_post_while_nobody_leads_is_seen(void **state)
     struct loop_fixture f;
     struct request r;
     struct note n;
-    init(&f, 16);
+    init_patient(&f);
     for (int i = 0; i < 100; i++) {
         come_to_lead(&r, f.loop);
         note_init(&n, NULL);
@@ -194,7 +203,7 @@ static void with_open_work_nobody_else_leads(void **state)
     (void)state;
     struct loop_fixture f;
     struct request r;
-    init(&f, 16);
+    init_patient(&f);
     call(&f, open_work, f.loop);
     for (int i = 0; i < 300; i++)
         assert_false(call_once(&r, f.loop));
@@ -239,7 +248,7 @@ static void the_loops_thread_goes_on_with_open_work(void **state)
     struct loop_fixture f;
     struct request r;
     struct watched w;
-    init(&f, 16);
+    init_patient(&f);
     assert_int_equal(pipe(w.fds), 0);
     w.loop = f.loop;
     note_init(&w.note, NULL);
@@ -317,7 +326,7 @@ static void a_parked_loop_can_be_freed(void **state)
     struct loop_fixture f;
     struct request r;
     for (int i = 0; i < 20; i++) {
-        init(&f, 16);
+        init_patient(&f);
         come_to_lead(&r, f.loop);
         fini(&f);
     }
@@ -415,21 +424,36 @@ static void *post_often(void *user)
 }
 
 /* Nothing is lost and no two threads are in a turn; the thread sanitizer looks on. */
-static void a_crowd_of_callers_and_posters(void **state)
+static void run_crowd(struct cv_loop *loop)
 {
-    (void)state;
-    struct loop_fixture f;
     struct crowd crowd = {0};
     pthread_t threads[CALLERS + 1];
-    init(&f, 65536);
-    crowd.loop = f.loop;
+    crowd.loop = loop;
     assert_int_equal(pthread_create(&threads[CALLERS], NULL, post_often, &crowd), 0);
     for (int i = 0; i < CALLERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, call_often, &crowd), 0);
     for (int i = 0; i <= CALLERS; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
-    fini(&f);
+    cv_loop_free(loop);
     assert_int_equal(atomic_load(&crowd.mails), OTHER_MAILS);
+}
+
+static void a_crowd_of_callers_and_posters(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    init(&f, 65536);
+    run_crowd(f.loop);
+    test_alloc_assert_empty(&f.memory);
+}
+
+static void a_crowd_and_a_patient_loop(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    init_patient(&f);
+    run_crowd(f.loop);
+    test_alloc_assert_empty(&f.memory);
 }
 
 int main(void)
@@ -445,6 +469,7 @@ int main(void)
         cmocka_unit_test(a_parked_loop_can_be_freed),
         cmocka_unit_test(a_waiter_of_a_loop_that_ends_goes_on),
         cmocka_unit_test(a_crowd_of_callers_and_posters),
+        cmocka_unit_test(a_crowd_and_a_patient_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
