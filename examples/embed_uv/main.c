@@ -119,9 +119,8 @@ static void start_own(struct node *node)
     must_uv(uv_signal_start(&node->interrupted, on_signal, SIGINT), "signal");
     must_uv(uv_signal_init(&node->loop, &node->terminated), "signal");
     must_uv(uv_signal_start(&node->terminated, on_signal, SIGTERM), "signal");
-    must_uv(
-        uv_poll_init(&node->loop, &node->events_ready, covey_event_receiver_fd(node->events)),
-        "events");
+    must_uv(uv_poll_init(&node->loop, &node->events_ready, covey_event_receiver_fd(node->events)),
+            "events");
     must_uv(uv_poll_start(&node->events_ready, UV_READABLE, on_events), "events");
     node->timer.data = node;
     node->interrupted.data = node;

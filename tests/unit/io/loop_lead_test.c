@@ -254,10 +254,42 @@ static void the_loops_thread_goes_on_with_open_work(void **state)
     note_init(&w.note, NULL);
     begin_leading(&r, f.loop);
     call(&f, watch, &w); /* here, at once */
-    cv_loop_wait_cancel(&r.waiter);
+    r.answer_at_once = true;
+    assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
+    cv_loop_wait(&r.waiter);
     assert_int_equal(write(w.fds[1], "x", 1), 1);
     assert_true(wait_for(&w.note.done));
     assert_false(pthread_equal(w.note.thread, pthread_self()));
+    call(&f, unwatch, &w);
+    (void)close(w.fds[0]);
+    (void)close(w.fds[1]);
+    fini(&f);
+}
+
+static void close_and_open(void *user)
+{
+    struct watched *w = user;
+    cv_loop_close_work(w->loop);
+    cv_loop_open_work(w->loop);
+}
+
+static void the_loops_thread_stays_with_work_that_follows_at_once(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    struct watched w;
+    init_patient(&f);
+    assert_int_equal(pipe(w.fds), 0);
+    w.loop = f.loop;
+    note_init(&w.note, NULL);
+    call(&f, watch, &w);
+    begin(&r, f.loop); /* a caller who would like to lead */
+    assert_false(r.waiter.leads);
+    cv_loop_wait_cancel(&r.waiter);
+    call(&f, close_and_open, &w);
+    assert_int_equal(write(w.fds[1], "x", 1), 1);
+    assert_true(wait_for(&w.note.done));
     call(&f, unwatch, &w);
     (void)close(w.fds[0]);
     (void)close(w.fds[1]);
@@ -465,6 +497,7 @@ int main(void)
         cmocka_unit_test(a_post_while_nobody_leads_is_seen),
         cmocka_unit_test(with_open_work_nobody_else_leads),
         cmocka_unit_test(the_loops_thread_goes_on_with_open_work),
+        cmocka_unit_test(the_loops_thread_stays_with_work_that_follows_at_once),
         cmocka_unit_test(a_deadline_is_kept_while_nobody_leads),
         cmocka_unit_test(a_parked_loop_can_be_freed),
         cmocka_unit_test(a_waiter_of_a_loop_that_ends_goes_on),
