@@ -62,7 +62,7 @@ SYSTEM = {
 
 # Libraries, by how their headers begin, and where alone they may be used.
 LIBRARIES = {
-    "uv.h": {"src/io"},
+    "uv.h": {"src/io", "examples"},
     "uv/": {"src/io"},
     "ngtcp2/": {"src/quic"},
     "gnutls/": {"src/quic"},

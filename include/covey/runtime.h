@@ -81,8 +81,8 @@ COVEY_API COVEY_MUST_USE int covey_runtime_new(const struct covey_runtime_config
  * Ends the threads. Everything that was made on it must be freed before: servers, clients, streams,
  * replies, receivers and lists; calls must be finished. Then nothing happened and the result is
  *   COVEY_ERR_STATE         something is not freed
- *   COVEY_ERR_WRONG_THREAD  on a thread of the library's own, inside a handler or callback, or, in
- *                           the other modes, not on the runtime's thread
+ *   COVEY_ERR_WRONG_THREAD  on a thread of the library's own (a worker too), inside a handler or
+ *                           callback, or, in the other modes, not on the runtime's thread
  * NULL is allowed.
  */
 COVEY_API int covey_runtime_free(covey_runtime *runtime);

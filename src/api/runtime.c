@@ -220,6 +220,11 @@ static int start(struct covey_runtime *runtime, const struct plan *plan)
     if (error != 0)
         return error;
     runtime->mode = plan->config.mode;
+    runtime->workers_config = (struct cv_workers_config){
+        .alloc = &runtime->alloc,
+        .threads_max = plan->config.workers,
+        .queue_max = plan->config.worker_queue_max,
+    };
     if (pthread_mutex_init(&runtime->lock, NULL) != 0)
         return COVEY_ERR_SYSTEM;
     error = cv_condition_init(&runtime->changed);
@@ -275,8 +280,13 @@ int covey_uv_runtime_new(const struct covey_runtime_config *callers, struct uv_l
 
 /* ---- its end ---- */
 
-static bool may_free(const struct covey_runtime *runtime)
+static bool may_free(struct covey_runtime *runtime)
 {
+    pthread_mutex_lock(&runtime->lock);
+    bool is_worker = runtime->workers != NULL && cv_workers_is_current(runtime->workers);
+    pthread_mutex_unlock(&runtime->lock);
+    if (is_worker)
+        return false;
     if (runtime->mode != COVEY_RUN_THREADS)
         return cv_loop_is_current(runtime->loop) && !cv_loop_in_turn(runtime->loop);
     for (unsigned i = 0; i < runtime->loop_count; i++)
@@ -308,6 +318,7 @@ int covey_runtime_free(covey_runtime *runtime)
     if (atomic_load(&runtime->users) != 0)
         return COVEY_ERR_STATE;
     struct cv_alloc alloc = runtime->alloc;
+    cv_workers_free(runtime->workers);
     close_loops(runtime);
     cv_pool_fini(&runtime->pool);
     pthread_cond_destroy(&runtime->changed);
@@ -371,4 +382,15 @@ void cv_runtime_retain(covey_runtime *runtime)
 void cv_runtime_release(covey_runtime *runtime)
 {
     atomic_fetch_sub(&runtime->users, 1);
+}
+
+int cv_runtime_workers(covey_runtime *runtime, struct cv_workers **out)
+{
+    int error = 0;
+    pthread_mutex_lock(&runtime->lock);
+    if (runtime->workers == NULL)
+        error = cv_workers_new(&runtime->workers_config, &runtime->workers);
+    *out = runtime->workers;
+    pthread_mutex_unlock(&runtime->lock);
+    return error;
 }
