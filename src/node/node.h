@@ -48,6 +48,7 @@ struct cv_node_config {
     struct cv_address local; /* the socket's address */
     bool accept;             /* serve */
     uint8_t loop;
+    size_t memory_kept_max; /* bytes of released buffers kept for the next ones, 0: none */
     void (*random)(void *user, void *memory, size_t size);
     void *random_user;
     struct cv_node_events events;

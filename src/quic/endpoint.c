@@ -69,6 +69,8 @@ int cv_quic_endpoint_new(const struct cv_quic_config *config, struct cv_quic_end
         return COVEY_ERR_NO_MEMORY;
     e->config = *config;
     e->alloc = config->alloc;
+    if (config->buffers == NULL)
+        e->config.buffers = config->alloc;
     e->memory = (ngtcp2_mem){.user_data = (void *)(uintptr_t)config->alloc,
                              .malloc = memory_malloc,
                              .free = memory_free,
