@@ -165,6 +165,19 @@ static void receive_unknown(struct cv_quic_endpoint *e, const struct cv_datagram
     }
 }
 
+/* Packets of one connection follow each other: the table is asked once for each such run. */
+static struct cv_quic_conn *find_by_id(struct cv_quic_endpoint *e, struct cv_slice id)
+{
+    if (e->recent != NULL && cv_slice_equal(id, cv_slice_of(e->recent_id, sizeof(e->recent_id))))
+        return e->recent;
+    struct cv_quic_conn *c = cv_map_get(&e->ids, id);
+    if (c != NULL && id.size == sizeof(e->recent_id)) {
+        memcpy(e->recent_id, id.data, sizeof(e->recent_id));
+        e->recent = c;
+    }
+    return c;
+}
+
 void cv_quic_endpoint_receive(struct cv_quic_endpoint *e, const struct cv_datagram *d,
                               covey_time now)
 {
@@ -184,7 +197,7 @@ void cv_quic_endpoint_receive(struct cv_quic_endpoint *e, const struct cv_datagr
         e->stats.packets_dropped++;
         return;
     }
-    struct cv_quic_conn *c = cv_map_get(&e->ids, cv_slice_of(ids.dcid, ids.dcidlen));
+    struct cv_quic_conn *c = find_by_id(e, cv_slice_of(ids.dcid, ids.dcidlen));
     if (c != NULL)
         receive_known(c, d);
     else

@@ -43,6 +43,7 @@ struct cv_rpc_call {
     TAILQ_ENTRY(cv_rpc_call) unbound_link;
     struct cv_timer timer;
     covey_time deadline;
+    covey_time started_at; /* client: the time from which the header's timeout counts */
 
     enum cv_rpc_call_state state;
     bool is_client;
