@@ -46,7 +46,7 @@ struct cv_quic_endpoint {
     ngtcp2_mem memory;
     covey_time now; /* never goes back */
     bool is_freeing;
-    struct cv_map ids;    /* our connection ids -> conn */
+    struct cv_map ids;           /* our connection ids -> conn */
     struct cv_quic_conn *recent; /* whose id the last known packet carried; NULL: unknown */
     uint8_t recent_id[CV_QUIC_CID_SIZE];
     struct cv_map tokens; /* the peers' stateless reset tokens -> conn */

@@ -30,8 +30,7 @@ static void pair_init(struct pair *p)
     p->client = net_add_named(&p->net, "client", CV_ROLE_CLIENT);
     p->server->echoes = true;
     assert_int_equal(cv_link_new(p->client->node, NULL, &p->link), 0);
-    assert_int_equal(
-        cv_link_dial(p->link, &p->server->port->address, 1, NULL, p->net.wire.now), 0);
+    assert_int_equal(cv_link_dial(p->link, &p->server->port->address, 1, NULL, p->net.wire.now), 0);
     assert_true(test_wire_wait(&p->net.wire, &p->client->ready, 1, LONG));
 }
 
