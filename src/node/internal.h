@@ -2,6 +2,7 @@
 #define CV_NODE_INTERNAL_H
 
 #include "base/heap.h"
+#include "base/recycler.h"
 #include "node/link.h"
 #include "node/node.h"
 #include "transport/connection_pool.h"
@@ -62,6 +63,7 @@ struct cv_gossip_conn {
 
 struct cv_node {
     const struct cv_alloc *alloc;
+    struct cv_recycler buffers; /* the memory of messages */
     const struct cv_log *log;
     struct cv_tls *tls;
     struct cv_rpc_limits rpc_limits;

@@ -228,7 +228,7 @@ void cv_conn_free(struct cv_quic_conn *c)
     cv_ring_fini(&c->datagrams);
     for (size_t i = 0; i < CV_CONN_IDS_MAX; i++) {
         if (c->ids[i].size > 0)
-            (void)cv_map_remove(&e->ids, cv_slice_of(c->ids[i].bytes, c->ids[i].size));
+            cv_conn_remove_id(c, c->ids[i].bytes, c->ids[i].size);
     }
     for (size_t i = 0; i < CV_CONN_TOKENS_MAX; i++) {
         if (c->tokens[i].used)
@@ -298,6 +298,8 @@ void cv_conn_remove_id(struct cv_quic_conn *c, const uint8_t *bytes, size_t size
         return;
     (void)cv_map_remove(&c->endpoint->ids, cv_slice_of(id->bytes, id->size));
     id->size = 0;
+    if (c->endpoint->recent == c)
+        c->endpoint->recent = NULL;
 }
 
 void cv_conn_add_token(struct cv_quic_conn *c, uint64_t sequence, const uint8_t *bytes)

@@ -63,6 +63,7 @@ void cv_quic_limits_init(struct cv_quic_limits *limits);
 
 struct cv_quic_config {
     const struct cv_alloc *alloc;
+    const struct cv_alloc *buffers; /* of what streams send; NULL: as `alloc` */
     const struct cv_log *log;
     struct cv_tls *tls; /* borrowed; NULL is not allowed */
     struct cv_quic_limits limits;

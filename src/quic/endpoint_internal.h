@@ -52,7 +52,9 @@ struct cv_quic_endpoint {
     covey_time now;        /* never goes back */
     uint64_t clock_offset; /* the wall clock's lead on it, in ms, when it was last looked at */
     bool is_freeing;
-    struct cv_map ids;    /* our connection ids -> conn */
+    struct cv_map ids;           /* our connection ids -> conn */
+    struct cv_quic_conn *recent; /* whose id the last known packet carried; NULL: unknown */
+    uint8_t recent_id[CV_QUIC_CID_SIZE];
     struct cv_map tokens; /* the peers' stateless reset tokens -> conn */
     struct cv_heap timers;
     struct cv_conn_list conns; /* in order of creation */
