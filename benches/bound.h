@@ -10,7 +10,7 @@
  *
  *     epoll -> sockets: recvmmsg with GRO -> packets -> callbacks, which only queue
  *           -> timers that are due
- *           -> each dirty connection is written until it is empty: a send every BOUND_BURST packets
+ *           -> each dirty connection is written until it is empty: a send every few packets
  *
  *   bound_engine.c   engine.h for it        bound_conn.c       connections, calls, packets in
  *   bound_loop.c     the thread             bound_callbacks.c  what ngtcp2 tells
@@ -29,8 +29,11 @@
 #define BOUND_ID_SIZE 8
 /* What Ethernet's 1500 bytes leave beside IPv6 and UDP headers, as covey sends. */
 #define BOUND_PACKET_SIZE 1452
-/* Packets of a send. Larger bursts make both sides work in lock-step. */
-#define BOUND_BURST 8
+/* Packets of a send. With small calls a larger burst makes both sides work in lock-step; with large
+ * bodies a full GSO send, 64 KiB, takes a third less CPU. */
+#define BOUND_BURST_SMALL  8
+#define BOUND_BURST_LARGE  44
+#define BOUND_BURST_BORDER (16u << 10) /* bytes of a body */
 
 struct bound;
 struct bound_conn;
@@ -87,11 +90,12 @@ struct bound_group {
 
 struct bound_sender {
     struct bound_socket *socket;
-    struct bound_group groups[BOUND_BURST];
+    unsigned burst; /* packets of a send */
+    struct bound_group groups[BOUND_BURST_LARGE];
     unsigned group_count;
     unsigned packet_count;
     size_t used;
-    unsigned char bytes[BOUND_BURST * BOUND_PACKET_SIZE];
+    unsigned char bytes[BOUND_BURST_LARGE * BOUND_PACKET_SIZE];
 };
 
 struct bound_reader;

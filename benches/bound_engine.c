@@ -39,6 +39,9 @@ static struct bound *bound_init(struct bound *b, const struct options *o, unsign
         die("rpc-bound: no memory");
     b->options = o;
     b->deadline = UINT64_MAX;
+    b->sender.burst = o->size > BOUND_BURST_BORDER || o->reply_size > BOUND_BURST_BORDER
+                          ? BOUND_BURST_LARGE
+                          : BOUND_BURST_SMALL;
     b->socket_count = sockets;
     b->sockets = calloc(sockets, sizeof *b->sockets);
     b->conns = calloc(o->connections, sizeof(*b->conns));

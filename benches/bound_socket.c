@@ -116,7 +116,7 @@ bool bound_socket_read(struct bound *b, struct bound_socket *s)
 
 unsigned char *bound_sender_room(struct bound_sender *sender, struct bound_socket *s)
 {
-    if (sender->socket != s || sender->packet_count == BOUND_BURST)
+    if (sender->socket != s || sender->packet_count == sender->burst)
         bound_sender_flush(sender);
     sender->socket = s;
     return sender->bytes + sender->used;
@@ -151,9 +151,9 @@ static void set_segment(struct msghdr *message, union control *control, size_t s
 /* What the kernel does not take is lost, and QUIC sends it again. */
 void bound_sender_flush(struct bound_sender *sender)
 {
-    struct mmsghdr messages[BOUND_BURST];
-    struct iovec parts[BOUND_BURST];
-    union control controls[BOUND_BURST];
+    struct mmsghdr messages[BOUND_BURST_LARGE];
+    struct iovec parts[BOUND_BURST_LARGE];
+    union control controls[BOUND_BURST_LARGE];
     for (unsigned i = 0; i < sender->group_count; i++) {
         struct bound_group *g = &sender->groups[i];
         struct msghdr *message = &messages[i].msg_hdr;

@@ -2,10 +2,8 @@
  * Idle connections: how fast they are made and what they cost. A client's process opens them to a
  * server's process, a few at a time, each with one call that proves it; then both are looked at.
  */
-#include "credentials.h"
+#include "peer.h"
 #include "process.h"
-
-#include <covey/covey.h>
 
 #include <getopt.h>
 #include <pthread.h>
@@ -50,12 +48,6 @@ struct side {
     struct usage after;
 };
 
-static void check(const char *what, int error)
-{
-    if (error != 0)
-        die("%s: %s: %s", name, what, covey_strerror(error));
-}
-
 static struct usage own_usage(void)
 {
     return (struct usage){.cpu_s = cpu_seconds(), .rss_kib = current_rss_kib()};
@@ -73,22 +65,12 @@ static int serve(void *user, int from_parent, int to_parent)
 {
     const struct plan *plan = user;
     const struct covey_method method = {.name = "echo", .handler = echo};
-    struct covey_server_config config;
-    covey_runtime *runtime;
-    covey_server *server;
-    char address[PROCESS_ADDRESS_SIZE] = {0};
+    struct peer peer;
+    char address[PROCESS_ADDRESS_SIZE];
     char byte;
     pin_to_core(0);
-    covey_identity *identity = credentials_identity(&plan->credentials, &plan->credentials.server);
-    check("runtime", covey_runtime_new(NULL, &runtime));
-    covey_server_config_init(&config);
-    config.runtime = runtime;
-    config.identity = identity;
-    config.listen = "127.0.0.1:0";
-    check("server", covey_server_new(&config, &server));
-    check("method", covey_server_add_method(server, &method));
-    check("start", covey_server_start(server));
-    snprintf(address, sizeof address, "%s", covey_server_address(server));
+    peer_start(&peer, &plan->credentials, &plan->credentials.server);
+    peer_serve(&peer, &method, address);
     if (!write_all(to_parent, address, sizeof address))
         return 1;
     while (read(from_parent, &byte, 1) == 1) {
@@ -96,9 +78,7 @@ static int serve(void *user, int from_parent, int to_parent)
         if (!write_all(to_parent, &usage, sizeof usage))
             return 1;
     }
-    covey_server_free(server);
-    covey_runtime_free(runtime);
-    covey_identity_free(identity);
+    peer_stop(&peer);
     return 0;
 }
 
@@ -134,7 +114,7 @@ static void wait_for(struct opening *opening, unsigned open)
 }
 
 /* Returns the number that could be made: a client may find no socket any more. */
-static unsigned open_all(const struct covey_client_config *config, covey_client **clients,
+static unsigned open_all(const struct peer *peer, const char *address, covey_client **clients,
                          unsigned count, struct opening *opening)
 {
     struct covey_call_options options;
@@ -142,7 +122,7 @@ static unsigned open_all(const struct covey_client_config *config, covey_client 
     options.timeout = TIMEOUT_NS;
     for (unsigned i = 0; i < count; i++) {
         wait_for(opening, WINDOW - 1);
-        int error = covey_client_new(config, &clients[i]);
+        int error = peer_client(peer, address, &clients[i]);
         if (error != 0) {
             fprintf(stderr, "%s: client %u: %s\n", name, i, covey_strerror(error));
             return i;
@@ -150,8 +130,8 @@ static unsigned open_all(const struct covey_client_config *config, covey_client 
         pthread_mutex_lock(&opening->lock);
         opening->open++;
         pthread_mutex_unlock(&opening->lock);
-        check("call", covey_client_call_async(clients[i], "echo", "x", CALL_SIZE, &options,
-                                              on_reply, opening));
+        peer_check("call", covey_client_call_async(clients[i], "echo", "x", CALL_SIZE, &options,
+                                                   on_reply, opening));
     }
     return count;
 }
@@ -193,8 +173,7 @@ static void print_result(const struct plan *plan, unsigned count, unsigned error
 static int run_client(const struct plan *plan, const struct child *server_process)
 {
     char address[PROCESS_ADDRESS_SIZE];
-    covey_runtime *runtime;
-    struct covey_client_config config;
+    struct peer peer;
     struct opening opening = {.lock = PTHREAD_MUTEX_INITIALIZER,
                               .changed = PTHREAD_COND_INITIALIZER};
     struct side client, server;
@@ -204,16 +183,11 @@ static int run_client(const struct plan *plan, const struct child *server_proces
         die("%s: no memory", name);
     if (!read_all(server_process->from, address, sizeof address))
         die("%s: no address from the server", name);
-    covey_identity *identity = credentials_identity(&plan->credentials, &plan->credentials.client);
-    check("runtime", covey_runtime_new(NULL, &runtime));
-    covey_client_config_init(&config);
-    config.runtime = runtime;
-    config.identity = identity;
-    config.address = address;
+    peer_start(&peer, &plan->credentials, &plan->credentials.client);
     client.before = own_usage();
     server.before = ask_usage(server_process);
     uint64_t begun = now_ns();
-    unsigned made = open_all(&config, clients, plan->connections, &opening);
+    unsigned made = open_all(&peer, address, clients, plan->connections, &opening);
     wait_for(&opening, 0);
     double seconds = SECONDS_OF(now_ns() - begun);
     client.after.cpu_s = cpu_seconds();
@@ -224,8 +198,7 @@ static int run_client(const struct plan *plan, const struct child *server_proces
     print_result(plan, made, opening.errors, seconds, &client, &server);
     for (unsigned i = 0; i < made; i++)
         covey_client_free(clients[i]);
-    covey_runtime_free(runtime);
-    covey_identity_free(identity);
+    peer_stop(&peer);
     free(clients);
     return opening.errors != 0 || made < plan->connections;
 }

@@ -5,9 +5,8 @@
  */
 #include "engine.h"
 #include "payload.h"
+#include "peer.h"
 #include "process.h"
-
-#include <covey/covey.h>
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +18,7 @@ const char engine_name[] = "rpc";
 
 struct engine_client {
     const struct options *options;
-    covey_runtime *runtime;
+    struct peer peer;
     covey_client **clients;
     pthread_t *threads; /* of blocking calls, or the one of the open loop */
     unsigned thread_count;
@@ -32,12 +31,6 @@ const char *engine_refuses(const struct options *o)
     if (o->loops != 1)
         return "--loops needs covey_runtime_config.loops";
     return NULL;
-}
-
-static void check(const char *what, int error)
-{
-    if (error != 0)
-        die("rpc: %s: %s", what, covey_strerror(error));
 }
 
 /* ---- one call ---- */
@@ -108,7 +101,8 @@ static void connect_first(struct engine_client *c, covey_client *client)
     if (request == NULL)
         die("rpc: no memory");
     payload_fill(request, c->options->size);
-    check("first call", covey_client_call(client, "echo", request, c->options->size, NULL, &reply));
+    peer_check("first call",
+               covey_client_call(client, "echo", request, c->options->size, NULL, &reply));
     if (reply.code != COVEY_STATUS_OK)
         die("rpc: first call: %s: %s", covey_status_name(reply.code), reply.message);
     covey_reply_clear(&reply);
@@ -120,24 +114,17 @@ struct engine_client *engine_client_start(const struct options *o,
                                           const char *address)
 {
     struct engine_client *c = calloc(1, sizeof *c);
-    struct covey_client_config config;
     if (c == NULL)
         die("rpc: no memory");
     c->options = o;
     c->clients = calloc(o->connections, sizeof(*c->clients));
     if (c->clients == NULL)
         die("rpc: no memory");
-    covey_identity *identity = credentials_identity(credentials, &credentials->client);
-    check("runtime", covey_runtime_new(NULL, &c->runtime));
-    covey_client_config_init(&config);
-    config.runtime = c->runtime;
-    config.identity = identity;
-    config.address = address;
+    peer_start(&c->peer, credentials, &credentials->client);
     for (unsigned i = 0; i < o->connections; i++) {
-        check("client", covey_client_new(&config, &c->clients[i]));
+        peer_check("client", peer_client(&c->peer, address, &c->clients[i]));
         connect_first(c, c->clients[i]);
     }
-    covey_identity_free(identity);
     return c;
 }
 
@@ -191,9 +178,9 @@ void engine_client_run(struct engine_client *c, struct load *load)
         start_thread(c, run_clock, load);
     else
         for (unsigned i = 0; i < o->connections; i++)
-            check("starting call",
-                  covey_client_call_async(c->clients[i], "echo", load->issuers[i].request, o->size,
-                                          NULL, start_lanes, &load->lanes[i]));
+            peer_check("starting call",
+                       covey_client_call_async(c->clients[i], "echo", load->issuers[i].request,
+                                               o->size, NULL, start_lanes, &load->lanes[i]));
 }
 
 void engine_client_stop(struct engine_client *c)
@@ -202,7 +189,7 @@ void engine_client_stop(struct engine_client *c)
         pthread_join(c->threads[i], NULL);
     for (unsigned i = 0; i < c->options->connections; i++)
         covey_client_free(c->clients[i]);
-    covey_runtime_free(c->runtime);
+    peer_stop(&c->peer);
     free(c->threads);
     free(c->clients);
     free(c);

@@ -16,6 +16,7 @@ CONNECTIONS_KEYS = ["bench", "connections", "errors", "seconds", "handshakes_per
                     "client_cpu_us_per_handshake", "server_cpu_us_per_handshake",
                     "client_rss_kib", "server_rss_kib", "client_bytes_per_connection",
                     "server_bytes_per_connection"]
+STREAM_KEYS = ["bench", "mib", "errors", "seconds", "ns_per_byte", "mb_per_s"]
 
 # What both programs of calls must do; each run takes a second and a half.
 RUNS = [
@@ -31,7 +32,8 @@ OWN_RUNS = {"rpc": [["--inflight", "2", "--blocking"], ["--inflight", "2", "--si
 # Exit status 2 and a reason, at once.
 REFUSED = {"rpc": [["--inflight", "0"], ["--nonsense"]],
            "rpc-bound": [["--loops", "2"], ["--blocking"], ["--size", "0"]],
-           "connections": [["--connections", "0"]]}
+           "connections": [["--connections", "0"], ["--nonsense"]],
+           "stream": [["--nonsense"]]}
 
 
 def run(program, arguments):
@@ -45,21 +47,28 @@ def check(problems, what, is_right, *details):
         problems.append(f"{what}: " + " ".join(str(d) for d in details))
 
 
-def check_run(problems, program, arguments, keys):
-    what = " ".join([program, *arguments])
-    status, output, errors = run(program, [*arguments, "--json"])
-    check(problems, what, status == 0, "status", status, output, errors)
-    check(problems, what, output.count("\n") == 1, "not one line:", output)
+def check_line(problems, what, program, line, keys):
     try:
-        result = json.loads(output)
+        result = json.loads(line)
     except ValueError:
-        problems.append(f"{what}: no JSON: {output}")
+        problems.append(f"{what}: no JSON: {line}")
         return
     check(problems, what, list(result) == keys, "keys", list(result))
-    check(problems, what, result["bench"] == program, "bench", result["bench"])
-    check(problems, what, result["errors"] == 0, "errors", result["errors"])
-    check(problems, what, result.get("calls", result["connections"]) > 0, "nothing was done")
-    print(f"{what}: {output.strip()}")
+    check(problems, what, result.get("bench") == program, "bench", result.get("bench"))
+    check(problems, what, result.get("errors") == 0, "errors", result.get("errors"))
+    check(problems, what, result.get("calls", 1) > 0, "no calls")
+    check(problems, what, result.get("seconds", 0) > 0, "no time")
+
+
+def check_run(problems, program, arguments, keys, line_count=1):
+    what = " ".join([program, *arguments])
+    status, output, errors = run(program, [*arguments, "--json"])
+    print(f"{what}:\n{output}", end="")
+    check(problems, what, status == 0, "status", status, output, errors)
+    lines = output.splitlines()
+    check(problems, what, len(lines) == line_count, len(lines), "lines:", output)
+    for line in lines:
+        check_line(problems, what, program, line, keys)
 
 
 def main():
@@ -68,6 +77,7 @@ def main():
         for arguments in RUNS + own:
             check_run(problems, program, ["--seconds", "1", *arguments], RPC_KEYS)
     check_run(problems, "connections", ["--connections", "20"], CONNECTIONS_KEYS)
+    check_run(problems, "stream", [], STREAM_KEYS, 4)
     for program, lines in REFUSED.items():
         for arguments in lines:
             status, _, errors = run(program, arguments)
