@@ -15,6 +15,10 @@
 #define CONNECTIONS_MAX 15000
 /* Handshakes under way at once. */
 #define WINDOW 16
+/* Calls under way while connections are kept from idling away, and how often that is done: covey
+ * closes what was idle for 120 s. */
+#define KEEP_WINDOW      256
+#define KEEP_INTERVAL_NS 50000000000u
 /* After the last handshake, before memory is looked at. */
 #define SETTLE_NS      1000000000u
 #define TIMEOUT_NS     (60 * COVEY_SECOND)
@@ -113,25 +117,43 @@ static void wait_for(struct opening *opening, unsigned open)
     pthread_mutex_unlock(&opening->lock);
 }
 
-/* Returns the number that could be made: a client may find no socket any more. */
-static unsigned open_all(const struct peer *peer, const char *address, covey_client **clients,
-                         unsigned count, struct opening *opening)
+static void call_once(covey_client *client, struct opening *opening)
 {
     struct covey_call_options options;
     covey_call_options_init(&options);
     options.timeout = TIMEOUT_NS;
+    pthread_mutex_lock(&opening->lock);
+    opening->open++;
+    pthread_mutex_unlock(&opening->lock);
+    peer_check("call", covey_client_call_async(client, "echo", "x", CALL_SIZE, &options, on_reply,
+                                               opening));
+}
+
+static void keep_all(covey_client **clients, unsigned count, struct opening *opening)
+{
     for (unsigned i = 0; i < count; i++) {
+        wait_for(opening, KEEP_WINDOW - 1);
+        call_once(clients[i], opening);
+    }
+}
+
+/* Returns the number that could be made: a client may find no socket any more. */
+static unsigned open_all(const struct peer *peer, const char *address, covey_client **clients,
+                         unsigned count, struct opening *opening)
+{
+    uint64_t keep_at = now_ns() + KEEP_INTERVAL_NS;
+    for (unsigned i = 0; i < count; i++) {
+        if (now_ns() >= keep_at) {
+            keep_all(clients, i, opening);
+            keep_at = now_ns() + KEEP_INTERVAL_NS;
+        }
         wait_for(opening, WINDOW - 1);
         int error = peer_client(peer, address, &clients[i]);
         if (error != 0) {
             fprintf(stderr, "%s: client %u: %s\n", name, i, covey_strerror(error));
             return i;
         }
-        pthread_mutex_lock(&opening->lock);
-        opening->open++;
-        pthread_mutex_unlock(&opening->lock);
-        peer_check("call", covey_client_call_async(clients[i], "echo", "x", CALL_SIZE, &options,
-                                                   on_reply, opening));
+        call_once(clients[i], opening);
     }
     return count;
 }

@@ -1,11 +1,12 @@
 /*
- * One large answer: a server-streaming call of so many bytes, once for each size up to 64 MiB. The
+ * One large answer: a server-streaming call of 1, 4, 16 and 64 MiB, or up to --mib. The
  * time per byte must not grow with the size. The bytes are the pattern, and each is compared.
  */
 #include "payload.h"
 #include "peer.h"
 #include "process.h"
 
+#include <getopt.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,6 +23,7 @@
 static const char name[] = "stream";
 
 struct plan {
+    unsigned mib_max;
     bool json;
     struct credentials credentials;
 };
@@ -166,21 +168,43 @@ static int run_client(const struct plan *plan, const struct child *server)
     peer_start(&peer, &plan->credentials, &plan->credentials.client);
     peer_check("client", peer_client(&peer, address, &client));
     (void)read_stream(client, BYTES_IN(1), &errors); /* connects, opens the window */
-    for (unsigned mib = 1; mib <= SIZE_MAX_MIB && errors == 0; mib *= 4)
+    for (unsigned mib = 1; mib <= plan->mib_max && errors == 0; mib *= 4)
         measure(plan, client, mib, &errors);
     covey_client_free(client);
     peer_stop(&peer);
     return errors != 0;
 }
 
+static bool parse(int argc, char **argv, struct plan *plan)
+{
+    static const struct option flags[] = {
+        {"mib", required_argument, NULL, 'm'},
+        {"json", no_argument, NULL, 'j'},
+        {NULL, 0, NULL, 0},
+    };
+    int flag;
+    char *end;
+    *plan = (struct plan){.mib_max = SIZE_MAX_MIB};
+    opterr = 0;
+    while ((flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
+        unsigned long value = flag == 'm' ? strtoul(optarg, &end, 10) : 1;
+        if (flag == '?' || value < 1 || value > SIZE_MAX_MIB || (flag == 'm' && *end != 0))
+            return false;
+        if (flag == 'm')
+            plan->mib_max = (unsigned)value;
+        else
+            plan->json = true;
+    }
+    return optind == argc;
+}
+
 int main(int argc, char **argv)
 {
     static struct plan plan;
-    if (argc > 2 || (argc == 2 && strcmp(argv[1], "--json") != 0)) {
-        fprintf(stderr, "%s: usage: stream [--json]\n", name);
+    if (!parse(argc, argv, &plan)) {
+        fprintf(stderr, "%s: usage: stream [--mib 1..%u] [--json]\n", name, SIZE_MAX_MIB);
         return 2;
     }
-    plan.json = argc == 2;
     signal(SIGPIPE, SIG_IGN);
     credentials_make(&plan.credentials);
     struct child server = child_start(serve, &plan);

@@ -33,7 +33,7 @@ OWN_RUNS = {"rpc": [["--inflight", "2", "--blocking"], ["--inflight", "2", "--si
 REFUSED = {"rpc": [["--inflight", "0"], ["--nonsense"]],
            "rpc-bound": [["--loops", "2"], ["--blocking"], ["--size", "0"]],
            "connections": [["--connections", "0"], ["--nonsense"]],
-           "stream": [["--nonsense"]]}
+           "stream": [["--nonsense"], ["--mib", "65"]]}
 
 
 def run(program, arguments):
@@ -77,7 +77,7 @@ def main():
         for arguments in RUNS + own:
             check_run(problems, program, ["--seconds", "1", *arguments], RPC_KEYS)
     check_run(problems, "connections", ["--connections", "20"], CONNECTIONS_KEYS)
-    check_run(problems, "stream", [], STREAM_KEYS, 4)
+    check_run(problems, "stream", ["--mib", "4"], STREAM_KEYS, 2)
     for program, lines in REFUSED.items():
         for arguments in lines:
             status, _, errors = run(program, arguments)
