@@ -280,12 +280,17 @@ int covey_uv_runtime_new(const struct covey_runtime_config *callers, struct uv_l
 
 /* ---- its end ---- */
 
-static bool may_free(struct covey_runtime *runtime)
+bool cv_runtime_is_worker(covey_runtime *runtime)
 {
     pthread_mutex_lock(&runtime->lock);
     bool is_worker = runtime->workers != NULL && cv_workers_is_current(runtime->workers);
     pthread_mutex_unlock(&runtime->lock);
-    if (is_worker)
+    return is_worker;
+}
+
+static bool may_free(struct covey_runtime *runtime)
+{
+    if (cv_runtime_is_worker(runtime))
         return false;
     if (runtime->mode != COVEY_RUN_THREADS)
         return cv_loop_is_current(runtime->loop) && !cv_loop_in_turn(runtime->loop);

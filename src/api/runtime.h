@@ -36,6 +36,8 @@ struct covey_runtime {
 bool cv_runtime_is_loop_thread(const covey_runtime *runtime);
 /* True inside a turn of one of the loops: what lives there may not be freed. */
 bool cv_runtime_is_in_turn(const covey_runtime *runtime);
+/* True on one of its workers. */
+bool cv_runtime_is_worker(covey_runtime *runtime);
 /* The loop for one more client: one after the other. */
 struct cv_loop *cv_runtime_next_loop(covey_runtime *runtime);
 

@@ -136,8 +136,9 @@ void cv_server_call_loop(struct cv_loop *loop, void (*function)(void *user), voi
 static int open_loop(covey_server *server, struct cv_host_config *host, unsigned index)
 {
     struct cv_server_loop *sl = &server->loops[index];
-    *sl = (struct cv_server_loop){.server = server,
-                                  .owner = {.ended = cv_server_call_ended, .user = sl}};
+    *sl = (struct cv_server_loop){
+        .server = server,
+        .owner = {.ended = cv_server_call_ended, .work = cv_server_work, .user = sl}};
     TAILQ_INIT(&sl->calls);
     host->loop = server->runtime->loops[index];
     host->udp = cv_port_group_socket(server->group, index);
@@ -399,14 +400,24 @@ const char *covey_server_address(const covey_server *server)
     return server->address_text;
 }
 
+/* Their users may be gone when this function has returned. */
+static void wait_for_works(covey_server *server)
+{
+    pthread_mutex_lock(&server->lock);
+    while (server->works > 0)
+        cv_condition_wait(&server->changed, &server->lock, COVEY_NEVER);
+    pthread_mutex_unlock(&server->lock);
+}
+
 int covey_server_free(covey_server *server)
 {
     if (server == NULL)
         return 0;
     covey_runtime *runtime = server->runtime;
-    if (cv_runtime_is_in_turn(runtime))
+    if (cv_runtime_is_in_turn(runtime) || cv_runtime_is_worker(runtime))
         return COVEY_ERR_WRONG_THREAD;
     close_all(server);
+    wait_for_works(server);
     cv_cluster_free(atomic_exchange(&server->cluster, NULL));
     server_release(server);
     cv_runtime_release(runtime);

@@ -60,6 +60,7 @@ struct covey_server {
     bool is_started;
     bool is_draining;
     uint64_t links_closed; /* since it drains */
+    size_t works;          /* handlers that run on workers, or will */
     struct covey_server_interceptor interceptors[CV_SERVER_INTERCEPTORS_MAX];
     size_t interceptor_count; /* does not change after the start */
 
@@ -79,6 +80,7 @@ bool cv_server_is_draining(covey_server *server);
 void cv_server_on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event);
 void cv_server_on_link_closed(void *user, struct cv_link *link, int error);
 /* For the owner of a loop's calls. */
+void cv_server_work(void *user, int change);
 void cv_server_call_ended(void *user, covey_call *call, enum covey_status_code code);
 
 #endif
