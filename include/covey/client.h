@@ -47,6 +47,9 @@ struct covey_client_config {
     covey_time connect_backoff_first; /* mean pause after the first connection in vain: 100 ms, then
                                          doubled, +-20 % */
     covey_time connect_backoff_max;   /* 10 s */
+    covey_time
+        connection_age_max; /* a connection is replaced before it is so old: 1 h; at least 10 s;
+                                      COVEY_NEVER. It never outlives a certificate */
     const struct covey_client_interceptor *interceptors; /* copied; run in this order */
     size_t interceptor_count;                            /* at most 8 */
 };
@@ -62,6 +65,15 @@ COVEY_API COVEY_MUST_USE int covey_client_new(const struct covey_client_config *
  * from their handlers meanwhile get COVEY_ERR_CLOSED. COVEY_ERR_WRONG_THREAD on a loop's thread.
  * NULL is allowed. */
 COVEY_API int covey_client_free(covey_client *client);
+
+/*
+ * Presents another certificate, and trusts other CAs, on connections made from now on; calls on those
+ * that there are go on undisturbed. Any role of the same cluster's. 0, COVEY_ERR_INVALID_ARGUMENT,
+ * COVEY_ERR_WRONG_CLUSTER, COVEY_ERR_CERTIFICATE_EXPIRED, COVEY_ERR_SYSTEM, COVEY_ERR_NO_MEMORY: then
+ * nothing changed.
+ */
+COVEY_API COVEY_MUST_USE int covey_client_reload(covey_client *client,
+                                                 const covey_identity *identity);
 
 struct covey_call_options {
     size_t size;

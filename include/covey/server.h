@@ -29,6 +29,9 @@ struct covey_server_config {
     unsigned connection_calls_max; /* calls of one connection that run, cancelled ones too: 1024 */
     unsigned calls_max;            /* of all connections together: 4096. Calls above either end with
                                       RESOURCE_EXHAUSTED */
+    covey_time connection_age_max; /* a connection is closed when it is so old: 1 h; at least 10 s;
+                                      COVEY_NEVER. It never outlives a certificate. Clients replace
+                                      theirs before: give both sides the same */
 };
 #define covey_server_config_init(config) covey_server_config_init_sized((config), sizeof *(config))
 COVEY_API void covey_server_config_init_sized(struct covey_server_config *config, size_t size);
@@ -98,6 +101,17 @@ COVEY_API const char *covey_server_address(const covey_server *server);
  * already), COVEY_ERR_WRONG_THREAD.
  */
 COVEY_API int covey_server_drain(covey_server *server, covey_time timeout);
+
+/*
+ * Presents a renewed certificate of the same key, and trusts other CAs, on connections made from now
+ * on; those that there are go on undisturbed until their end. Change a CA in steps: trust the old and
+ * the new one everywhere, then issue, then trust the new one alone. 0, or nothing changed:
+ *   COVEY_ERR_WRONG_IDENTITY  another key or name: a server is its key
+ *   COVEY_ERR_WRONG_CLUSTER, COVEY_ERR_WRONG_ROLE, COVEY_ERR_CERTIFICATE_EXPIRED
+ *   COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_WRONG_THREAD (a loop's), COVEY_ERR_NO_MEMORY
+ */
+COVEY_API COVEY_MUST_USE int covey_server_reload(covey_server *server,
+                                                 const covey_identity *identity);
 
 struct covey_server_stats {
     size_t size;              /* of this struct as the caller knows it */

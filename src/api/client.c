@@ -21,6 +21,7 @@ static const struct covey_client_config defaults = {
               .budget = 10},
     .connect_backoff_first = 100 * COVEY_MILLISECOND,
     .connect_backoff_max = 10 * COVEY_SECOND,
+    .connection_age_max = 3600 * COVEY_SECOND,
 };
 
 void covey_client_config_init_sized(struct covey_client_config *config, size_t size)
@@ -41,7 +42,7 @@ int cv_client_post(covey_client *client, struct cv_mail *mail)
 
 struct opening {
     covey_client *client;
-    struct cv_host_config host;
+    const covey_identity *identity;
     int error;
 };
 
@@ -51,32 +52,14 @@ static void open_on_loop(void *user)
     covey_client *client = o->client;
     /* Before the host's: what it begins leaves in the same turn. */
     cv_loop_add(client->loop, &client->task);
-    o->error = cv_host_open(&client->host, &o->host);
+    o->error = cv_client_tie_to(client, o->identity);
     if (o->error != 0)
         cv_loop_remove(client->loop, &client->task);
 }
 
-static int client_open(covey_client *client, const struct covey_client_config *config)
+static int client_open(covey_client *client, const covey_identity *identity)
 {
-    struct opening opening = {
-        .client = client,
-        .host =
-            {
-                .runtime = client->runtime,
-                .loop = client->loop,
-                .identity = config->identity,
-                .bind = {.family = client->family},
-                .has_resolver = true,
-                .events = {.link = {.call = cv_client_on_call,
-                                    .ready = cv_client_on_link_ready,
-                                    .closed = cv_client_on_link_closed,
-                                    .retiring = cv_client_on_link_retiring}},
-                .events_user = client,
-            },
-    };
-    cv_quic_limits_init(&opening.host.quic_limits);
-    cv_rpc_limits_init(&opening.host.rpc_limits);
-    cv_host_set_message_sizes(&opening.host, config->message_send_max, config->message_receive_max);
+    struct opening opening = {.client = client, .identity = identity};
     int error = cv_loop_call(client->loop, open_on_loop, &opening);
     return error != 0 ? error : opening.error;
 }
@@ -114,6 +97,7 @@ static int check_config(const struct covey_client_config *config, uint8_t *famil
         retry->attempts == 0 || retry->attempts > ATTEMPTS_MAX || retry->budget > BUDGET_MAX ||
         !is_backoff(retry->backoff_first, retry->backoff_max) ||
         !is_backoff(config->connect_backoff_first, config->connect_backoff_max) ||
+        config->connection_age_max < CV_CONNECTION_AGE_MIN ||
         config->interceptor_count > CV_CLIENT_INTERCEPTORS_MAX ||
         (config->interceptors == NULL && config->interceptor_count > 0))
         return COVEY_ERR_INVALID_ARGUMENT;
@@ -132,6 +116,8 @@ static void take_config(covey_client *client, const struct covey_client_config *
     client->runtime = config->runtime;
     client->loop = cv_runtime_next_loop(config->runtime);
     client->message_send_max = config->message_send_max;
+    client->message_receive_max = config->message_receive_max;
+    client->age_max = config->connection_age_max;
     client->retry = config->retry;
     client->retry_backoff =
         (struct cv_backoff){config->retry.backoff_first, config->retry.backoff_max};
@@ -155,6 +141,7 @@ static covey_client *client_make(const struct covey_client_config *config, uint8
     if (client == NULL)
         return NULL;
     take_config(client, config);
+    memcpy(client->cluster, config->identity->who.cluster, sizeof client->cluster);
     client->family = family;
     client->task = (struct cv_loop_task){
         .turn = cv_client_turn, .deadline = cv_client_deadline, .user = client};
@@ -186,7 +173,7 @@ int covey_client_new(const struct covey_client_config *callers, covey_client **o
     covey_client *client = client_make(&config, family);
     if (client == NULL)
         return COVEY_ERR_NO_MEMORY;
-    error = client_open(client, &config);
+    error = client_open(client, config.identity);
     if (error != 0) {
         client_release(client);
         return error;
@@ -202,7 +189,7 @@ static void close_on_loop(void *user)
 {
     covey_client *client = user;
     cv_client_end_all(client);
-    cv_host_close(&client->host);
+    cv_client_untie(client);
     cv_loop_remove(client->loop, &client->task);
 }
 
@@ -222,6 +209,29 @@ int covey_client_free(covey_client *client)
     client_release(client);
     cv_runtime_release(runtime);
     return 0;
+}
+
+struct reloading {
+    covey_client *client;
+    const covey_identity *identity;
+    int error;
+};
+
+static void reload_on_loop(void *user)
+{
+    struct reloading *r = user;
+    r->error = cv_client_tie_to(r->client, r->identity);
+}
+
+int covey_client_reload(covey_client *client, const covey_identity *identity)
+{
+    struct reloading r = {.client = client, .identity = identity};
+    if (client == NULL || identity == NULL)
+        return COVEY_ERR_INVALID_ARGUMENT;
+    if (strcmp(identity->who.cluster, client->cluster) != 0)
+        return COVEY_ERR_WRONG_CLUSTER;
+    int error = cv_loop_call(client->loop, reload_on_loop, &r);
+    return error != 0 ? error : r.error;
 }
 
 void covey_client_stats(const covey_client *client, struct covey_client_stats *stats)

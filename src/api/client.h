@@ -1,7 +1,7 @@
 #ifndef CV_API_CLIENT_H
 #define CV_API_CLIENT_H
 
-#include "api/host.h"
+#include "api/client_host.h"
 #include "api/metadata.h"
 #include "base/heap.h"
 #include "rpc/backoff.h"
@@ -28,8 +28,17 @@ struct cv_client_counters {
     atomic_uint_fast64_t throttled;
 };
 
+/* A client's part of a host: the user of its links there. One that is not for new links any more,
+ * since the client has another identity, lives as long as it has links. */
+struct cv_client_tie {
+    covey_client *client;
+    struct cv_client_host *host;
+    size_t links;
+    LIST_ENTRY(cv_client_tie) entry;
+};
+
 /*
- * The inside of a client: a host that never serves, with one link for new calls, and others that end
+ * The inside of a client: a share of a host that never serves, with one link for new calls, and others that end
  * their last calls.
  *
  *   no link --request--> connecting --ready--> the link takes calls --lost, drains--> no link
@@ -40,6 +49,8 @@ struct covey_client {
     covey_runtime *runtime; /* any thread, as all up to the counters; they do not change */
     struct cv_loop *loop;
     size_t message_send_max;
+    size_t message_receive_max;
+    covey_time age_max;
     struct covey_retry_policy retry;
     struct cv_backoff retry_backoff;
     struct cv_backoff connect_backoff;
@@ -47,13 +58,15 @@ struct covey_client {
     size_t interceptor_count;
     bool has_expected;
     covey_node_id expected;
-    uint8_t family; /* of the socket */
+    uint8_t family;                                        /* of the socket */
+    char cluster[sizeof((struct cv_identity){0}.cluster)]; /* whose certificates it may have */
     struct cv_client_counters counters;
 
     pthread_mutex_t lock;
     atomic_bool is_closing; /* set under the lock: what is posted then would come after the end */
 
-    struct cv_host host; /* the loop's thread from here on */
+    LIST_HEAD(, cv_client_tie) ties; /* the loop's thread from here on */
+    struct cv_client_tie *tie;       /* for new links */
     struct cv_loop_task task;
     struct cv_rand random;
     struct cv_retry_budget budget;
@@ -136,11 +149,12 @@ int cv_client_request_step(struct cv_client_request *request, struct cv_rpc_inpu
  * DEADLINE_EXCEEDED, INTERNAL (COVEY_ERR_PROTOCOL), else UNAVAILABLE, and a text. */
 void cv_client_request_doom(struct cv_client_request *request, int error);
 
+/* Takes new links to a host of this identity; 0, or the errors of cv_host_open(). */
+COVEY_MUST_USE int cv_client_tie_to(covey_client *client, const covey_identity *identity);
+/* Closes all links and leaves all hosts. */
+void cv_client_untie(covey_client *client);
+
 /* For client.c: what happens on links, to timers, and in a turn. */
-void cv_client_on_link_ready(void *user, struct cv_link *link);
-void cv_client_on_link_retiring(void *user, struct cv_link *link);
-void cv_client_on_link_closed(void *user, struct cv_link *link, int error);
-void cv_client_on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event);
 void cv_client_turn(void *user, covey_time now);
 covey_time cv_client_deadline(void *user);
 /* Ends all requests with CANCELLED, at once. */

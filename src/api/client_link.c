@@ -47,6 +47,64 @@ static void on_waited_too_long(struct cv_client_timer *timer)
     cv_client_request_doom((struct cv_client_request *)(void *)timer, COVEY_ERR_TIMEOUT);
 }
 
+/* ---- ties ---- */
+
+static void on_link_ready(void *user, struct cv_link *link);
+static void on_link_closed(void *user, struct cv_link *link, int error);
+static void on_link_retiring(void *user, struct cv_link *link);
+static void on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event);
+
+static int get_host(covey_client *client, const covey_identity *identity,
+                    struct cv_client_host **out)
+{
+    const struct cv_client_host_wish wish = {
+        .runtime = client->runtime,
+        .loop = client->loop,
+        .identity = identity,
+        .family = client->family,
+        .message_send_max = client->message_send_max,
+        .message_receive_max = client->message_receive_max,
+        .age_max = client->age_max,
+        .events = {.call = on_call,
+                   .ready = on_link_ready,
+                   .closed = on_link_closed,
+                   .retiring = on_link_retiring},
+    };
+    return cv_client_host_get(&wish, out);
+}
+
+static void untie(struct cv_client_tie *tie)
+{
+    covey_client *client = tie->client;
+    struct cv_client_host *host = tie->host;
+    struct cv_resolver *resolver = host->host.resolver;
+    LIST_REMOVE(tie, entry);
+    if (resolver != NULL)
+        cv_resolver_forget(resolver, tie);
+    cv_node_close_links_of(host->host.node, tie, 0);
+    cv_loop_again(client->loop); /* the goodbyes leave */
+    cv_client_host_put(host);
+    cv_release(&client->runtime->alloc, tie);
+}
+
+void cv_client_untie(covey_client *client)
+{
+    client->link = NULL;
+    while (!LIST_EMPTY(&client->ties))
+        untie(LIST_FIRST(&client->ties));
+}
+
+/* Those that are left for another one and have no links any more. */
+static void untie_left(covey_client *client)
+{
+    struct cv_client_tie *next;
+    for (struct cv_client_tie *tie = LIST_FIRST(&client->ties); tie != NULL; tie = next) {
+        next = LIST_NEXT(tie, entry);
+        if (tie != client->tie && tie->links == 0)
+            untie(tie);
+    }
+}
+
 /* ---- the link ---- */
 
 /* The link is not for new calls any more. */
@@ -54,6 +112,20 @@ static void forget_link(covey_client *client)
 {
     client->link = NULL;
     client->is_ready = client->was_useful = false;
+}
+
+/* New calls get another one. One that is ready ends when its calls do; one that is not has none. */
+static void leave_link(covey_client *client)
+{
+    struct cv_link *link = client->link;
+    bool was_ready = client->is_ready;
+    if (link == NULL)
+        return;
+    forget_link(client);
+    if (was_ready)
+        cv_link_retire(link);
+    else
+        cv_link_close(link, 0);
 }
 
 /* Those that wait for a connection as long as it takes stay; the others have heard enough. */
@@ -106,9 +178,15 @@ static size_t pick_addresses(const covey_client *client, const struct cv_resolve
     return count;
 }
 
+static int dial(covey_client *client, const struct cv_address *remotes, size_t count)
+{
+    return cv_link_dial(client->link, remotes, count,
+                        client->has_expected ? &client->expected : NULL, cv_loop_now(client->loop));
+}
+
 static void on_resolved(const struct cv_resolver_answer *answer)
 {
-    covey_client *client = answer->user;
+    covey_client *client = ((struct cv_client_tie *)answer->user)->client;
     struct cv_address remotes[CV_LINK_REMOTES_MAX];
     /* A link that waits for its address closes by give_up() only. */
     assert(client->link != NULL);
@@ -117,21 +195,32 @@ static void on_resolved(const struct cv_resolver_answer *answer)
     if (error == 0 && count == 0)
         error = COVEY_ERR_RESOLVE;
     if (error == 0)
-        error = cv_link_dial(client->link, remotes, count,
-                             client->has_expected ? &client->expected : NULL,
-                             cv_loop_now(client->loop));
+        error = dial(client, remotes, count);
     if (error != 0)
         give_up(client, error);
 }
 
+/* Numbers need nobody to look them up. */
+static int dial_or_resolve(covey_client *client)
+{
+    struct cv_address address;
+    struct cv_resolver *resolver;
+    if (cv_address_parse(&address, client->address) == 0)
+        return dial(client, &address, 1);
+    int error = cv_client_host_resolver(client->tie->host, &resolver);
+    return error != 0 ? error
+                      : cv_resolver_ask(resolver, client->address, on_resolved, client->tie);
+}
+
 static void open_link(covey_client *client)
 {
-    int error = cv_link_new(client->host.node, NULL, &client->link);
+    int error = cv_link_new(client->tie->host->host.node, client->tie, &client->link);
     if (error != 0) {
         connect_failed(client, error);
         return;
     }
-    error = cv_resolver_ask(client->host.resolver, client->address, on_resolved, client);
+    client->tie->links++;
+    error = dial_or_resolve(client);
     if (error != 0)
         give_up(client, error);
 }
@@ -243,12 +332,19 @@ void cv_client_request_end(struct cv_client_request *r)
 
 /* ---- what happens ---- */
 
-void cv_client_on_link_ready(void *user, struct cv_link *link)
+/* NULL: it is gone, and has left its last links to their end. */
+static covey_client *client_of(const struct cv_link *link)
 {
-    covey_client *client = user;
+    const struct cv_client_tie *tie = cv_link_user(link);
+    return tie == NULL ? NULL : tie->client;
+}
+
+static void on_link_ready(void *user, struct cv_link *link)
+{
+    covey_client *client = client_of(link);
     struct cv_client_request *r;
-    cv_link_set_user(link, client);
-    if (client->link != link)
+    (void)user;
+    if (client == NULL || client->link != link)
         return;
     client->is_ready = true;
     client->next_attempt = 0;
@@ -257,9 +353,14 @@ void cv_client_on_link_ready(void *user, struct cv_link *link)
         start(r);
 }
 
-void cv_client_on_link_closed(void *user, struct cv_link *link, int error)
+static void on_link_closed(void *user, struct cv_link *link, int error)
 {
-    covey_client *client = user;
+    struct cv_client_tie *tie = cv_link_user(link);
+    (void)user;
+    if (tie == NULL)
+        return;
+    covey_client *client = tie->client;
+    tie->links--;
     if (client->link != link)
         return;
     /* A server that takes connections and no calls is as good as none. */
@@ -270,17 +371,18 @@ void cv_client_on_link_closed(void *user, struct cv_link *link, int error)
 }
 
 /* Later calls get a new one, and this one closes when its calls are done. */
-void cv_client_on_link_retiring(void *user, struct cv_link *link)
+static void on_link_retiring(void *user, struct cv_link *link)
 {
-    covey_client *client = user;
-    if (client->link == link)
+    covey_client *client = client_of(link);
+    (void)user;
+    if (client != NULL && client->link == link)
         forget_link(client);
 }
 
 /* A client serves nothing. */
-static void refuse(covey_client *client, struct cv_link *link, struct cv_rpc_call *rpc)
+static void refuse(const struct cv_client_host *host, struct cv_link *link, struct cv_rpc_call *rpc)
 {
-    covey_time now = cv_loop_now(client->loop);
+    covey_time now = cv_loop_now(host->host.loop);
     struct cv_rpc_input finish = {
         .type = CV_RPC_FINISH,
         .now = now,
@@ -302,22 +404,39 @@ static void judge_link(covey_client *client, struct cv_link *link, bool is_answe
         client->was_useful = true;
         client->failures = 0;
     }
-    if (cv_link_peer_drains(link)) {
-        forget_link(client);
-        cv_link_retire(link);
-    }
+    if (cv_link_peer_drains(link))
+        leave_link(client);
 }
 
-void cv_client_on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event)
+static void on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event)
 {
-    covey_client *client = user;
+    covey_client *client = client_of(link);
     struct cv_client_request *r = cv_rpc_call_user(event->call);
-    if (event->type == CV_RPC_EVENT_STATUS)
+    if (event->type == CV_RPC_EVENT_STATUS && client != NULL)
         judge_link(client, link, event->end.by_peer);
-    if (r != NULL && r->list != &client->doomed)
+    if (r != NULL && r->list != &r->client->doomed)
         r->kind->event(r, event);
     else if (event->type == CV_RPC_EVENT_CALL)
-        refuse(client, link, event->call);
+        refuse(user, link, event->call);
+}
+
+/* ---- another identity ---- */
+
+int cv_client_tie_to(covey_client *client, const covey_identity *identity)
+{
+    struct cv_client_tie *tie = cv_allocate(&client->runtime->alloc, sizeof *tie);
+    if (tie == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    *tie = (struct cv_client_tie){.client = client};
+    int error = get_host(client, identity, &tie->host);
+    if (error != 0) {
+        cv_release(&client->runtime->alloc, tie);
+        return error;
+    }
+    LIST_INSERT_HEAD(&client->ties, tie, entry);
+    client->tie = tie;
+    leave_link(client);
+    return 0;
 }
 
 /* ---- turns ---- */
@@ -389,6 +508,7 @@ void cv_client_turn(void *user, covey_time now)
     run_timers(client, now);
     while ((r = TAILQ_FIRST(&client->doomed)) != NULL)
         tell_doomed(r);
+    untie_left(client);
 }
 
 covey_time cv_client_deadline(void *user)

@@ -45,6 +45,9 @@ struct cv_host_config {
     void *hand_over_user;
 };
 
+/* Shorter lives leave no time to replace a connection before its end. */
+#define CV_CONNECTION_AGE_MIN (10 * COVEY_SECOND)
+
 /* The limits for messages of these sizes, with the windows and buffers that they need. */
 void cv_host_set_message_sizes(struct cv_host_config *config, size_t send_max, size_t receive_max);
 

@@ -169,6 +169,7 @@ static void close_loops(struct covey_runtime *runtime)
     while (runtime->loop_count > 0)
         cv_loop_free(runtime->loops[--runtime->loop_count]);
     cv_release(&runtime->alloc, runtime->loops);
+    cv_release(&runtime->alloc, runtime->client_hosts);
 }
 
 static int open_loop(struct covey_runtime *runtime, const struct plan *plan)
@@ -201,8 +202,13 @@ static int open_loops(struct covey_runtime *runtime, const struct plan *plan)
     bool has_threads = plan->config.mode == COVEY_RUN_THREADS;
     unsigned count = has_threads ? 1 + plan->config.loops : 1;
     runtime->loops = cv_allocate_zeroed(&runtime->alloc, count, sizeof *runtime->loops);
-    if (runtime->loops == NULL)
+    /* Empty lists are zeroes. */
+    runtime->client_hosts =
+        cv_allocate_zeroed(&runtime->alloc, count, sizeof *runtime->client_hosts);
+    if (runtime->loops == NULL || runtime->client_hosts == NULL) {
+        close_loops(runtime);
         return COVEY_ERR_NO_MEMORY;
+    }
     for (unsigned i = 0; i < count; i++) {
         int error = open_loop(runtime, plan);
         if (error != 0) {

@@ -11,6 +11,10 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
+
+struct cv_client_host;
+LIST_HEAD(cv_client_hosts, cv_client_host);
 
 /* The inside of a runtime, for the other files of this layer. */
 struct covey_runtime {
@@ -22,6 +26,7 @@ struct covey_runtime {
     struct cv_loop **loops;
     unsigned loop_count;   /* 1 unless COVEY_RUN_THREADS, where all but the first serve calls */
     atomic_uint next_loop; /* for a client */
+    struct cv_client_hosts *client_hosts; /* of each loop, which they belong to */
     struct cv_workers_config workers_config;
     struct cv_workers *workers; /* NULL before it is asked for; under the lock */
     /* Everything that was handed out and uses `alloc` or the loop: servers, clients, calls,

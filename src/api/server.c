@@ -18,6 +18,7 @@ static const struct covey_server_config defaults = {
     .connections_max = 4096,
     .connection_calls_max = 1024,
     .calls_max = 4096,
+    .connection_age_max = 3600 * COVEY_SECOND,
 };
 
 void covey_server_config_init_sized(struct covey_server_config *config, size_t size)
@@ -64,7 +65,8 @@ static int check_config(const struct covey_server_config *config)
 {
     if (config->runtime == NULL || config->identity == NULL || config->listen == NULL ||
         !is_size(config->message_send_max) || !is_size(config->message_receive_max) ||
-        config->connections_max == 0 || config->connection_calls_max == 0 || config->calls_max == 0)
+        config->connections_max == 0 || config->connection_calls_max == 0 ||
+        config->calls_max == 0 || config->connection_age_max < CV_CONNECTION_AGE_MIN)
         return COVEY_ERR_INVALID_ARGUMENT;
     return config->identity->who.role == CV_ROLE_MEMBER ? 0 : COVEY_ERR_WRONG_ROLE;
 }
@@ -107,6 +109,7 @@ static struct cv_host_config host_config(covey_server *server,
     cv_quic_limits_init(&host.quic_limits);
     cv_rpc_limits_init(&host.rpc_limits);
     host.quic_limits.connections_max = config->connections_max;
+    host.quic_limits.age_max = config->connection_age_max;
     host.rpc_limits.calls_max = config->connection_calls_max;
     cv_host_set_message_sizes(&host, config->message_send_max, config->message_receive_max);
     return host;

@@ -30,7 +30,7 @@ struct question {
     TAILQ_ENTRY(question) all;
     STAILQ_ENTRY(question) waiting;
     bool posted;
-    void (*answer)(const struct cv_resolver_answer *answer);
+    void (*answer)(const struct cv_resolver_answer *answer); /* NULL: forgotten */
     struct cv_resolver_answer result;
     char host[HOST_SIZE];
     uint16_t port;
@@ -228,7 +228,7 @@ static void run_answer(struct cv_mail *mail, bool cancelled)
     if (q->resolver != NULL) {
         TAILQ_REMOVE(&q->resolver->all, q, all);
         q->resolver->count--;
-        if (!cancelled)
+        if (!cancelled && q->answer != NULL)
             q->answer(&q->result);
     }
     question_free(q);
@@ -279,4 +279,14 @@ int cv_resolver_ask(struct cv_resolver *r, const char *name,
     else
         pass_to_thread(r, q);
     return 0;
+}
+
+void cv_resolver_forget(struct cv_resolver *r, const void *user)
+{
+    struct question *q;
+    assert(cv_loop_is_current(r->loop));
+    TAILQ_FOREACH (q, &r->all, all) {
+        if (q->result.user == user)
+            q->answer = NULL;
+    }
 }

@@ -41,5 +41,7 @@ void cv_resolver_free(struct cv_resolver *r);
 COVEY_MUST_USE int cv_resolver_ask(struct cv_resolver *r, const char *name,
                                    void (*answer)(const struct cv_resolver_answer *answer),
                                    void *user);
+/* The loop's thread: answers for this user do not come any more. */
+void cv_resolver_forget(struct cv_resolver *r, const void *user);
 
 #endif

@@ -108,6 +108,8 @@ void cv_node_drain(struct cv_node *node);
 size_t cv_node_link_count(const struct cv_node *node);
 /* Closes every link, as cv_link_close() does. */
 void cv_node_close_links(struct cv_node *node, int error);
+/* The same for those of one user, which is NULL for them from then on. */
+void cv_node_close_links_of(struct cv_node *node, const void *user, int error);
 /* The RPC counters of all links that there are or were. */
 void cv_node_rpc_stats(const struct cv_node *node, struct cv_rpc_stats *out);
 

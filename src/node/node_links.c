@@ -143,6 +143,17 @@ void cv_node_close_links(struct cv_node *node, int error)
         cv_link_close(link, error);
 }
 
+void cv_node_close_links_of(struct cv_node *node, const void *user, int error)
+{
+    struct cv_link *link;
+    TAILQ_FOREACH (link, &node->links, all) {
+        if (link->user != user)
+            continue;
+        link->user = NULL;
+        cv_link_close(link, error);
+    }
+}
+
 void cv_node_rpc_stats(const struct cv_node *node, struct cv_rpc_stats *out)
 {
     const struct cv_link *link;

@@ -343,6 +343,29 @@ static void an_answer_in_the_mailbox_is_dropped_by_free(void **state)
     assert_int_equal(q.answers, 0);
 }
 
+static void forget_now(void *user)
+{
+    const struct question *q = user;
+    cv_resolver_forget(q->f->resolver, q);
+}
+
+static void a_forgotten_question_has_no_answer(void **state)
+{
+    (void)state;
+    struct resolver_fixture f;
+    struct question slow = {.answers = 0};
+    struct question numbers = {.answers = 0};
+    setup(&f, 16);
+    ask(&f, &slow, "slow.test:1");
+    assert_true(wait_for(&slow_asked));
+    call(&f.loop, forget_now, &slow);
+    sem_post(&slow_go);
+    ask(&f, &numbers, "many.test:1"); /* asked after it, so answered after it */
+    assert_true(wait_for(&numbers.done));
+    assert_int_equal(slow.answers, 0);
+    teardown(&f);
+}
+
 static void an_answer_may_free_the_resolver(void **state)
 {
     (void)state;
@@ -472,6 +495,7 @@ int main(void)
         cmocka_unit_test(at_most_64_questions_wait),
         cmocka_unit_test(no_answer_comes_after_free),
         cmocka_unit_test(an_answer_in_the_mailbox_is_dropped_by_free),
+        cmocka_unit_test(a_forgotten_question_has_no_answer),
         cmocka_unit_test(an_answer_may_free_the_resolver),
         cmocka_unit_test(a_full_mailbox_loses_no_answer),
         cmocka_unit_test(no_memory),
