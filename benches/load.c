@@ -3,6 +3,7 @@
 #include "payload.h"
 #include "process.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 /* ---- made and ended ---- */
@@ -26,9 +27,14 @@ static void init_condition(pthread_cond_t *condition)
 
 void load_init(struct load *load, const struct options *o, load_call call)
 {
-    *load = (struct load){.options = o, .call = call, .lane_count = o->connections * o->inflight};
-    load->issuer_count = o->blocking ? load->lane_count : o->connections;
-    load->running = load->lane_count;
+    const unsigned lane_count = o->connections * o->inflight;
+    const unsigned issuer_count = o->blocking ? lane_count : o->connections;
+    assert(lane_count > 0 && issuer_count > 0);
+    *load = (struct load){.options = o,
+                          .call = call,
+                          .lane_count = lane_count,
+                          .issuer_count = issuer_count,
+                          .running = lane_count};
     load->lanes = make(load->lane_count, sizeof *load->lanes);
     load->issuers = make(load->issuer_count, sizeof *load->issuers);
     pthread_mutex_init(&load->lock, NULL);
@@ -37,9 +43,8 @@ void load_init(struct load *load, const struct options *o, load_call call)
         load->issuers[i].request = make(o->size + 1, 1);
         payload_fill(load->issuers[i].request, o->size);
     }
-    for (unsigned i = 0; i < load->lane_count; i++)
-        load->lanes[i] =
-            (struct lane){.load = load, .issuer = &load->issuers[i % load->issuer_count]};
+    for (unsigned i = 0; i < lane_count; i++)
+        load->lanes[i] = (struct lane){.load = load, .issuer = &load->issuers[i % issuer_count]};
 }
 
 void load_fini(struct load *load)

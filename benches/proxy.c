@@ -69,7 +69,7 @@ static struct peer *peer_of(struct relay *r, const struct sockaddr_in *from)
 static void forward_front(struct relay *r)
 {
     unsigned char bytes[PACKET_SIZE];
-    struct sockaddr_in from;
+    struct sockaddr_in from = {0};
     for (int i = 0; i < BURST; i++) {
         socklen_t length = sizeof from;
         ssize_t n = recvfrom(r->front, bytes, sizeof bytes, 0, (struct sockaddr *)&from, &length);
@@ -121,7 +121,7 @@ int proxy_serve(void *user, int from_parent, int to_parent)
     const struct proxy *proxy = user;
     static struct relay relay;
     char address[PROCESS_ADDRESS_SIZE] = {0};
-    struct sockaddr_in own;
+    struct sockaddr_in own = {0};
     socklen_t length = sizeof own;
     const char *port = strrchr(proxy->server, ':');
     relay.loss_ppm = proxy->options->loss_ppm;

@@ -8,6 +8,7 @@
 #include "peer.h"
 #include "process.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -165,6 +166,7 @@ void engine_client_run(struct engine_client *c, struct load *load)
 {
     const struct options *o = c->options;
     load_init(load, o, call);
+    assert(load->lane_count > 0);
     for (unsigned i = 0; i < load->lane_count; i++)
         load->lanes[i].target = c->clients[i % o->connections];
     c->threads = calloc(load->lane_count, sizeof *c->threads);
