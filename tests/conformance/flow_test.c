@@ -115,7 +115,7 @@ static void slow_readers_of_empty_messages(void **state)
 static void many_slow_calls(void **state)
 {
     (void)state;
-    enum { CALLS = 100 };
+    enum { CALLS = 60 };
     plan.requests = 10;
     plan.answers = 0;
     plan.size = 60000;
