@@ -66,9 +66,11 @@ static int client_open(covey_client *client, const struct covey_client_config *c
                 .loop = client->loop,
                 .identity = config->identity,
                 .bind = {.family = client->family},
+                .has_resolver = true,
                 .events = {.link = {.call = cv_client_on_call,
                                     .ready = cv_client_on_link_ready,
-                                    .closed = cv_client_on_link_closed}},
+                                    .closed = cv_client_on_link_closed,
+                                    .retiring = cv_client_on_link_retiring}},
                 .events_user = client,
             },
     };
@@ -209,7 +211,7 @@ int covey_client_free(covey_client *client)
     if (client == NULL)
         return 0;
     covey_runtime *runtime = client->runtime;
-    if (cv_runtime_is_loop_thread(runtime))
+    if (cv_runtime_is_in_turn(runtime))
         return COVEY_ERR_WRONG_THREAD;
     pthread_mutex_lock(&client->lock);
     atomic_store(&client->is_closing, true);

@@ -332,7 +332,10 @@ static void command_on_loop(void *user)
     covey_cluster *cluster = c->cluster;
     c->error = cv_node_command(host_of(cluster->server)->node, c->type, c->key, c->value,
                                cv_loop_now(host_of(cluster->server)->loop), cv_clock_wall_ms());
-    if (c->error != 0 || c->type != CV_COMMAND_JOIN)
+    if (c->error != 0)
+        return;
+    publish(cluster->server); /* what the caller changed he sees when this returns */
+    if (c->type != CV_COMMAND_JOIN)
         return;
     /* Who waits now waits for the outcome of this attempt. */
     pthread_mutex_lock(&cluster->lock);
@@ -391,7 +394,7 @@ static int join_result(const covey_cluster *cluster)
 
 int covey_cluster_wait_joined(covey_cluster *cluster, covey_time timeout)
 {
-    if (cv_loop_is_current(host_of(cluster->server)->loop))
+    if (cv_runtime_is_loop_thread(cluster->runtime))
         return COVEY_ERR_WRONG_THREAD;
     covey_time deadline = cv_deadline_after(timeout);
     bool in_time = true;
@@ -405,7 +408,7 @@ int covey_cluster_wait_joined(covey_cluster *cluster, covey_time timeout)
 
 int covey_cluster_leave(covey_cluster *cluster)
 {
-    if (cv_loop_is_current(host_of(cluster->server)->loop))
+    if (cv_runtime_is_loop_thread(cluster->runtime))
         return COVEY_ERR_WRONG_THREAD;
     int error = command(cluster, CV_COMMAND_LEAVE, NULL, NULL);
     if (error != 0 && error != COVEY_ERR_STATE) /* on its way or gone already: wait for the end */
@@ -429,7 +432,7 @@ static void run_leave(struct cv_mail *mail, bool cancelled)
 void covey_cluster_leave_async(covey_cluster *cluster)
 {
     struct commanding c = {.cluster = cluster, .type = CV_COMMAND_LEAVE};
-    if (cv_loop_is_current(host_of(cluster->server)->loop)) {
+    if (cv_loop_in_turn(host_of(cluster->server)->loop)) {
         command_on_loop(&c);
         return;
     }

@@ -216,7 +216,7 @@ int covey_event_receive(covey_event_receiver *r, covey_time timeout, struct cove
     struct cv_event_hub *hub = r->hub;
     if (event->size < offsetof(struct covey_event, node))
         return COVEY_ERR_INVALID_ARGUMENT;
-    if (timeout > 0 && cv_loop_is_current(hub->runtime->loop))
+    if (timeout > 0 && cv_runtime_is_loop_thread(hub->runtime))
         return COVEY_ERR_WRONG_THREAD;
     covey_time deadline = timeout == 0 ? 0 : cv_deadline_after(timeout);
     pthread_mutex_lock(&hub->lock);

@@ -124,10 +124,10 @@ void cv_exchange_begin(struct cv_exchange *x)
 {
     pthread_mutex_lock(&x->lock);
     x->begin_wanted = true;
-    if (!cv_loop_is_current(x->loop))
+    if (!cv_loop_in_turn(x->loop))
         post(x);
     pthread_mutex_unlock(&x->lock);
-    if (cv_loop_is_current(x->loop))
+    if (cv_loop_in_turn(x->loop))
         cv_exchange_writable(x);
 }
 
@@ -190,7 +190,7 @@ int cv_exchange_send_metadata(struct cv_exchange *x, const struct cv_rpc_metadat
 {
     if (atomic_load(&x->is_over))
         return COVEY_ERR_CLOSED;
-    if (cv_loop_is_current(x->loop)) {
+    if (cv_loop_in_turn(x->loop)) {
         int error = metadata_now(x, set, count);
         if (error != COVEY_ERR_BUSY)
             return error;
@@ -220,7 +220,7 @@ int cv_exchange_send(struct cv_exchange *x, struct cv_slice message)
         return COVEY_ERR_TOO_LARGE;
     if (is_full(x))
         return COVEY_ERR_BUSY;
-    if (atomic_load(&x->out_size) == 0 && cv_loop_is_current(x->loop)) {
+    if (atomic_load(&x->out_size) == 0 && cv_loop_in_turn(x->loop)) {
         int error = send_now(x, message);
         if (error != COVEY_ERR_BUSY)
             return error;
@@ -255,7 +255,7 @@ static void end_now(struct cv_exchange *x)
 void cv_exchange_end(struct cv_exchange *x)
 {
     atomic_store(&x->out_ended, true);
-    if (atomic_load(&x->out_size) == 0 && cv_loop_is_current(x->loop) && x->rpc != NULL) {
+    if (atomic_load(&x->out_size) == 0 && cv_loop_in_turn(x->loop) && x->rpc != NULL) {
         end_now(x);
         return;
     }

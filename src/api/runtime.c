@@ -1,16 +1,22 @@
 #include "api/runtime.h"
 
 #include "io/clock.h"
+#include "io/thread.h"
 
+#include <covey/uv.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-#define MAILS_MAX 65536
+#define MAILS_MAX        65536
+#define BUSY_POLL_US_MAX 1000000
 
 static const struct covey_runtime_config defaults = {
     .size = sizeof(struct covey_runtime_config),
     .log_level = COVEY_LOG_INFO,
+    .mode = COVEY_RUN_THREADS,
+    .worker_queue_max = 4096,
 };
 
 void covey_runtime_config_init_sized(struct covey_runtime_config *config, size_t size)
@@ -134,22 +140,96 @@ static int take_log(struct covey_runtime *runtime, const struct covey_runtime_co
     return 0;
 }
 
-static int start(struct covey_runtime *runtime, const struct covey_runtime_config *config)
+/* What a runtime is made of beside the user's config. */
+struct plan {
+    struct covey_runtime_config config;
+    struct uv_loop_s *uv_loop; /* COVEY_RUN_UV */
+};
+
+/* Checks, and puts numbers for what is left to us. */
+static int settle(struct plan *plan)
 {
-    int error = take_log(runtime, config);
+    struct covey_runtime_config *config = &plan->config;
+    unsigned cores = cv_core_count();
+    if (config->mode != COVEY_RUN_THREADS && config->mode != COVEY_RUN_STEP &&
+        (config->mode != COVEY_RUN_UV || plan->uv_loop == NULL))
+        return COVEY_ERR_INVALID_ARGUMENT;
+    if (config->loops == 0)
+        config->loops = cores < COVEY_LOOPS_MAX ? cores : COVEY_LOOPS_MAX;
+    if (config->workers == 0)
+        config->workers = cores < COVEY_WORKERS_MAX / 2 ? cores * 2 : COVEY_WORKERS_MAX;
+    if (config->loops > COVEY_LOOPS_MAX || config->workers > COVEY_WORKERS_MAX ||
+        config->busy_poll_us > BUSY_POLL_US_MAX || config->worker_queue_max == 0)
+        return COVEY_ERR_INVALID_ARGUMENT;
+    return 0;
+}
+
+static void close_loops(struct covey_runtime *runtime)
+{
+    while (runtime->loop_count > 0)
+        cv_loop_free(runtime->loops[--runtime->loop_count]);
+    cv_release(&runtime->alloc, runtime->loops);
+}
+
+static int open_loop(struct covey_runtime *runtime, const struct plan *plan)
+{
+    static const enum cv_loop_mode modes[] = {
+        [COVEY_RUN_THREADS] = CV_LOOP_THREAD,
+        [COVEY_RUN_STEP] = CV_LOOP_STEP,
+        [COVEY_RUN_UV] = CV_LOOP_UV,
+    };
+    char name[32] = "covey"; /* and covey-1, covey-2, ... */
+    if (runtime->loop_count > 0)
+        (void)snprintf(name, sizeof name, "covey-%u", runtime->loop_count);
+    const struct cv_loop_config config = {
+        .alloc = &runtime->alloc,
+        .log = &runtime->log,
+        .mode = modes[plan->config.mode],
+        .thread_name = name,
+        .uv_loop = plan->uv_loop,
+        .mails_max = MAILS_MAX,
+        .busy_poll = plan->config.busy_poll_us * COVEY_MICROSECOND,
+    };
+    int error = cv_loop_new(&config, &runtime->loops[runtime->loop_count]);
+    if (error == 0)
+        runtime->loop_count++;
+    return error;
+}
+
+static int open_loops(struct covey_runtime *runtime, const struct plan *plan)
+{
+    bool has_threads = plan->config.mode == COVEY_RUN_THREADS;
+    unsigned count = has_threads ? 1 + plan->config.loops : 1;
+    runtime->loops = cv_allocate_zeroed(&runtime->alloc, count, sizeof *runtime->loops);
+    if (runtime->loops == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    for (unsigned i = 0; i < count; i++) {
+        int error = open_loop(runtime, plan);
+        if (error != 0) {
+            close_loops(runtime);
+            return error;
+        }
+    }
+    runtime->loop = runtime->loops[0];
+    return 0;
+}
+
+static int start(struct covey_runtime *runtime, const struct plan *plan)
+{
+    int error = take_log(runtime, &plan->config);
     if (error != 0)
         return error;
+    runtime->mode = plan->config.mode;
+    runtime->workers_config = (struct cv_workers_config){
+        .alloc = &runtime->alloc,
+        .threads_max = plan->config.workers,
+        .queue_max = plan->config.worker_queue_max,
+    };
     if (pthread_mutex_init(&runtime->lock, NULL) != 0)
         return COVEY_ERR_SYSTEM;
     error = cv_condition_init(&runtime->changed);
     if (error == 0) {
-        struct cv_loop_config loop = {
-            .alloc = &runtime->alloc,
-            .log = &runtime->log,
-            .thread_name = "covey",
-            .mails_max = MAILS_MAX,
-        };
-        error = cv_loop_new(&loop, &runtime->loop);
+        error = open_loops(runtime, plan);
         if (error != 0)
             pthread_cond_destroy(&runtime->changed);
     }
@@ -158,13 +238,12 @@ static int start(struct covey_runtime *runtime, const struct covey_runtime_confi
     return error;
 }
 
-int covey_runtime_new(const struct covey_runtime_config *callers, covey_runtime **out)
+static int runtime_new(struct plan *plan, covey_runtime **out)
 {
-    struct covey_runtime_config config = defaults;
     struct cv_alloc alloc;
-    int error = cv_config_take(&config, sizeof config, callers);
+    int error = settle(plan);
     if (error == 0)
-        error = take_allocator(&alloc, &config);
+        error = take_allocator(&alloc, &plan->config);
     if (error != 0)
         return error;
     struct covey_runtime *runtime = cv_allocate_zeroed(&alloc, 1, sizeof *runtime);
@@ -172,7 +251,7 @@ int covey_runtime_new(const struct covey_runtime_config *callers, covey_runtime 
         return COVEY_ERR_NO_MEMORY;
     runtime->alloc = alloc;
     cv_pool_init(&runtime->pool, &runtime->alloc);
-    error = start(runtime, &config);
+    error = start(runtime, plan);
     if (error != 0) {
         cv_pool_fini(&runtime->pool);
         cv_release(&alloc, runtime->log.user);
@@ -183,24 +262,69 @@ int covey_runtime_new(const struct covey_runtime_config *callers, covey_runtime 
     return 0;
 }
 
+int covey_runtime_new(const struct covey_runtime_config *callers, covey_runtime **out)
+{
+    struct plan plan = {.config = defaults};
+    int error = cv_config_take(&plan.config, sizeof plan.config, callers);
+    return error == 0 ? runtime_new(&plan, out) : error;
+}
+
+int covey_uv_runtime_new(const struct covey_runtime_config *callers, struct uv_loop_s *uv_loop,
+                         covey_runtime **out)
+{
+    struct plan plan = {.config = defaults, .uv_loop = uv_loop};
+    int error = cv_config_take(&plan.config, sizeof plan.config, callers);
+    plan.config.mode = COVEY_RUN_UV;
+    return error == 0 ? runtime_new(&plan, out) : error;
+}
+
+/* ---- its end ---- */
+
+bool cv_runtime_is_worker(covey_runtime *runtime)
+{
+    pthread_mutex_lock(&runtime->lock);
+    bool is_worker = runtime->workers != NULL && cv_workers_is_current(runtime->workers);
+    pthread_mutex_unlock(&runtime->lock);
+    return is_worker;
+}
+
+static bool may_free(struct covey_runtime *runtime)
+{
+    if (cv_runtime_is_worker(runtime))
+        return false;
+    if (runtime->mode != COVEY_RUN_THREADS)
+        return cv_loop_is_current(runtime->loop) && !cv_loop_in_turn(runtime->loop);
+    for (unsigned i = 0; i < runtime->loop_count; i++)
+        if (cv_loop_is_current(runtime->loops[i]))
+            return false;
+    return true;
+}
+
 static void do_nothing(void *user)
 {
     (void)user;
+}
+
+/* What was freed or finished on this thread may still be on its way to a loop. */
+static void settle_mails(struct covey_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->loop_count; i++)
+        while (cv_loop_call(runtime->loops[i], do_nothing, NULL) == COVEY_ERR_BUSY)
+            ;
 }
 
 int covey_runtime_free(covey_runtime *runtime)
 {
     if (runtime == NULL)
         return 0;
-    if (cv_loop_is_current(runtime->loop))
+    if (!may_free(runtime))
         return COVEY_ERR_WRONG_THREAD;
-    /* What was freed or finished on this thread may still be on its way to the loop. */
-    while (cv_loop_call(runtime->loop, do_nothing, NULL) == COVEY_ERR_BUSY)
-        ;
+    settle_mails(runtime);
     if (atomic_load(&runtime->users) != 0)
         return COVEY_ERR_STATE;
     struct cv_alloc alloc = runtime->alloc;
-    cv_loop_free(runtime->loop);
+    cv_workers_free(runtime->workers);
+    close_loops(runtime);
     cv_pool_fini(&runtime->pool);
     pthread_cond_destroy(&runtime->changed);
     pthread_mutex_destroy(&runtime->lock);
@@ -209,14 +333,50 @@ int covey_runtime_free(covey_runtime *runtime)
     return 0;
 }
 
+/* ---- a user who makes the turns ---- */
+
+int covey_runtime_fd(const covey_runtime *runtime)
+{
+    return runtime->mode == COVEY_RUN_STEP ? cv_loop_fd(runtime->loop) : -1;
+}
+
+covey_time covey_runtime_timeout(const covey_runtime *runtime)
+{
+    return runtime->mode == COVEY_RUN_STEP ? cv_loop_timeout(runtime->loop) : COVEY_NEVER;
+}
+
+int covey_runtime_step(covey_runtime *runtime)
+{
+    if (runtime->mode != COVEY_RUN_STEP || cv_loop_in_turn(runtime->loop))
+        return COVEY_ERR_STATE;
+    cv_loop_step(runtime->loop);
+    return 0;
+}
+
 bool cv_runtime_is_loop_thread(const covey_runtime *runtime)
 {
-    return cv_loop_is_current(runtime->loop);
+    for (unsigned i = 0; i < runtime->loop_count; i++) {
+        if (cv_loop_is_current(runtime->loops[i]))
+            return true;
+    }
+    return false;
+}
+
+bool cv_runtime_is_in_turn(const covey_runtime *runtime)
+{
+    for (unsigned i = 0; i < runtime->loop_count; i++) {
+        if (cv_loop_in_turn(runtime->loops[i]))
+            return true;
+    }
+    return false;
 }
 
 struct cv_loop *cv_runtime_next_loop(covey_runtime *runtime)
 {
-    return runtime->loop;
+    unsigned count = runtime->loop_count;
+    if (count == 1)
+        return runtime->loop;
+    return runtime->loops[1 + atomic_fetch_add(&runtime->next_loop, 1) % (count - 1)];
 }
 
 void cv_runtime_retain(covey_runtime *runtime)
@@ -227,4 +387,15 @@ void cv_runtime_retain(covey_runtime *runtime)
 void cv_runtime_release(covey_runtime *runtime)
 {
     atomic_fetch_sub(&runtime->users, 1);
+}
+
+int cv_runtime_workers(covey_runtime *runtime, struct cv_workers **out)
+{
+    int error = 0;
+    pthread_mutex_lock(&runtime->lock);
+    if (runtime->workers == NULL)
+        error = cv_workers_new(&runtime->workers_config, &runtime->workers);
+    *out = runtime->workers;
+    pthread_mutex_unlock(&runtime->lock);
+    return error;
 }

@@ -52,6 +52,7 @@ static void over(covey_stream *stream, const struct cv_rpc_status *status)
     x->rpc = NULL;
     cv_client_request_end(&stream->request);
     cv_client_forget_timers(client, 1);
+    cv_loop_close_work(client->loop);
     if (status->code == COVEY_STATUS_OK)
         cv_retry_budget_success(&client->budget);
     cv_draft_tell_end(client, &end);
@@ -162,6 +163,7 @@ static void on_begin(struct cv_exchange *x)
 {
     covey_stream *stream = stream_of(x);
     if (cv_client_want_timers(stream->request.client, 1) == 0) {
+        cv_loop_open_work(x->loop);
         cv_client_request_begin(&stream->request, 0);
         return;
     }
@@ -248,14 +250,14 @@ static int send_off(covey_stream *stream)
     covey_client *client = stream->request.client;
     pthread_mutex_lock(&client->lock);
     bool is_closing = atomic_load(&client->is_closing);
-    if (!is_closing && !cv_loop_is_current(client->loop))
+    if (!is_closing && !cv_loop_in_turn(client->loop))
         cv_exchange_begin(&stream->x);
     pthread_mutex_unlock(&client->lock);
     if (is_closing) {
         drop(stream);
         return COVEY_ERR_CLOSED;
     }
-    if (cv_loop_is_current(client->loop))
+    if (cv_loop_in_turn(client->loop))
         cv_exchange_begin(&stream->x);
     return 0;
 }

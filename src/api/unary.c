@@ -116,6 +116,7 @@ static void finish(struct cv_unary *u, struct covey_reply *reply)
     close_others(u, NULL);
     cv_heap_clear(&client->timers, &u->timer.timer);
     cv_client_forget_timers(client, TIMERS(client));
+    cv_loop_close_work(client->loop);
     if (reply->code == COVEY_STATUS_OK)
         cv_retry_budget_success(&client->budget);
     cv_draft_tell_end(client, &end);
@@ -343,6 +344,13 @@ static void open_attempt(struct cv_unary *u, covey_time pause)
 
 /* ---- the beginning ---- */
 
+static void begin(struct cv_unary *u)
+{
+    u->timer.expired = on_hedge;
+    cv_loop_open_work(u->client->loop);
+    open_attempt(u, 0);
+}
+
 /* It has not begun, and nothing of it counts yet. */
 static void end_unbegun(struct cv_unary *u, enum covey_status_code code, const char *text)
 {
@@ -356,13 +364,12 @@ static void run_start(struct cv_mail *mail, bool cancelled)
 {
     struct cv_unary *u =
         (struct cv_unary *)(void *)((unsigned char *)mail - offsetof(struct cv_unary, mail));
-    u->timer.expired = on_hedge;
     if (cancelled)
         end_unbegun(u, COVEY_STATUS_CANCELLED, "the runtime ends");
     else if (cv_client_want_timers(u->client, TIMERS(u->client)) != 0)
         end_unbegun(u, COVEY_STATUS_RESOURCE_EXHAUSTED, covey_strerror(COVEY_ERR_NO_MEMORY));
     else
-        open_attempt(u, 0);
+        begin(u);
 }
 
 /* On the loop's thread it begins at once: a mail would cost a turn of the loop. */
@@ -375,14 +382,13 @@ static int begin_here(struct cv_unary *u)
         cv_unary_drop(u);
         return error;
     }
-    u->timer.expired = on_hedge;
-    open_attempt(u, 0);
+    begin(u);
     return 0;
 }
 
 int cv_unary_post(struct cv_unary *u)
 {
-    if (cv_loop_is_current(u->client->loop))
+    if (cv_loop_in_turn(u->client->loop))
         return begin_here(u);
     int error = cv_client_post(u->client, &u->mail);
     if (error != 0)

@@ -29,20 +29,15 @@ int covey_client_call_async(covey_client *client, const char *method, const void
 /* ---- waited for ---- */
 
 struct waiter {
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool is_done;
+    struct cv_loop_waiter wait;
     struct covey_reply *reply;
 };
 
 static void wake(struct cv_unary *unary, struct covey_reply *reply)
 {
     struct waiter *waiter = unary->user;
-    pthread_mutex_lock(&waiter->lock);
     cv_reply_move(waiter->reply, reply);
-    waiter->is_done = true;
-    pthread_cond_signal(&waiter->changed);
-    pthread_mutex_unlock(&waiter->lock);
+    cv_loop_wait_end(&waiter->wait);
 }
 
 static const struct cv_unary_outcome waited_for = {.done = wake};
@@ -50,14 +45,13 @@ static const struct cv_unary_outcome waited_for = {.done = wake};
 static int post_and_wait(struct cv_unary *unary, struct waiter *waiter)
 {
     unary->user = waiter;
+    cv_loop_wait_begin(&waiter->wait, unary->client->loop);
     int error = cv_unary_post(unary);
-    if (error != 0)
-        return error;
-    pthread_mutex_lock(&waiter->lock);
-    while (!waiter->is_done)
-        cv_condition_wait(&waiter->changed, &waiter->lock, COVEY_NEVER);
-    pthread_mutex_unlock(&waiter->lock);
-    return 0;
+    if (error == 0)
+        cv_loop_wait(&waiter->wait);
+    else
+        cv_loop_wait_cancel(&waiter->wait);
+    return error;
 }
 
 int covey_client_call(covey_client *client, const char *method, const void *request, size_t size,
@@ -72,16 +66,5 @@ int covey_client_call(covey_client *client, const char *method, const void *requ
         return COVEY_ERR_WRONG_THREAD;
     int error =
         cv_unary_new(client, method, cv_slice_of(request, size), options, &waited_for, &unary);
-    if (error != 0)
-        return error;
-    error = cv_condition_init(&waiter.changed);
-    if (error != 0) {
-        cv_unary_drop(unary);
-        return error;
-    }
-    pthread_mutex_init(&waiter.lock, NULL);
-    error = post_and_wait(unary, &waiter);
-    pthread_mutex_destroy(&waiter.lock);
-    pthread_cond_destroy(&waiter.changed);
-    return error;
+    return error != 0 ? error : post_and_wait(unary, &waiter);
 }

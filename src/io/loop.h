@@ -7,10 +7,15 @@
 
 #include <covey/export.h>
 #include <covey/types.h>
+#include <semaphore.h>
 #include <stdbool.h>
 
 /*
- * An event loop (libuv) with a thread of its own, a mailbox and one timer.
+ * An event loop (libuv) with a mailbox and one timer. One thread at a time makes its turns:
+ *
+ *   CV_LOOP_THREAD  a thread of its own, or a thread that waits for an answer
+ *   CV_LOOP_STEP    whoever calls cv_loop_step(): a foreign event loop with a descriptor to poll
+ *   CV_LOOP_UV      a user's uv_loop_t, in which it is a few handles more
  *
  *   one turn:   wait for a socket, the timer or a mail
  *               -> readable(fd) for each, mails
@@ -30,17 +35,34 @@ struct cv_loop_task {
 
 struct cv_loop_watch; /* a file descriptor that is watched for reading */
 
+struct uv_loop_s;
+
+enum cv_loop_mode { CV_LOOP_THREAD, CV_LOOP_STEP, CV_LOOP_UV };
+
 struct cv_loop_config {
-    const struct cv_alloc *alloc;
+    const struct cv_alloc *alloc; /* copied; its functions and user outlive the loop's memory */
     const struct cv_log *log;
-    const char *thread_name; /* up to 15 characters */
-    uint32_t mails_max;      /* 65,536 */
+    enum cv_loop_mode mode;
+    const char *thread_name;   /* CV_LOOP_THREAD: up to 15 characters */
+    struct uv_loop_s *uv_loop; /* CV_LOOP_UV: outlives the loop's memory */
+    uint32_t mails_max;        /* 65,536 */
+    covey_time busy_poll;      /* CV_LOOP_THREAD: cv_busy_poll's max; 0: sleeps at once */
+    covey_time park_time;      /* how long a loop waits for its next caller; 0: a millisecond */
 };
 
-/* Starts the thread, which takes no signals. 0, COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM. */
+/*
+ * CV_LOOP_THREAD: starts the thread, which takes no signals. Else the loop is the calling thread's,
+ * which is the user's loop's. 0, COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM; with CV_LOOP_UV some memory
+ * of a loop that could not be made stays until the user's loop has turned once more.
+ */
 COVEY_MUST_USE int cv_loop_new(const struct cv_loop_config *config, struct cv_loop **out);
-/* Ends the thread after the current turn and joins it; waiting mails run as cancelled. Every task
- * and watch must be removed. Not on the loop's own thread. */
+/*
+ * Waiting mails run as cancelled. Every task and watch must be removed; outside of a turn.
+ *   CV_LOOP_THREAD  any other thread: ends the thread after the current turn and joins it
+ *   CV_LOOP_STEP    the loop's thread
+ *   CV_LOOP_UV      the loop's thread. libuv closes handles in its loop's next round: until then the
+ *                   memory stays, and uv_loop_close() would say UV_EBUSY.
+ */
 void cv_loop_free(struct cv_loop *loop);
 
 /* Any thread. Errors as cv_mailbox_post(). */
@@ -48,13 +70,75 @@ COVEY_MUST_USE int cv_loop_post(struct cv_loop *loop, struct cv_mail *mail);
 /* Any thread; as cv_mailbox_post_sure(). */
 void cv_loop_post_sure(struct cv_loop *loop, struct cv_mail *mail);
 /*
- * Any other thread: runs `function(user)` on the loop's thread and waits until it returned; on the
- * loop's own thread it is simply called. 0; COVEY_ERR_CLOSED or COVEY_ERR_BUSY: it did not run.
+ * Any other thread: runs `function(user)` on the loop's thread and waits until it returned. On the
+ * loop's own thread it is called at once, outside of a turn after the mails that wait. 0;
+ * COVEY_ERR_CLOSED or COVEY_ERR_BUSY: it did not run.
  */
 COVEY_MUST_USE int cv_loop_call(struct cv_loop *loop, void (*function)(void *user), void *user);
-bool cv_loop_is_current(const struct cv_loop *loop);
 
-/* The loop's thread only, from here on. */
+/*
+ * Two questions, each asked by any thread about itself.
+ *
+ * is_current: this thread makes the loop's turns, so it must not wait for the loop. Without a thread
+ * of the loop's own it is the one that made the loop or, later, that made the last step.
+ *
+ * in_turn: besides, it is inside a turn (in a callback, a handler, a mail, a called function), so it
+ * may touch what lives on the loop, and may not free the ground it stands on. Always so on a loop's
+ * own thread. Outside of a turn use cv_loop_call() or a mail.
+ */
+bool cv_loop_is_current(const struct cv_loop *loop);
+bool cv_loop_in_turn(const struct cv_loop *loop);
+
+/*
+ * Waiting for an answer that a turn brings. In CV_LOOP_THREAD the waiting thread makes the turns
+ * itself where it can, which saves waking the loop's thread and being woken by it:
+ *
+ *     struct cv_loop_waiter w;
+ *     cv_loop_wait_begin(&w, loop);
+ *     post the request, whose turn will call cv_loop_wait_end(&w)
+ *     if it was posted cv_loop_wait(&w), else cv_loop_wait_cancel(&w)
+ *
+ * The loop's own thread lets callers lead where they come in quick succession and no other work is
+ * open, and goes on by itself when they stay away for `park_time`, or at once when there is other
+ * work or a post. Callbacks and handlers of everything on the loop run on the leading thread,
+ * for which cv_loop_is_current() is true then. The caller must hold no lock that they take; but
+ * neither may who waits without leading.
+ */
+struct cv_loop_waiter {
+    struct cv_loop *loop;
+    bool leads;
+    bool is_answered;
+    sem_t answered; /* for one that does not lead */
+    struct cv_loop_waiter *next;
+};
+/* Any thread but the loop's. Never waits, and must be followed by one of the next two. */
+void cv_loop_wait_begin(struct cv_loop_waiter *w, struct cv_loop *loop);
+/* The request could not be made. */
+void cv_loop_wait_cancel(struct cv_loop_waiter *w);
+/* Until cv_loop_wait_end(). What the turn wrote before that may be read after this. */
+void cv_loop_wait(struct cv_loop_waiter *w);
+/* In a turn, once. The waiter goes on after the turn. */
+void cv_loop_wait_end(struct cv_loop_waiter *w);
+
+/*
+ * In a turn: work is open, and closed. Every call of a client counts from its start to its end, a
+ * server as long as it is there. While any is, the loop is never without somebody who makes its
+ * turns. What is not counted is not lost, but may be served `park_time` late.
+ */
+void cv_loop_open_work(struct cv_loop *loop);
+void cv_loop_close_work(struct cv_loop *loop);
+
+/*
+ * CV_LOOP_STEP, the loop's thread, outside of a turn. A step is one turn without waiting, due when
+ * the descriptor is readable or the timeout is over; also when neither is, it does no harm.
+ */
+void cv_loop_step(struct cv_loop *loop);
+/* The loop's as long as it lives; to be polled for reading (level-triggered) and nothing else. */
+int cv_loop_fd(const struct cv_loop *loop);
+/* How long until a step is due without anything to read; 0: now; COVEY_NEVER. */
+covey_time cv_loop_timeout(const struct cv_loop *loop);
+
+/* In a turn only, from here on. */
 void cv_loop_add(struct cv_loop *loop, struct cv_loop_task *task);
 void cv_loop_remove(struct cv_loop *loop, struct cv_loop_task *task);
 /* `fd` becomes non-blocking and must stay open until it is unwatched. A socket's pending error

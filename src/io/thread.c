@@ -1,6 +1,7 @@
 #include "io/thread.h"
 
 #include <covey/error.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 
@@ -30,4 +31,14 @@ int cv_thread_start(const char *name, void *(*run)(void *argument), void *argume
     (void)snprintf(cut, sizeof cut, "%s", name);
     (void)pthread_setname_np(*out, cut);
     return 0;
+}
+
+unsigned cv_core_count(void)
+{
+    cpu_set_t set;
+    /* It fails on machines with more cores than the set has bits, for one. */
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    int count = CPU_COUNT(&set);
+    return count < 1 ? 1 : (unsigned)count;
 }

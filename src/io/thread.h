@@ -11,5 +11,7 @@
  */
 COVEY_MUST_USE int cv_thread_start(const char *name, void *(*run)(void *argument), void *argument,
                                    pthread_t *out);
+/* How many cores this process may run on; at least 1. */
+unsigned cv_core_count(void);
 
 #endif

@@ -45,6 +45,7 @@ struct cv_rpc_call {
     struct cv_timer timer;
     covey_time deadline;
     covey_time accepted_at; /* server */
+    covey_time started_at;  /* client: the time from which the header's timeout counts */
 
     enum cv_rpc_call_state state;
     bool is_client;

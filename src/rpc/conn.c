@@ -388,6 +388,11 @@ covey_time cv_rpc_conn_deadline(const struct cv_rpc_conn *rc)
     return cv_heap_deadline(&rc->timers);
 }
 
+void cv_rpc_conn_none_begun(struct cv_rpc_conn *rc)
+{
+    rc->none_begun = true;
+}
+
 void cv_rpc_conn_lost(struct cv_rpc_conn *rc, const char *text)
 {
     assert(rc->writing == NULL);
@@ -396,6 +401,7 @@ void cv_rpc_conn_lost(struct cv_rpc_conn *rc, const char *text)
     struct cv_rpc_call *next;
     for (struct cv_rpc_call *call = LIST_FIRST(&rc->all); call != NULL; call = next) {
         next = LIST_NEXT(call, link);
+        call->refused = call->refused || (rc->none_begun && call->is_client && !call->answer_begun);
         cv_rpc_end_closed(call);
     }
 }

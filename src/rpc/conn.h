@@ -36,6 +36,7 @@ struct cv_rpc_conn {
     bool peer_drains;
     bool lost;
     const char *lost_text;
+    bool none_begun; /* the peer says so of what it did not answer */
     bool close_due;  /* the peer broke a rule for which the connection is closed */
     bool close_told; /* and the transport knows */
     enum cv_rpc_close_reason close_reason;

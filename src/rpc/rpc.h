@@ -194,7 +194,8 @@ struct cv_rpc_output {
                              connection or a broken answer ended the call */
             bool not_started; /* the server's user surely never hears of the call, so that it may be
                              made again elsewhere: the transport took nothing of it, or the server
-                             drains and refused it. False when in doubt */
+                             drains and refused it, or said so with the end of the connection.
+                             False when in doubt */
         } end;
     };
 };
@@ -261,6 +262,8 @@ covey_time cv_rpc_conn_deadline(const struct cv_rpc_conn *rc);
  * is there, servers' with EVENT_CANCELLED. No STREAM_ input may come any more. `text` lives for
  * ever. */
 void cv_rpc_conn_lost(struct cv_rpc_conn *rc, const char *text);
+/* Before lost(): the peer says that it begins none of the calls that it has not answered. */
+void cv_rpc_conn_none_begun(struct cv_rpc_conn *rc);
 /*
  * Takes no more calls: each stream that the peer opens from now on is ended with RESET and STOP,
  * CV_RPC_CODE_REFUSED, and no user hears of it. Calls that are under way go on, and so do those that

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "io/thread.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -68,11 +69,30 @@ static void a_thread_has_its_name(void **state)
     assert_named("1234567890123456", "123456789012345");
 }
 
+/* Affinity is a thread's own, so it may be narrowed here. */
+static void only_usable_cores_count(void **state)
+{
+    (void)state;
+    cpu_set_t before;
+    cpu_set_t one;
+    size_t first = 0;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    assert_int_equal(cv_core_count(), CPU_COUNT(&before));
+    while (!CPU_ISSET(first, &before))
+        first++;
+    CPU_ZERO(&one);
+    CPU_SET(first, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    assert_int_equal(cv_core_count(), 1);
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(signals_stay_with_the_program),
         cmocka_unit_test(a_thread_has_its_name),
+        cmocka_unit_test(only_usable_cores_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

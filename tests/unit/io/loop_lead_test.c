@@ -1,0 +1,508 @@
+#define _GNU_SOURCE
+#include "io/loop.h"
+
+#include "io/clock.h"
+#include "unit/io/loop_fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* A request is open work from its start, which is posted, to its answer: at once, or when another
+ * mail says so. */
+struct request {
+    struct cv_mail mail;
+    struct cv_loop_waiter waiter;
+    struct cv_loop *loop;
+    bool answer_at_once;
+    bool is_cancelled;
+    bool ran_here; /* on the thread that waits */
+    pthread_t caller;
+};
+
+static void answer(struct request *r)
+{
+    r->ran_here = pthread_equal(r->caller, pthread_self()) != 0;
+    cv_loop_close_work(r->loop);
+    cv_loop_wait_end(&r->waiter);
+}
+
+static void run_request(struct cv_mail *mail, bool cancelled)
+{
+    struct request *r = (struct request *)(void *)mail;
+    r->is_cancelled = cancelled;
+    cv_loop_open_work(r->loop);
+    if (r->answer_at_once || cancelled)
+        answer(r);
+}
+
+static void begin(struct request *r, struct cv_loop *loop)
+{
+    *r = (struct request){.mail = {.run = run_request}, .loop = loop, .caller = pthread_self()};
+    cv_loop_wait_begin(&r->waiter, loop);
+}
+
+/* A loop whose thread comes back only when it is called: what is forgotten stays undone. */
+static void init_patient(struct loop_fixture *f)
+{
+    test_alloc_init(&f->memory);
+    struct cv_loop_config config = loop_config(&f->memory.alloc);
+    config.park_time = 3600 * COVEY_SECOND;
+    assert_int_equal(cv_loop_new(&config, &f->loop), 0);
+}
+
+/* One whole call; true when this thread led. */
+static bool call_once(struct request *r, struct cv_loop *loop)
+{
+    begin(r, loop);
+    r->answer_at_once = true;
+    bool leads = r->waiter.leads;
+    assert_int_equal(cv_loop_post(loop, &r->mail), 0);
+    cv_loop_wait(&r->waiter);
+    assert_int_equal(r->ran_here, leads);
+    assert_false(r->is_cancelled);
+    return leads;
+}
+
+/* Calls until this thread led once. Then nobody leads, unless this thread is slow. */
+static void come_to_lead(struct request *r, struct cv_loop *loop)
+{
+    covey_time deadline = cv_clock_now() + WAIT_SECONDS * COVEY_SECOND;
+    while (!call_once(r, loop))
+        assert_true(cv_clock_now() < deadline);
+}
+
+/* Like call_once(), with the lead: tries until it gets it, and leaves the request unposted. */
+static void begin_leading(struct request *r, struct cv_loop *loop)
+{
+    covey_time deadline = cv_clock_now() + WAIT_SECONDS * COVEY_SECOND;
+    for (;;) {
+        come_to_lead(r, loop);
+        begin(r, loop);
+        if (r->waiter.leads)
+            return;
+        cv_loop_wait_cancel(&r->waiter);
+        assert_true(cv_clock_now() < deadline);
+    }
+}
+
+static void the_loops_thread_leads_at_first(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    init(&f, 16);
+    assert_false(call_once(&r, f.loop));
+    assert_false(cv_loop_is_current(f.loop));
+    fini(&f);
+}
+
+static void callers_in_quick_succession_come_to_lead(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    init_patient(&f);
+    begin_leading(&r, f.loop);
+    assert_true(cv_loop_is_current(f.loop));
+    assert_false(cv_loop_in_turn(f.loop));
+    cv_loop_wait_cancel(&r.waiter);
+    assert_false(cv_loop_is_current(f.loop));
+    fini(&f);
+}
+
+/* ---- what else happens while a caller leads, and after ---- */
+
+struct note {
+    struct cv_mail mail;
+    struct request *answers; /* or NULL */
+    pthread_t thread;
+    sem_t done;
+};
+
+static void take_note(struct cv_mail *mail, bool cancelled)
+{
+    struct note *n = (struct note *)(void *)mail;
+    (void)cancelled;
+    n->thread = pthread_self();
+    if (n->answers != NULL)
+        answer(n->answers);
+    sem_post(&n->done);
+}
+
+static void note_init(struct note *n, struct request *answers)
+{
+    *n = (struct note){.mail = {.run = take_note}, .answers = answers};
+    sem_init(&n->done, 0, 0);
+}
+
+struct poster {
+    struct cv_loop *loop;
+    struct note note;
+};
+
+static void *post_note(void *user)
+{
+    struct poster *p = user;
+    assert_int_equal(cv_loop_post(p->loop, &p->note.mail), 0);
+    return NULL;
+}
+
+/* The answer comes by another thread's mail, which runs here. */
+static void who_leads_runs_what_others_post(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    struct poster p;
+    pthread_t thread;
+    init_patient(&f);
+    begin_leading(&r, f.loop);
+    assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
+    p.loop = f.loop;
+    note_init(&p.note, &r);
+    assert_int_equal(pthread_create(&thread, NULL, post_note, &p), 0);
+    cv_loop_wait(&r.waiter);
+    assert_true(r.ran_here);
+    assert_true(pthread_equal(p.note.thread, pthread_self()));
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    fini(&f);
+}
+
+static void a_post_while_nobody_leads_is_seen(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    struct note n;
+    init_patient(&f);
+    for (int i = 0; i < 100; i++) {
+        come_to_lead(&r, f.loop);
+        note_init(&n, NULL);
+        assert_int_equal(cv_loop_post(f.loop, &n.mail), 0);
+        assert_true(wait_for(&n.done));
+        assert_false(pthread_equal(n.thread, pthread_self()));
+    }
+    fini(&f);
+}
+
+static void open_work(void *user)
+{
+    cv_loop_open_work(user);
+}
+
+static void close_work(void *user)
+{
+    cv_loop_close_work(user);
+}
+
+/* While a server is there, say, the loop's thread never lets go. */
+static void with_open_work_nobody_else_leads(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    init_patient(&f);
+    call(&f, open_work, f.loop);
+    for (int i = 0; i < 300; i++)
+        assert_false(call_once(&r, f.loop));
+    call(&f, close_work, f.loop);
+    come_to_lead(&r, f.loop);
+    fini(&f);
+}
+
+struct watched {
+    struct cv_loop *loop;
+    struct cv_loop_watch *watch;
+    struct note note;
+    int fds[2];
+};
+
+static void read_byte(void *user)
+{
+    struct watched *w = user;
+    char byte;
+    if (read(w->fds[0], &byte, 1) == 1)
+        take_note(&w->note.mail, false);
+}
+
+static void watch(void *user)
+{
+    struct watched *w = user;
+    cv_loop_open_work(w->loop);
+    assert_int_equal(cv_loop_watch(w->loop, w->fds[0], read_byte, w, &w->watch), 0);
+}
+
+static void unwatch(void *user)
+{
+    struct watched *w = user;
+    cv_loop_unwatch(w->watch);
+    cv_loop_close_work(w->loop);
+}
+
+/* Work that began while a caller led goes on when it stops. */
+static void the_loops_thread_goes_on_with_open_work(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    struct watched w;
+    init_patient(&f);
+    assert_int_equal(pipe(w.fds), 0);
+    w.loop = f.loop;
+    note_init(&w.note, NULL);
+    begin_leading(&r, f.loop);
+    call(&f, watch, &w); /* here, at once */
+    r.answer_at_once = true;
+    assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
+    cv_loop_wait(&r.waiter);
+    assert_int_equal(write(w.fds[1], "x", 1), 1);
+    assert_true(wait_for(&w.note.done));
+    assert_false(pthread_equal(w.note.thread, pthread_self()));
+    call(&f, unwatch, &w);
+    (void)close(w.fds[0]);
+    (void)close(w.fds[1]);
+    fini(&f);
+}
+
+static void close_and_open(void *user)
+{
+    struct watched *w = user;
+    cv_loop_close_work(w->loop);
+    cv_loop_open_work(w->loop);
+}
+
+static void the_loops_thread_stays_with_work_that_follows_at_once(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    struct watched w;
+    init_patient(&f);
+    assert_int_equal(pipe(w.fds), 0);
+    w.loop = f.loop;
+    note_init(&w.note, NULL);
+    call(&f, watch, &w);
+    begin(&r, f.loop); /* a caller who would like to lead */
+    assert_false(r.waiter.leads);
+    cv_loop_wait_cancel(&r.waiter);
+    call(&f, close_and_open, &w);
+    assert_int_equal(write(w.fds[1], "x", 1), 1);
+    assert_true(wait_for(&w.note.done));
+    call(&f, unwatch, &w);
+    (void)close(w.fds[0]);
+    (void)close(w.fds[1]);
+    fini(&f);
+}
+
+/* ---- deadlines ---- */
+
+struct alarm {
+    struct cv_loop_task task;
+    struct cv_loop *loop;
+    covey_time deadline;
+    sem_t rang;
+};
+
+static void alarm_turn(void *user, covey_time now)
+{
+    struct alarm *a = user;
+    if (now < a->deadline)
+        return;
+    a->deadline = COVEY_NEVER;
+    sem_post(&a->rang);
+}
+
+static covey_time alarm_deadline(void *user)
+{
+    const struct alarm *a = user;
+    return a->deadline;
+}
+
+static void alarm_add(void *user)
+{
+    struct alarm *a = user;
+    cv_loop_add(a->loop, &a->task);
+}
+
+static void alarm_remove(void *user)
+{
+    struct alarm *a = user;
+    cv_loop_remove(a->loop, &a->task);
+}
+
+static void a_deadline_is_kept_while_nobody_leads(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    struct alarm a = {.task = {.turn = alarm_turn, .deadline = alarm_deadline, .user = &a}};
+    init(&f, 16);
+    a.loop = f.loop;
+    sem_init(&a.rang, 0, 0);
+    begin_leading(&r, f.loop);
+    a.deadline = cv_clock_now() + 5 * COVEY_MILLISECOND;
+    call(&f, alarm_add, &a);
+    cv_loop_wait_cancel(&r.waiter);
+    assert_true(wait_for(&a.rang));
+    call(&f, alarm_remove, &a);
+    fini(&f);
+}
+
+/* ---- the end ---- */
+
+static void a_parked_loop_can_be_freed(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    for (int i = 0; i < 20; i++) {
+        init_patient(&f);
+        come_to_lead(&r, f.loop);
+        fini(&f);
+    }
+}
+
+static void a_waiter_of_a_loop_that_ends_goes_on(void **state)
+{
+    (void)state;
+    struct test_alloc memory;
+    struct cv_loop *loop;
+    struct request r;
+    test_alloc_init(&memory);
+    struct cv_loop_config config = loop_config(&memory.alloc);
+    config.mode = CV_LOOP_STEP; /* nobody makes a step: the request is cancelled by the end */
+    assert_int_equal(cv_loop_new(&config, &loop), 0);
+    r = (struct request){.mail = {.run = run_request}, .loop = loop};
+    r.waiter = (struct cv_loop_waiter){.loop = loop};
+    sem_init(&r.waiter.answered, 0, 0);
+    assert_int_equal(cv_loop_post(loop, &r.mail), 0);
+    cv_loop_free(loop);
+    assert_true(r.is_cancelled);
+    assert_true(wait_for(&r.waiter.answered));
+    test_alloc_assert_empty(&memory);
+}
+
+/* ---- many ---- */
+
+#define CALLERS     4
+#define CALLS       2000
+#define OTHER_MAILS 2000
+
+struct crowd {
+    struct cv_loop *loop;
+    unsigned in_turn; /* the leader's: nobody else may be there */
+    atomic_uint leads;
+    atomic_uint mails;
+};
+
+struct counted {
+    struct request request; /* first: the mail names it */
+    struct crowd *crowd;
+};
+
+static void run_counted(struct cv_mail *mail, bool cancelled)
+{
+    struct counted *c = (struct counted *)(void *)mail;
+    c->crowd->in_turn++;
+    assert_int_equal(c->crowd->in_turn, 1);
+    run_request(mail, cancelled);
+    c->crowd->in_turn--;
+}
+
+static void *call_often(void *user)
+{
+    struct crowd *crowd = user;
+    for (int i = 0; i < CALLS; i++) {
+        struct counted c = {.crowd = crowd};
+        begin(&c.request, crowd->loop);
+        c.request.mail.run = run_counted;
+        c.request.answer_at_once = true;
+        atomic_fetch_add(&crowd->leads, c.request.waiter.leads);
+        assert_int_equal(cv_loop_post(crowd->loop, &c.request.mail), 0);
+        cv_loop_wait(&c.request.waiter);
+    }
+    return NULL;
+}
+
+struct plain {
+    struct cv_mail mail;
+    struct crowd *crowd;
+};
+
+static void count_mail(struct cv_mail *mail, bool cancelled)
+{
+    struct plain *p = (struct plain *)(void *)mail;
+    (void)cancelled;
+    p->crowd->in_turn++;
+    assert_int_equal(p->crowd->in_turn, 1);
+    p->crowd->in_turn--;
+    atomic_fetch_add(&p->crowd->mails, 1);
+    free(p);
+}
+
+static void *post_often(void *user)
+{
+    struct crowd *crowd = user;
+    for (int i = 0; i < OTHER_MAILS; i++) {
+        struct plain *p = malloc(sizeof *p);
+        *p = (struct plain){.mail = {.run = count_mail}, .crowd = crowd};
+        cv_loop_post_sure(crowd->loop, &p->mail);
+        if (i % 16 == 0)
+            sched_yield();
+    }
+    return NULL;
+}
+
+/* Nothing is lost and no two threads are in a turn; the thread sanitizer looks on. */
+static void run_crowd(struct cv_loop *loop)
+{
+    struct crowd crowd = {0};
+    pthread_t threads[CALLERS + 1];
+    crowd.loop = loop;
+    assert_int_equal(pthread_create(&threads[CALLERS], NULL, post_often, &crowd), 0);
+    for (int i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, call_often, &crowd), 0);
+    for (int i = 0; i <= CALLERS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    cv_loop_free(loop);
+    assert_int_equal(atomic_load(&crowd.mails), OTHER_MAILS);
+}
+
+static void a_crowd_of_callers_and_posters(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    init(&f, 65536);
+    run_crowd(f.loop);
+    test_alloc_assert_empty(&f.memory);
+}
+
+static void a_crowd_and_a_patient_loop(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    init_patient(&f);
+    run_crowd(f.loop);
+    test_alloc_assert_empty(&f.memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_loops_thread_leads_at_first),
+        cmocka_unit_test(callers_in_quick_succession_come_to_lead),
+        cmocka_unit_test(who_leads_runs_what_others_post),
+        cmocka_unit_test(a_post_while_nobody_leads_is_seen),
+        cmocka_unit_test(with_open_work_nobody_else_leads),
+        cmocka_unit_test(the_loops_thread_goes_on_with_open_work),
+        cmocka_unit_test(the_loops_thread_stays_with_work_that_follows_at_once),
+        cmocka_unit_test(a_deadline_is_kept_while_nobody_leads),
+        cmocka_unit_test(a_parked_loop_can_be_freed),
+        cmocka_unit_test(a_waiter_of_a_loop_that_ends_goes_on),
+        cmocka_unit_test(a_crowd_of_callers_and_posters),
+        cmocka_unit_test(a_crowd_and_a_patient_loop),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
