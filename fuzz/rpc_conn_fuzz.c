@@ -93,7 +93,7 @@ static struct cv_rpc_limits limits_of(void)
     limits.calls_max = CALLS_MAX;
     limits.receive_buffer_max = 400;
     limits.receive_total_max = 900;
-    limits.memory_max = 1; /* as little as is possible */
+    limits.send_memory_max = limits.receive_memory_max = 1; /* as little as is possible */
     limits.header_timeout = 1000;
     limits.glitch_burst = 4;
     limits.glitch_interval = 500;

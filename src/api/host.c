@@ -62,8 +62,10 @@ void cv_host_set_message_sizes(struct cv_host_config *config, size_t send_max, s
     size_t larger = send_max > receive_max ? send_max : receive_max;
     config->rpc_limits.message_send_max = (uint32_t)send_max;
     config->rpc_limits.message_receive_max = (uint32_t)receive_max;
-    if (config->rpc_limits.memory_max < 2 * (uint64_t)larger)
-        config->rpc_limits.memory_max = 2 * (uint64_t)larger;
+    if (config->rpc_limits.send_memory_max < 2 * (uint64_t)larger)
+        config->rpc_limits.send_memory_max = 2 * (uint64_t)larger;
+    if (config->rpc_limits.receive_memory_max < 2 * (uint64_t)larger)
+        config->rpc_limits.receive_memory_max = 2 * (uint64_t)larger;
 }
 
 static int open_socket(struct cv_host *host, const struct cv_host_config *config)

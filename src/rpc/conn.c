@@ -17,7 +17,8 @@ void cv_rpc_limits_init(struct cv_rpc_limits *limits)
         .calls_max = 1024,
         .receive_buffer_max = 256u << 10,
         .receive_total_max = 8u << 20,
-        .memory_max = 8u << 20,
+        .send_memory_max = 8u << 20,
+        .receive_memory_max = 32u << 20,
         .header_timeout = 10 * COVEY_SECOND,
         .glitch_burst = 1000,
         .glitch_interval = COVEY_SECOND / 33,
@@ -31,12 +32,9 @@ static size_t buffer_size_max(const struct cv_rpc_limits *limits, size_t message
     return CV_RPC_SEND_WAITING_MAX + message_size_max + limits->header_size_max + 64;
 }
 
-static struct cv_rpc_memory memory_of(const struct cv_alloc *alloc,
-                                      const struct cv_rpc_limits *limits, size_t message_size_max)
+static struct cv_rpc_memory memory_of(const struct cv_alloc *alloc, size_t used_max, size_t least)
 {
-    size_t least = buffer_size_max(limits, message_size_max);
-    size_t used_max = limits->memory_max > least ? limits->memory_max : least;
-    return (struct cv_rpc_memory){.alloc = alloc, .used_max = used_max};
+    return (struct cv_rpc_memory){.alloc = alloc, .used_max = used_max > least ? used_max : least};
 }
 
 int cv_rpc_conn_new(const struct cv_alloc *alloc, const struct cv_rpc_limits *limits,
@@ -50,8 +48,10 @@ int cv_rpc_conn_new(const struct cv_alloc *alloc, const struct cv_rpc_limits *li
         .limits = *limits,
         .receive_limits = {.message_size_max = limits->message_receive_max,
                            .header_size_max = limits->header_size_max},
-        .receive_memory = memory_of(alloc, limits, limits->message_receive_max),
-        .send_memory = memory_of(alloc, limits, limits->message_send_max),
+        .receive_memory = memory_of(alloc, limits->receive_memory_max,
+                                    buffer_size_max(limits, limits->message_receive_max)),
+        .send_memory = memory_of(alloc, limits->send_memory_max,
+                                 buffer_size_max(limits, limits->message_send_max)),
     };
     cv_heap_init(&rc->timers, alloc);
     LIST_INIT(&rc->all);

@@ -33,14 +33,18 @@ static bool is_too_large(const struct cv_rpc_frame_head *head,
 }
 
 /* Up to which size the buffer may double: the whole first frame, once its length is known and was
- * found good. */
+ * found good. Behind a whole frame, which its user does not take yet, more of them may come: so it
+ * grows by a quarter and is not copied again for each. */
 static size_t expected_size(const struct cv_rpc_receive *r,
                             const struct cv_rpc_receive_limits *limits)
 {
     struct cv_rpc_frame_head head;
     if (cv_rpc_frame_head_read(cv_rpc_buffer_bytes(&r->buffer), &head) != 0)
         return 0;
-    return is_too_large(&head, limits) ? 0 : head.size + (size_t)head.length;
+    if (is_too_large(&head, limits))
+        return 0;
+    size_t size = cv_rpc_buffer_size(&r->buffer), first = head.size + (size_t)head.length;
+    return first > size ? first : size + size / 4;
 }
 
 int cv_rpc_receive_push(struct cv_rpc_receive *r, struct cv_rpc_memory *m,

@@ -42,13 +42,15 @@ struct cv_rpc_limits {
                                     A status, an end or a cancel comes all the same, once it is the
                                     next thing on the stream */
     uint64_t receive_total_max;   /* the same for all calls of the connection together, 8 MiB */
-    uint64_t memory_max;          /* what buffers of all calls hold in each direction, 8 MiB: above
-                                    it SEND is BUSY, and a call that receives more is ended with
-                                    RESOURCE_EXHAUSTED. At least one largest frame always fits */
-    covey_time header_timeout;    /* for the header of a stream that the peer opened, 10 s */
-    uint32_t glitch_burst;        /* calls that the peer cancels within a second of their begin, or
+    uint64_t send_memory_max; /* what waits to be sent of all calls, 8 MiB: above it SEND is BUSY */
+    uint64_t receive_memory_max; /* what was received of all calls and is no whole message yet, or
+                                    waits for its user, 32 MiB: above it the call that receives
+                                    more is ended with RESOURCE_EXHAUSTED. At least one largest
+                                    frame always fits, in each direction */
+    covey_time header_timeout;   /* for the header of a stream that the peer opened, 10 s */
+    uint32_t glitch_burst;       /* calls that the peer cancels within a second of their begin, or
                                     gets wrong: 1000 at once ... */
-    covey_time glitch_interval;   /* ... and one more each 1/33 s, else the connection is closed */
+    covey_time glitch_interval;  /* ... and one more each 1/33 s, else the connection is closed */
 };
 void cv_rpc_limits_init(struct cv_rpc_limits *limits);
 
@@ -294,7 +296,8 @@ struct cv_rpc_stats {
     uint64_t protocol_errors;  /* frames that a peer got wrong */
     uint64_t glitches;         /* calls that count against glitch_burst */
     uint64_t frames_too_large; /* above message_receive_max or header_size_max */
-    uint64_t memory_refused;   /* calls ended because the peer's bytes were above memory_max */
+    uint64_t
+        memory_refused; /* calls ended because the peer's bytes were above receive_memory_max */
 };
 /* Adds one connection's to others'. */
 void cv_rpc_stats_add(struct cv_rpc_stats *sum, const struct cv_rpc_stats *stats);

@@ -123,6 +123,48 @@ static void ten_thousand_are_open_at_once(void **state)
     pair_fini(&p);
 }
 
+/* ---- large ones at once ---- */
+
+static uint8_t large[(size_t)1 << 20];
+static size_t large_size;
+
+static void exchange_large(struct record *r, const struct cv_rpc_output *event)
+{
+    bool may = r->is_client ? event->type == CV_RPC_EVENT_WRITABLE : r->ends > 0;
+    if (may && r->sent_messages == 0) {
+        int error = record_send(r, large, large_size, r->is_client);
+        assert_true(error == 0 || error == COVEY_ERR_BUSY);
+    }
+    if (!r->is_client && r->sent_messages == 1 && !r->finished)
+        assert_int_equal(record_finish(r, COVEY_STATUS_OK, ""), 0);
+}
+
+/* All are under way together, a part of each is there: none is refused for it. */
+static void run_large(size_t count, size_t size)
+{
+    large_size = size;
+    pair_init(&p, 1, exchange_large);
+    for (size_t i = 0; i < count; i++) {
+        struct record *r = pair_call(&p, CLIENT, "large", COVEY_NEVER);
+        int error = record_send(r, large, size, true);
+        assert_true(error == 0 || error == COVEY_ERR_BUSY);
+    }
+    pair_wait(&p, &p.statuses, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(p.records[CLIENT][i]->code, COVEY_STATUS_OK);
+        assert_int_equal(p.records[CLIENT][i]->last_size, size);
+    }
+    pair_fini(&p);
+}
+
+static void large_ones_at_once(void **state)
+{
+    (void)state;
+    run_large(20, sizeof large);
+    run_large(60, 300000);
+    run_large(500, 30000);
+}
+
 /* Above the peer's streams calls wait their turn; above its limit of calls they are refused. */
 static void more_than_the_peer_allows(void **state)
 {
@@ -154,9 +196,8 @@ static void more_than_the_peer_allows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(of_twenty_exactly_ten_fail),
-        cmocka_unit_test(answers_in_any_order),
-        cmocka_unit_test(ten_thousand_are_open_at_once),
+        cmocka_unit_test(of_twenty_exactly_ten_fail),    cmocka_unit_test(answers_in_any_order),
+        cmocka_unit_test(ten_thousand_are_open_at_once), cmocka_unit_test(large_ones_at_once),
         cmocka_unit_test(more_than_the_peer_allows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

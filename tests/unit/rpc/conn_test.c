@@ -30,7 +30,8 @@ static void defaults(void **state)
     assert_int_equal(limits.calls_max, 1024);
     assert_int_equal(limits.receive_buffer_max, 262144);
     assert_int_equal(limits.receive_total_max, 8388608);
-    assert_int_equal(limits.memory_max, 8388608);
+    assert_int_equal(limits.send_memory_max, 8388608);
+    assert_int_equal(limits.receive_memory_max, 33554432);
     assert_true(limits.header_timeout == 10 * COVEY_SECOND);
     assert_int_equal(limits.glitch_burst, 1000);
     assert_true(limits.glitch_interval == COVEY_SECOND / 33);
@@ -160,7 +161,7 @@ static void send_memory_is_shared(void **state)
     assert_int_equal(send_bytes(&e, b, large, 3 << 20, false), 0);
     assert_int_equal(send_bytes(&e, c, large, 2 << 20, false), COVEY_ERR_BUSY);
     assert_int_equal(send_bytes(&e, c, large, 2 << 20, false), COVEY_ERR_BUSY);
-    assert_true(e.rc->send_memory.used <= e.rc->limits.memory_max);
+    assert_true(e.rc->send_memory.used <= e.rc->limits.send_memory_max);
     /* A small one still fits, and a status always. */
     assert_int_equal(send_text(&e, c, "small", false), 0);
     expect(&e, "full full full ");
@@ -278,27 +279,33 @@ static void a_call_that_waits_for_room_may_go(void **state)
 static void receive_memory_is_shared(void **state)
 {
     (void)state;
+    struct cv_rpc_limits limits;
+    cv_rpc_limits_init(&limits);
+    limits.receive_memory_max = 8u << 20;
+    struct end one;
+    end_init_limits(&one, &limits);
     struct cv_rpc_call *calls[4];
     for (size_t i = 0; i < 4; i++) {
-        calls[i] = serve(&e, &stream_1);
-        DATA(&e, calls[i], "\x81\x00\x00\x00", false);
-        expect(&e, "consume 4 ");
+        calls[i] = serve(&one, &stream_1);
+        DATA(&one, calls[i], "\x81\x00\x00\x00", false);
+        expect(&one, "consume 4 ");
     }
     for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(data(&e, calls[i], large, 4190000, false), 0);
-        expect(&e, "consume 4190000 ");
+        assert_int_equal(data(&one, calls[i], large, 4190000, false), 0);
+        expect(&one, "consume 4190000 ");
     }
-    assert_int_equal(data(&e, calls[2], large, 100000, false), 0);
-    expect(&e, "cancelled consume 100000 write 20 fin stop 1 ");
-    assert_int_equal(e.written[4], COVEY_STATUS_RESOURCE_EXHAUSTED);
-    assert_true(e.rc->receive_memory.used <= e.rc->limits.memory_max);
-    assert_int_equal(stats_of(&e).memory_refused, 1);
-    assert_int_equal(data(&e, calls[0], large, (4 << 20) - 4190000, false), 0);
-    expect(&e, "message[4194304] ");
-    assert_int_equal(read_message(&e, calls[0], 4 << 20), 0);
-    expect(&e, "consume 4304 ");
-    assert_int_equal(data(&e, calls[3], large, 100000, false), 0);
-    expect(&e, "consume 100000 ");
+    assert_int_equal(data(&one, calls[2], large, 100000, false), 0);
+    expect(&one, "cancelled consume 100000 write 20 fin stop 1 ");
+    assert_int_equal(one.written[4], COVEY_STATUS_RESOURCE_EXHAUSTED);
+    assert_true(one.rc->receive_memory.used <= limits.receive_memory_max);
+    assert_int_equal(stats_of(&one).memory_refused, 1);
+    assert_int_equal(data(&one, calls[0], large, (4 << 20) - 4190000, false), 0);
+    expect(&one, "message[4194304] ");
+    assert_int_equal(read_message(&one, calls[0], 4 << 20), 0);
+    expect(&one, "consume 4304 ");
+    assert_int_equal(data(&one, calls[3], large, 100000, false), 0);
+    expect(&one, "consume 100000 ");
+    end_fini(&one);
 }
 
 /* A limit below one message would let none through. */
@@ -307,7 +314,8 @@ static void one_message_always_fits(void **state)
     (void)state;
     struct cv_rpc_limits limits;
     cv_rpc_limits_init(&limits);
-    limits.memory_max = 0;
+    limits.send_memory_max = 0;
+    limits.receive_memory_max = 0;
     struct end one;
     end_init_limits(&one, &limits);
     struct cv_rpc_call *call = serve(&one, &stream_1);
@@ -510,7 +518,7 @@ int main(void)
         cmocka_unit_test(a_user_that_does_not_read_gets_no_more),
         cmocka_unit_test(what_users_hold_is_shared),
         cmocka_unit_test(a_call_that_waits_for_room_may_go),
-        cmocka_unit_test_setup_teardown(receive_memory_is_shared, setup, teardown),
+        cmocka_unit_test(receive_memory_is_shared),
         cmocka_unit_test(one_message_always_fits),
         cmocka_unit_test_setup_teardown(lost_ends_every_call_once, setup, teardown),
         cmocka_unit_test_setup_teardown(lost_says_why, setup, teardown),

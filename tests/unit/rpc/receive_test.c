@@ -189,6 +189,20 @@ static void no_memory_changes_nothing(void **state)
     assert_int_equal(frame.body.size, 300);
 }
 
+/* Frames that nobody takes are not copied again for each that follows. */
+static void whole_frames_pile_up_without_many_copies(void **state)
+{
+    (void)state;
+    static uint8_t frame[2 + 1000] = {0x4f, 0xa0};
+    for (int i = 0; i < 200; i++) {
+        struct cv_slice bytes = cv_slice_of(frame, sizeof frame);
+        assert_int_equal(cv_rpc_receive_push(&r, &m, &limits, bytes), 0);
+        assert_true(4 * m.used <= 5 * cv_rpc_receive_left(&r));
+    }
+    assert_true(memory.calls <= 30);
+    cv_rpc_receive_fini(&r, &m);
+}
+
 static void at_message(void **state)
 {
     (void)state;
@@ -216,6 +230,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(largest_message_grows_with_what_arrived, setup, teardown),
         cmocka_unit_test_setup_teardown(longer_forms_are_malformed, setup, teardown),
         cmocka_unit_test_setup_teardown(no_memory_changes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(whole_frames_pile_up_without_many_copies, setup, teardown),
         cmocka_unit_test_setup_teardown(at_message, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
