@@ -27,3 +27,12 @@ endif()
 # Assertions of internal state stay on in release builds: a broken invariant must stop, not spread.
 string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELEASE "${CMAKE_C_FLAGS_RELEASE}")
 string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELWITHDEBINFO "${CMAKE_C_FLAGS_RELWITHDEBINFO}")
+
+# A call passes through many small functions in many files: together they take a third fewer
+# instructions when they are compiled as one and at -O3. Fat objects serve linkers without the plugin.
+string(REPLACE "-O2" "-O3" CMAKE_C_FLAGS_RELWITHDEBINFO "${CMAKE_C_FLAGS_RELWITHDEBINFO}")
+set(COVEY_LTO_OPTIONS "")
+if(COVEY_LTO AND CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT COVEY_SANITIZE
+   AND CMAKE_BUILD_TYPE MATCHES "^(Release|RelWithDebInfo)$")
+  set(COVEY_LTO_OPTIONS -flto=auto -ffat-lto-objects)
+endif()

@@ -33,14 +33,16 @@ struct covey_issue_config {
     unsigned days;                /* 365, up to 36,500; cut to the CA's end */
     const char *const *hosts;     /* further DNS names or addresses in the certificate */
     size_t host_count;
+    const char *key; /* PEM: renews the certificate of this key, whose holder keeps its id; NULL: a
+                        new key is made */
 };
 #define covey_issue_config_init(config) covey_issue_config_init_sized((config), sizeof *(config))
 COVEY_API void covey_issue_config_init_sized(struct covey_issue_config *config, size_t size);
 
 /*
  * Makes a key and a certificate for it in the cluster that the CA names.
- * 0, COVEY_ERR_INVALID_ARGUMENT (name, host, more than 16 hosts, days), COVEY_ERR_CERTIFICATE or
- * COVEY_ERR_KEY (the CA's), COVEY_ERR_CERTIFICATE_EXPIRED (the CA's), COVEY_ERR_NO_MEMORY,
+ * 0, COVEY_ERR_INVALID_ARGUMENT (name, host, more than 16 hosts, days), COVEY_ERR_CERTIFICATE (the
+ * CA's), COVEY_ERR_KEY (the CA's, or config->key), COVEY_ERR_CERTIFICATE_EXPIRED (the CA's), COVEY_ERR_NO_MEMORY,
  * COVEY_ERR_SYSTEM.
  */
 COVEY_API COVEY_MUST_USE int covey_pki_issue(const char *ca_cert, const char *ca_key,

@@ -51,8 +51,9 @@ struct covey_runtime_config {
     void *log_user;
     enum covey_log_level log_level; /* COVEY_LOG_INFO; lines above it are not made */
     enum covey_run_mode mode;       /* COVEY_RUN_THREADS */
-    /* Loops, each with a thread and a share of the connections. 1; up to COVEY_LOOPS_MAX; 0: one for
-     * each core. COVEY_RUN_THREADS only: else there is one, whatever is set. */
+    /* Loops for calls, each with a thread and a share of the connections. Membership has one more to
+     * itself, so that no handler holds it up. 0: one for each core; up to COVEY_LOOPS_MAX.
+     * COVEY_RUN_THREADS only: else there is one for all, whatever is set. */
     unsigned loops;
     /* Microseconds that a loop polls for work before it sleeps, a core's worth of latency: sequential
      * calls become several times faster. It adapts: the time doubles up to this one as long as work
@@ -65,7 +66,7 @@ struct covey_runtime_config {
     /* Calls that may wait for a worker; more are refused. 4096, at least 1. */
     unsigned worker_queue_max;
 };
-#define COVEY_LOOPS_MAX   256
+#define COVEY_LOOPS_MAX   255
 #define COVEY_WORKERS_MAX 1024
 #define covey_runtime_config_init(config)                                                          \
     covey_runtime_config_init_sized((config), sizeof *(config))
@@ -80,8 +81,8 @@ COVEY_API COVEY_MUST_USE int covey_runtime_new(const struct covey_runtime_config
  * Ends the threads. Everything that was made on it must be freed before: servers, clients, streams,
  * replies, receivers and lists; calls must be finished. Then nothing happened and the result is
  *   COVEY_ERR_STATE         something is not freed
- *   COVEY_ERR_WRONG_THREAD  on a thread of the library's own, inside a handler or callback, or, in
- *                           the other modes, not on the runtime's thread
+ *   COVEY_ERR_WRONG_THREAD  on a thread of the library's own (a worker too), inside a handler or
+ *                           callback, or, in the other modes, not on the runtime's thread
  * NULL is allowed.
  */
 COVEY_API int covey_runtime_free(covey_runtime *runtime);

@@ -141,8 +141,9 @@ COVEY_API COVEY_MUST_USE int covey_server_cluster_events(covey_server *server,
                                                          covey_event_receiver **out);
 
 /* Tells up to three members that it goes, closes every connection and frees. Calls that are not
- * finished stay valid for their owners, who must still finish them. Not on a loop's thread:
- * COVEY_ERR_WRONG_THREAD. NULL is allowed. */
+ * finished stay valid for their owners, who must still finish them; handlers that run on worker threads
+ * see their calls cancelled, and are waited for. COVEY_ERR_WRONG_THREAD inside a handler or callback of
+ * the library's. NULL is allowed. */
 COVEY_API int covey_server_free(covey_server *server);
 
 COVEY_END

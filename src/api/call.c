@@ -193,14 +193,105 @@ static void after_handler(covey_call *call)
         cv_exchange_release(&call->x);
 }
 
-void cv_call_admit(covey_call *call)
+/* What runs on a worker. The server waits for it before it goes; the call may go before. */
+struct work {
+    struct cv_job job; /* first: the job names the work */
+    covey_call *call;
+    covey_runtime *runtime;
+    const struct cv_call_owner *owner;
+    covey_handler handler;
+    covey_call_handler stream_handler;
+    void *user;
+    size_t size; /* of the request */
+    uint8_t request[];
+};
+
+static void work_free(struct work *work)
+{
+    covey_runtime *runtime = work->runtime;
+    const struct cv_call_owner *owner = work->owner;
+    cv_pool_give(&runtime->pool, work, sizeof *work + work->size);
+    owner->work(owner->user, -1);
+    cv_runtime_release(runtime);
+}
+
+static void run_work(struct cv_job *job, bool cancelled)
+{
+    struct work *work = (struct work *)(void *)job;
+    if (cancelled || covey_call_is_cancelled(work->call)) /* nobody waits for it any more */
+        covey_call_finish(work->call, COVEY_STATUS_CANCELLED, NULL);
+    else if (work->stream_handler != NULL)
+        work->stream_handler(work->call, work->user);
+    else
+        work->handler(work->call, work->request, work->size, work->user);
+    work_free(work);
+}
+
+static struct work *work_new(covey_call *call, struct cv_slice request)
 {
     const struct covey_method *method = call->method;
+    struct work *work = cv_pool_take(&call->x.runtime->pool, sizeof *work + request.size);
+    if (work == NULL)
+        return NULL;
+    *work = (struct work){
+        .job = {.run = run_work},
+        .call = call,
+        .runtime = call->x.runtime,
+        .owner = call->owner,
+        .handler = method->handler,
+        .stream_handler = method->stream_handler,
+        .user = method->user,
+        .size = request.size,
+    };
+    if (request.size > 0)
+        memcpy(work->request, request.data, request.size);
+    cv_runtime_retain(work->runtime);
+    work->owner->work(work->owner->user, 1);
+    return work;
+}
+
+static int submit(covey_call *call, struct cv_slice request)
+{
+    struct cv_workers *workers;
+    int error = cv_runtime_workers(call->x.runtime, &workers);
+    struct work *work = error == 0 ? work_new(call, request) : NULL;
+    if (work == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    error = cv_workers_submit(workers, &work->job);
+    if (error != 0)
+        work_free(work);
+    return error;
+}
+
+static void run_on_worker(covey_call *call, struct cv_slice request)
+{
+    call->has_user = true;
+    if (submit(call, request) == 0)
+        return;
+    call->has_user = false;
+    cv_call_refuse(call, COVEY_STATUS_RESOURCE_EXHAUSTED, "the server has no worker for the call");
+}
+
+static void run_handler(covey_call *call, struct cv_slice request)
+{
+    const struct covey_method *method = call->method;
+    if (method->blocking) {
+        run_on_worker(call, request);
+        return;
+    }
+    call->has_user = true;
+    if (call->is_stream)
+        method->stream_handler(call, method->user);
+    else
+        method->handler(call, request.data, request.size, method->user);
+}
+
+void cv_call_admit(covey_call *call)
+{
     if (!call->is_stream)
         return;
-    call->has_user = true;
     call->in_handler = true;
-    method->stream_handler(call, method->user);
+    run_handler(call, (struct cv_slice){NULL, 0});
     after_handler(call);
 }
 
@@ -209,11 +300,9 @@ void cv_call_admit(covey_call *call)
 static void take_request(covey_call *call, struct cv_slice request)
 {
     struct cv_rpc_input read = {.type = CV_RPC_READ, .read = {.size = request.size}};
-    const struct covey_method *method = call->method;
     if (!call->has_user && call->owner != NULL) {
-        call->has_user = true;
         call->in_handler = true;
-        method->handler(call, request.data, request.size, method->user);
+        run_handler(call, request);
     }
     cv_exchange_step(&call->x, &read);
     after_handler(call);

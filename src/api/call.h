@@ -20,10 +20,12 @@
  */
 TAILQ_HEAD(cv_call_list, covey_call);
 
-/* What a server has to do with its calls; on the loop's thread. */
+/* What a server has to do with its calls; on the loop's thread unless said otherwise. */
 struct cv_call_owner {
     /* The call is over for the server: `code` is what was said, or CANCELLED. */
     void (*ended)(void *user, covey_call *call, enum covey_status_code code);
+    /* A handler goes to a worker (+1) or has returned there (-1). Any thread. */
+    void (*work)(void *user, int change);
     void *user;
 };
 

@@ -66,9 +66,11 @@ static int client_open(covey_client *client, const struct covey_client_config *c
                 .loop = client->loop,
                 .identity = config->identity,
                 .bind = {.family = client->family},
+                .has_resolver = true,
                 .events = {.link = {.call = cv_client_on_call,
                                     .ready = cv_client_on_link_ready,
-                                    .closed = cv_client_on_link_closed}},
+                                    .closed = cv_client_on_link_closed,
+                                    .retiring = cv_client_on_link_retiring}},
                 .events_user = client,
             },
     };

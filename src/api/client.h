@@ -62,6 +62,7 @@ struct covey_client {
     struct cv_timer connect;           /* ends the pause, while somebody waits */
     struct cv_link *link;              /* takes new calls, or will; NULL: there is none */
     bool is_ready;                     /* `link` is */
+    bool was_useful;                   /* `link` has brought an answer */
     unsigned failures;                 /* attempts to connect in vain, in a row */
     covey_time next_attempt;           /* not before */
     int last_error;                    /* of the last attempt in vain */
@@ -143,6 +144,7 @@ void cv_client_request_doom(struct cv_client_request *request, int error);
 
 /* For client.c: what happens on links, to timers, and in a turn. */
 void cv_client_on_link_ready(void *user, struct cv_link *link);
+void cv_client_on_link_retiring(void *user, struct cv_link *link);
 void cv_client_on_link_closed(void *user, struct cv_link *link, int error);
 void cv_client_on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event);
 void cv_client_turn(void *user, covey_time now);

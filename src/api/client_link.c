@@ -53,7 +53,7 @@ static void on_waited_too_long(struct cv_client_timer *timer)
 static void forget_link(covey_client *client)
 {
     client->link = NULL;
-    client->is_ready = false;
+    client->is_ready = client->was_useful = false;
 }
 
 /* Those that wait for a connection as long as it takes stay; the others have heard enough. */
@@ -260,7 +260,6 @@ void cv_client_on_link_ready(void *user, struct cv_link *link)
     if (client->link != link)
         return;
     client->is_ready = true;
-    client->failures = 0;
     client->next_attempt = 0;
     atomic_fetch_add(&client->counters.opened, 1);
     while (client->is_ready && (r = TAILQ_FIRST(&client->waiting)) != NULL)
@@ -272,10 +271,19 @@ void cv_client_on_link_closed(void *user, struct cv_link *link, int error)
     covey_client *client = user;
     if (client->link != link)
         return;
-    bool was_ready = client->is_ready;
+    /* A server that takes connections and no calls is as good as none. */
+    bool was_in_vain = !client->was_useful;
     forget_link(client);
-    if (!was_ready)
+    if (was_in_vain)
         connect_failed(client, error);
+}
+
+/* Later calls get a new one, and this one closes when its calls are done. */
+void cv_client_on_link_retiring(void *user, struct cv_link *link)
+{
+    covey_client *client = user;
+    if (client->link == link)
+        forget_link(client);
 }
 
 /* A client serves nothing. */
@@ -294,10 +302,16 @@ static void refuse(covey_client *client, struct cv_link *link, struct cv_rpc_cal
     cv_link_step(link, &release);
 }
 
-/* The server takes no more calls on this link: the next ones get another. */
-static void leave_draining(covey_client *client, struct cv_link *link)
+/* A call on it ended: it brings answers, or the server takes no more calls on it. */
+static void judge_link(covey_client *client, struct cv_link *link, bool is_answer)
 {
-    if (client->link == link && cv_link_peer_drains(link)) {
+    if (client->link != link)
+        return;
+    if (is_answer) {
+        client->was_useful = true;
+        client->failures = 0;
+    }
+    if (cv_link_peer_drains(link)) {
         forget_link(client);
         cv_link_retire(link);
     }
@@ -308,7 +322,7 @@ void cv_client_on_call(void *user, struct cv_link *link, const struct cv_rpc_out
     covey_client *client = user;
     struct cv_client_request *r = cv_rpc_call_user(event->call);
     if (event->type == CV_RPC_EVENT_STATUS)
-        leave_draining(client, link);
+        judge_link(client, link, event->end.by_peer);
     if (r != NULL && r->list != &client->doomed)
         r->kind->event(r, event);
     else if (event->type == CV_RPC_EVENT_CALL)

@@ -332,7 +332,10 @@ static void command_on_loop(void *user)
     covey_cluster *cluster = c->cluster;
     c->error = cv_node_command(host_of(cluster->server)->node, c->type, c->key, c->value,
                                cv_loop_now(host_of(cluster->server)->loop), cv_clock_wall_ms());
-    if (c->error != 0 || c->type != CV_COMMAND_JOIN)
+    if (c->error != 0)
+        return;
+    publish(cluster->server); /* what the caller changed he sees when this returns */
+    if (c->type != CV_COMMAND_JOIN)
         return;
     /* Who waits now waits for the outcome of this attempt. */
     pthread_mutex_lock(&cluster->lock);

@@ -6,14 +6,21 @@
 
 #include <string.h>
 
+/* Messages of some MiB that follow each other find their memory here. */
+#define MEMORY_KEPT_MAX ((size_t)16 << 20)
+
 /* Reading rounds of up to 16 batches in a turn, so that a flood leaves time for answers and timers.
  */
 #define RECEIVE_ROUNDS 8
 
+void cv_host_receive(struct cv_host *host, const struct cv_datagram *d)
+{
+    cv_node_receive(host->node, d, cv_loop_now(host->loop));
+}
+
 static void on_datagram(void *user, const struct cv_datagram *d)
 {
-    const struct cv_host *host = user;
-    cv_node_receive(host->node, d, cv_loop_now(host->loop));
+    cv_host_receive(user, d);
 }
 
 static void on_unreachable(void *user, const struct cv_address *remote)
@@ -62,6 +69,10 @@ void cv_host_set_message_sizes(struct cv_host_config *config, size_t send_max, s
 static int open_socket(struct cv_host *host, const struct cv_host_config *config)
 {
     struct cv_udp_config udp;
+    host->udp = config->udp;
+    host->owns_udp = config->udp == NULL;
+    if (!host->owns_udp)
+        return 0;
     cv_udp_config_init(&udp);
     udp.alloc = &host->runtime->alloc;
     udp.log = &host->runtime->log;
@@ -77,11 +88,17 @@ static int open_node(struct cv_host *host, const struct cv_host_config *config)
         .tls = host->tls,
         .local = cv_udp_local(host->udp),
         .accept = config->accept,
+        .memory_kept_max = MEMORY_KEPT_MAX,
         .random = cv_entropy,
         .events = config->events,
         .events_user = config->events_user,
         .quic_limits = config->quic_limits,
         .rpc_limits = config->rpc_limits,
+        .loop = config->loop_number,
+        .loop_count = config->loop_count,
+        .secret = config->secret,
+        .hand_over = config->hand_over,
+        .hand_over_user = config->hand_over_user,
     };
     return cv_node_new(&node, &host->node);
 }
@@ -96,7 +113,7 @@ static void release(struct cv_host *host)
     if (host->resolver != NULL)
         cv_resolver_free(host->resolver);
     cv_node_free(host->node);
-    if (host->udp != NULL)
+    if (host->udp != NULL && host->owns_udp)
         cv_udp_close(host->udp);
     cv_tls_free(host->tls);
     *host = (struct cv_host){0};
@@ -110,7 +127,7 @@ int cv_host_open(struct cv_host *host, const struct cv_host_config *config)
         error = open_socket(host, config);
     if (error == 0)
         error = open_node(host, config);
-    if (error == 0)
+    if (error == 0 && config->has_resolver)
         error = cv_resolver_new(&config->runtime->alloc, config->loop, &host->resolver);
     if (error == 0 && !config->wait)
         error = cv_host_start(host);

@@ -17,6 +17,7 @@ struct cv_host {
     struct cv_loop *loop;
     struct cv_tls *tls;
     struct cv_udp *udp;
+    bool owns_udp;
     struct cv_node *node;
     struct cv_resolver *resolver;
     struct cv_loop_task task;
@@ -28,12 +29,20 @@ struct cv_host_config {
     struct cv_loop *loop; /* of the runtime */
     const covey_identity *identity;
     struct cv_address bind;
+    struct cv_udp *udp; /* open already, its owner's; NULL: one is opened at `bind` */
     bool accept;
+    bool has_resolver;
     bool wait; /* nothing is read before cv_host_start() */
     struct cv_node_events events;
     void *events_user;
     struct cv_quic_limits quic_limits;
     struct cv_rpc_limits rpc_limits;
+    /* Of hosts that share a port: as in struct cv_node_config. */
+    uint8_t loop_number;
+    unsigned loop_count;
+    const uint8_t *secret;
+    void (*hand_over)(void *user, unsigned loop, const struct cv_datagram *d);
+    void *hand_over_user;
 };
 
 /* The limits for messages of these sizes, with the windows and buffers that they need. */
@@ -45,6 +54,8 @@ COVEY_MUST_USE int cv_host_open(struct cv_host *host, const struct cv_host_confi
 /* Begins to read, for a host that was opened with `wait`. 0, COVEY_ERR_SYSTEM, COVEY_ERR_NO_MEMORY.
  */
 COVEY_MUST_USE int cv_host_start(struct cv_host *host);
+/* A datagram that came to another socket of the port. */
+void cv_host_receive(struct cv_host *host, const struct cv_datagram *d);
 /* One turn now, outside the loop's own. */
 void cv_host_turn(struct cv_host *host);
 /* Says goodbye on every connection and frees. */

@@ -44,16 +44,21 @@ static int fail(char *reason, int error, const char *format, ...)
 
 /* ---- from memory ---- */
 
-static int make_tls(const covey_identity *identity, const struct cv_alloc *alloc,
-                    struct cv_tls **out, char why[CV_TLS_REASON_SIZE])
+static struct cv_tls_config tls_config(const covey_identity *identity, const struct cv_alloc *alloc)
 {
-    struct cv_tls_config config = {
+    return (struct cv_tls_config){
         .alloc = alloc,
         .ca_pem = cv_slice_text(identity->ca_pem),
         .cert_pem = cv_slice_text(identity->cert_pem),
         .key_pem = cv_slice_text(identity->key_pem),
         .wall_ms = cv_clock_wall_ms(),
     };
+}
+
+static int make_tls(const covey_identity *identity, const struct cv_alloc *alloc,
+                    struct cv_tls **out, char why[CV_TLS_REASON_SIZE])
+{
+    struct cv_tls_config config = tls_config(identity, alloc);
     return cv_tls_new(&config, out, why);
 }
 
@@ -62,6 +67,15 @@ int cv_identity_make_tls(const covey_identity *identity, const struct cv_alloc *
 {
     char why[CV_TLS_REASON_SIZE];
     return make_tls(identity, alloc, out, why);
+}
+
+int cv_identity_reload_tls(const covey_identity *identity, struct cv_tls *tls,
+                           enum cv_tls_change change, char *reason)
+{
+    char why[CV_TLS_REASON_SIZE] = "";
+    struct cv_tls_config config = tls_config(identity, NULL);
+    int error = cv_tls_reload(tls, &config, change, why);
+    return error == 0 ? 0 : fail(reason, error, "%s", why);
 }
 
 /* Judges the texts and fills in who they say we are. */

@@ -109,6 +109,7 @@ int covey_pki_issue(const char *ca_cert, const char *ca_key,
         .key_type = (enum cv_key_type)config.key_type,
         .hosts = config.hosts,
         .host_count = config.host_count,
+        .key_pem = config.key,
     };
     set_period(config.days, &issue.not_before_ms, &issue.not_after_ms);
     error = cut_to_ca(ca_cert, &issue);

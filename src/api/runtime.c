@@ -16,7 +16,6 @@ static const struct covey_runtime_config defaults = {
     .size = sizeof(struct covey_runtime_config),
     .log_level = COVEY_LOG_INFO,
     .mode = COVEY_RUN_THREADS,
-    .loops = 1,
     .worker_queue_max = 4096,
 };
 
@@ -155,8 +154,6 @@ static int settle(struct plan *plan)
     if (config->mode != COVEY_RUN_THREADS && config->mode != COVEY_RUN_STEP &&
         (config->mode != COVEY_RUN_UV || plan->uv_loop == NULL))
         return COVEY_ERR_INVALID_ARGUMENT;
-    if (config->mode != COVEY_RUN_THREADS)
-        config->loops = 1;
     if (config->loops == 0)
         config->loops = cores < COVEY_LOOPS_MAX ? cores : COVEY_LOOPS_MAX;
     if (config->workers == 0)
@@ -201,7 +198,8 @@ static int open_loop(struct covey_runtime *runtime, const struct plan *plan)
 
 static int open_loops(struct covey_runtime *runtime, const struct plan *plan)
 {
-    unsigned count = plan->config.loops;
+    bool has_threads = plan->config.mode == COVEY_RUN_THREADS;
+    unsigned count = has_threads ? 1 + plan->config.loops : 1;
     runtime->loops = cv_allocate_zeroed(&runtime->alloc, count, sizeof *runtime->loops);
     if (runtime->loops == NULL)
         return COVEY_ERR_NO_MEMORY;
@@ -222,6 +220,11 @@ static int start(struct covey_runtime *runtime, const struct plan *plan)
     if (error != 0)
         return error;
     runtime->mode = plan->config.mode;
+    runtime->workers_config = (struct cv_workers_config){
+        .alloc = &runtime->alloc,
+        .threads_max = plan->config.workers,
+        .queue_max = plan->config.worker_queue_max,
+    };
     if (pthread_mutex_init(&runtime->lock, NULL) != 0)
         return COVEY_ERR_SYSTEM;
     error = cv_condition_init(&runtime->changed);
@@ -277,8 +280,18 @@ int covey_uv_runtime_new(const struct covey_runtime_config *callers, struct uv_l
 
 /* ---- its end ---- */
 
-static bool may_free(const struct covey_runtime *runtime)
+bool cv_runtime_is_worker(covey_runtime *runtime)
 {
+    pthread_mutex_lock(&runtime->lock);
+    bool is_worker = runtime->workers != NULL && cv_workers_is_current(runtime->workers);
+    pthread_mutex_unlock(&runtime->lock);
+    return is_worker;
+}
+
+static bool may_free(struct covey_runtime *runtime)
+{
+    if (cv_runtime_is_worker(runtime))
+        return false;
     if (runtime->mode != COVEY_RUN_THREADS)
         return cv_loop_is_current(runtime->loop) && !cv_loop_in_turn(runtime->loop);
     for (unsigned i = 0; i < runtime->loop_count; i++)
@@ -310,6 +323,7 @@ int covey_runtime_free(covey_runtime *runtime)
     if (atomic_load(&runtime->users) != 0)
         return COVEY_ERR_STATE;
     struct cv_alloc alloc = runtime->alloc;
+    cv_workers_free(runtime->workers);
     close_loops(runtime);
     cv_pool_fini(&runtime->pool);
     pthread_cond_destroy(&runtime->changed);
@@ -359,7 +373,10 @@ bool cv_runtime_is_in_turn(const covey_runtime *runtime)
 
 struct cv_loop *cv_runtime_next_loop(covey_runtime *runtime)
 {
-    return runtime->loops[atomic_fetch_add(&runtime->next_loop, 1) % runtime->loop_count];
+    unsigned count = runtime->loop_count;
+    if (count == 1)
+        return runtime->loop;
+    return runtime->loops[1 + atomic_fetch_add(&runtime->next_loop, 1) % (count - 1)];
 }
 
 void cv_runtime_retain(covey_runtime *runtime)
@@ -370,4 +387,15 @@ void cv_runtime_retain(covey_runtime *runtime)
 void cv_runtime_release(covey_runtime *runtime)
 {
     atomic_fetch_sub(&runtime->users, 1);
+}
+
+int cv_runtime_workers(covey_runtime *runtime, struct cv_workers **out)
+{
+    int error = 0;
+    pthread_mutex_lock(&runtime->lock);
+    if (runtime->workers == NULL)
+        error = cv_workers_new(&runtime->workers_config, &runtime->workers);
+    *out = runtime->workers;
+    pthread_mutex_unlock(&runtime->lock);
+    return error;
 }

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/log.h"
 #include "io/loop.h"
+#include "io/workers.h"
 
 #include <covey/runtime.h>
 
@@ -19,8 +20,10 @@ struct covey_runtime {
     enum covey_run_mode mode;
     struct cv_loop *loop; /* the first of: */
     struct cv_loop **loops;
-    unsigned loop_count;   /* 1 unless COVEY_RUN_THREADS */
+    unsigned loop_count;   /* 1 unless COVEY_RUN_THREADS, where all but the first serve calls */
     atomic_uint next_loop; /* for a client */
+    struct cv_workers_config workers_config;
+    struct cv_workers *workers; /* NULL before it is asked for; under the lock */
     /* Everything that was handed out and uses `alloc` or the loop: servers, clients, calls,
      * streams, receivers, lists. */
     atomic_size_t users;
@@ -33,11 +36,17 @@ struct covey_runtime {
 bool cv_runtime_is_loop_thread(const covey_runtime *runtime);
 /* True inside a turn of one of the loops: what lives there may not be freed. */
 bool cv_runtime_is_in_turn(const covey_runtime *runtime);
+/* True on one of its workers. */
+bool cv_runtime_is_worker(covey_runtime *runtime);
 /* The loop for one more client: one after the other. */
 struct cv_loop *cv_runtime_next_loop(covey_runtime *runtime);
 
 void cv_runtime_retain(covey_runtime *runtime);
 void cv_runtime_release(covey_runtime *runtime);
+
+/* Any thread: the pool for handlers that block, made at the first time; it ends with the runtime.
+ * What is submitted must keep a user of the runtime. 0, COVEY_ERR_NO_MEMORY. */
+COVEY_MUST_USE int cv_runtime_workers(covey_runtime *runtime, struct cv_workers **out);
 
 /* A condition variable on the monotonic clock. 0 or COVEY_ERR_SYSTEM. */
 COVEY_MUST_USE int cv_condition_init(pthread_cond_t *condition);

@@ -3,6 +3,7 @@
 #include "api/cluster.h"
 #include "api/identity.h"
 #include "io/entropy.h"
+#include "transport/route.h"
 
 #include <string.h>
 
@@ -68,15 +69,25 @@ static int check_config(const struct covey_server_config *config)
     return config->identity->who.role == CV_ROLE_MEMBER ? 0 : COVEY_ERR_WRONG_ROLE;
 }
 
-static struct cv_host_config host_config(struct cv_server_loop *sl, struct cv_loop *loop,
-                                         const struct covey_server_config *config,
-                                         const struct cv_address *listen)
+static void hand_over(void *user, unsigned loop, const struct cv_datagram *d)
+{
+    const covey_server *server = user;
+    cv_handover_send(server->handover, loop, d);
+}
+
+static void take_over(void *user, const struct cv_datagram *d)
+{
+    struct cv_server_loop *sl = user;
+    cv_host_receive(&sl->host, d);
+}
+
+/* What the hosts of all loops have in common. */
+static struct cv_host_config host_config(covey_server *server,
+                                         const struct covey_server_config *config)
 {
     struct cv_host_config host = {
         .runtime = config->runtime,
-        .loop = loop,
         .identity = config->identity,
-        .bind = *listen,
         .accept = true,
         .wait = true,
         .events =
@@ -89,7 +100,9 @@ static struct cv_host_config host_config(struct cv_server_loop *sl, struct cv_lo
                          .ready = on_link,
                          .closed = cv_server_on_link_closed},
             },
-        .events_user = sl,
+        .loop_count = server->runtime->loop_count,
+        .hand_over = hand_over,
+        .hand_over_user = server,
     };
     cv_quic_limits_init(&host.quic_limits);
     cv_rpc_limits_init(&host.rpc_limits);
@@ -120,30 +133,96 @@ void cv_server_call_loop(struct cv_loop *loop, void (*function)(void *user), voi
         ;
 }
 
-static int open_loop(struct cv_server_loop *sl, covey_server *server,
-                     const struct covey_server_config *config, const struct cv_address *listen)
+static int open_loop(covey_server *server, struct cv_host_config *host, unsigned index)
 {
-    sl->server = server;
-    sl->owner = (struct cv_call_owner){.ended = cv_server_call_ended, .user = sl};
+    struct cv_server_loop *sl = &server->loops[index];
+    *sl = (struct cv_server_loop){
+        .server = server,
+        .owner = {.ended = cv_server_call_ended, .work = cv_server_work, .user = sl}};
     TAILQ_INIT(&sl->calls);
-    const struct cv_host_config host = host_config(sl, server->runtime->loop, config, listen);
-    struct opening opening = {.loop = sl, .config = &host};
-    int error = cv_loop_call(server->runtime->loop, open_on_loop, &opening);
+    host->loop = server->runtime->loops[index];
+    host->udp = cv_port_group_socket(server->group, index);
+    host->loop_number = (uint8_t)index;
+    host->has_resolver = index == 0;
+    host->events_user = sl;
+    struct opening opening = {.loop = sl, .config = host};
+    int error = cv_loop_call(host->loop, open_on_loop, &opening);
     return error != 0 ? error : opening.error;
+}
+
+static int open_group(covey_server *server, const struct cv_address *listen)
+{
+    struct cv_port_group_config config = {.count = server->runtime->loop_count};
+    cv_udp_config_init(&config.udp);
+    config.udp.alloc = &server->runtime->alloc;
+    config.udp.log = &server->runtime->log;
+    config.udp.bind = *listen;
+    return cv_port_group_open(&config, &server->group);
+}
+
+static int open_handover(covey_server *server)
+{
+    struct cv_handover_end ends[CV_ROUTE_LOOPS_MAX];
+    struct cv_handover_config config;
+    if (server->loop_count == 1)
+        return 0;
+    cv_handover_config_init(&config);
+    config.alloc = &server->runtime->alloc;
+    config.ends = ends;
+    config.count = server->loop_count;
+    for (unsigned i = 0; i < server->loop_count; i++)
+        ends[i] = (struct cv_handover_end){
+            .loop = server->loops[i].host.loop, .deliver = take_over, .user = &server->loops[i]};
+    return cv_handover_new(&config, &server->handover);
 }
 
 static int open_all(covey_server *server, const struct covey_server_config *config,
                     const struct cv_address *listen)
 {
-    server->loops = cv_allocate_zeroed(&server->runtime->alloc, 1, sizeof *server->loops);
+    uint8_t secret[32];
+    struct cv_host_config host = host_config(server, config);
+    unsigned count = server->runtime->loop_count;
+    server->loops = cv_allocate_zeroed(&server->runtime->alloc, count, sizeof *server->loops);
     if (server->loops == NULL)
         return COVEY_ERR_NO_MEMORY;
+    cv_entropy(NULL, secret, sizeof secret);
+    host.secret = secret;
     int error = cv_server_add_builtin_methods(server);
     if (error == 0)
-        error = open_loop(&server->loops[0], server, config, listen);
-    if (error == 0)
-        server->loop_count = 1;
-    return error;
+        error = open_group(server, listen);
+    while (error == 0 && server->loop_count < count) {
+        error = open_loop(server, &host, server->loop_count);
+        server->loop_count += error == 0;
+    }
+    return error == 0 ? open_handover(server) : error;
+}
+
+static void close_on_loop(void *user)
+{
+    struct cv_server_loop *sl = user;
+    covey_server *server = sl->server;
+    bool is_first = sl == server->loops;
+    if (is_first)
+        cv_cluster_goodbye(server);
+    covey_call *call;
+    while ((call = TAILQ_FIRST(&sl->calls)) != NULL)
+        cv_call_abandon(call);
+    if (server->handover != NULL)
+        cv_handover_close(server->handover, (unsigned)(sl - server->loops));
+    cv_loop_close_work(sl->host.loop);
+    cv_host_close(&sl->host);
+    if (is_first)
+        cv_cluster_forget_questions(server);
+}
+
+/* The loop of membership last: the others' packets come through its port too. */
+static void close_all(covey_server *server)
+{
+    for (unsigned i = server->loop_count; i-- > 0;)
+        cv_server_call_loop(server->loops[i].host.loop, close_on_loop, &server->loops[i]);
+    cv_handover_free(server->handover);
+    if (server->group != NULL)
+        cv_port_group_close(server->group);
 }
 
 static covey_server *server_make(const struct covey_server_config *config,
@@ -198,10 +277,11 @@ int covey_server_new(const struct covey_server_config *callers, covey_server **o
         return COVEY_ERR_NO_MEMORY;
     error = open_all(server, &config, &listen);
     if (error != 0) {
+        close_all(server);
         server_release(server);
         return error;
     }
-    struct cv_address local = cv_udp_local(server->loops[0].host.udp);
+    struct cv_address local = cv_port_group_local(server->group);
     cv_address_text(&local, server->address_text);
     cv_runtime_retain(server->runtime);
     *out = server;
@@ -297,7 +377,7 @@ static void start_on_loop(void *user)
 static int start_all(covey_server *server)
 {
     int error = 0;
-    for (size_t i = 0; i < server->loop_count && error == 0; i++) {
+    for (unsigned i = 0; i < server->loop_count && error == 0; i++) {
         struct starting starting = {.loop = &server->loops[i]};
         error = cv_loop_call(server->loops[i].host.loop, start_on_loop, &starting);
         if (error == 0)
@@ -320,20 +400,13 @@ const char *covey_server_address(const covey_server *server)
     return server->address_text;
 }
 
-static void close_on_loop(void *user)
+/* Their users may be gone when this function has returned. */
+static void wait_for_works(covey_server *server)
 {
-    struct cv_server_loop *sl = user;
-    covey_server *server = sl->server;
-    bool is_first = sl == server->loops;
-    if (is_first)
-        cv_cluster_goodbye(server);
-    covey_call *call;
-    while ((call = TAILQ_FIRST(&sl->calls)) != NULL)
-        cv_call_abandon(call);
-    cv_loop_close_work(sl->host.loop);
-    cv_host_close(&sl->host);
-    if (is_first)
-        cv_cluster_forget_questions(server);
+    pthread_mutex_lock(&server->lock);
+    while (server->works > 0)
+        cv_condition_wait(&server->changed, &server->lock, COVEY_NEVER);
+    pthread_mutex_unlock(&server->lock);
 }
 
 int covey_server_free(covey_server *server)
@@ -341,10 +414,10 @@ int covey_server_free(covey_server *server)
     if (server == NULL)
         return 0;
     covey_runtime *runtime = server->runtime;
-    if (cv_runtime_is_in_turn(runtime))
+    if (cv_runtime_is_in_turn(runtime) || cv_runtime_is_worker(runtime))
         return COVEY_ERR_WRONG_THREAD;
-    for (size_t i = server->loop_count; i-- > 0;)
-        cv_server_call_loop(server->loops[i].host.loop, close_on_loop, &server->loops[i]);
+    close_all(server);
+    wait_for_works(server);
     cv_cluster_free(atomic_exchange(&server->cluster, NULL));
     server_release(server);
     cv_runtime_release(runtime);

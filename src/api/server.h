@@ -3,6 +3,8 @@
 
 #include "api/call.h"
 #include "api/host.h"
+#include "io/handover.h"
+#include "io/port_group.h"
 #include "rpc/dispatch.h"
 
 #include <covey/server.h>
@@ -38,8 +40,10 @@ struct cv_server_counters {
 /* The inside of a server. What is not marked otherwise is for any thread and does not change. */
 struct covey_server {
     covey_runtime *runtime;
-    struct cv_server_loop *loops;
-    size_t loop_count;
+    struct cv_server_loop *loops; /* the runtime's, in its order */
+    unsigned loop_count;
+    struct cv_port_group *group;  /* their sockets */
+    struct cv_handover *handover; /* of what came to the wrong one; NULL when there is one loop */
     struct cv_server_counters counters; /* any thread */
     size_t message_send_max;
     unsigned calls_max;
@@ -56,6 +60,7 @@ struct covey_server {
     bool is_started;
     bool is_draining;
     uint64_t links_closed; /* since it drains */
+    size_t works;          /* handlers that run on workers, or will */
     struct covey_server_interceptor interceptors[CV_SERVER_INTERCEPTORS_MAX];
     size_t interceptor_count; /* does not change after the start */
 
@@ -75,6 +80,7 @@ bool cv_server_is_draining(covey_server *server);
 void cv_server_on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event);
 void cv_server_on_link_closed(void *user, struct cv_link *link, int error);
 /* For the owner of a loop's calls. */
+void cv_server_work(void *user, int change);
 void cv_server_call_ended(void *user, covey_call *call, enum covey_status_code code);
 
 #endif

@@ -148,3 +148,13 @@ void cv_server_call_ended(void *user, covey_call *call, enum covey_status_code c
         tell_interceptors(sl->server, call, code);
     atomic_fetch_sub(&sl->server->counters.calls, 1);
 }
+
+void cv_server_work(void *user, int change)
+{
+    covey_server *server = ((struct cv_server_loop *)user)->server;
+    pthread_mutex_lock(&server->lock);
+    server->works = change > 0 ? server->works + 1 : server->works - 1;
+    if (server->works == 0)
+        pthread_cond_broadcast(&server->changed);
+    pthread_mutex_unlock(&server->lock);
+}

@@ -66,18 +66,23 @@ static void move_up(struct cv_heap *h, struct cv_timer *t, size_t index)
     place(h, t, index);
 }
 
+/* The hole goes to the bottom first, then `t` up from there: what takes a cleared timer's place is
+ * the last one, nearly always among the latest. Not above where it began: its parent is earlier. */
 static void move_down(struct cv_heap *h, struct cv_timer *t, size_t index)
 {
-    while (index <= h->count / 2) {
+    while (2 * index < h->count) {
         size_t child = 2 * index;
-        if (child < h->count && is_before(at(h, child + 1), at(h, child)))
-            child++;
-        if (!is_before(at(h, child), t))
-            break;
-        place(h, at(h, child), index);
-        index = child;
+        struct cv_timer *left = at(h, child);
+        struct cv_timer *right = at(h, child + 1);
+        bool to_right = is_before(right, left);
+        place(h, to_right ? right : left, index);
+        index = child + to_right;
     }
-    place(h, t, index);
+    if (2 * index == h->count) {
+        place(h, at(h, h->count), index);
+        index = h->count;
+    }
+    move_up(h, t, index);
 }
 
 /* Puts `t` at or around `index`, wherever it belongs. */

@@ -9,26 +9,6 @@ void cv_reader_init(struct cv_reader *r, struct cv_slice bytes)
     *r = (struct cv_reader){.next = bytes.data, .end = end};
 }
 
-size_t cv_reader_left(const struct cv_reader *r)
-{
-    return r->failed ? 0 : (size_t)(r->end - r->next);
-}
-
-void cv_reader_fail(struct cv_reader *r)
-{
-    r->failed = true;
-}
-
-bool cv_reader_ok(const struct cv_reader *r)
-{
-    return !r->failed;
-}
-
-bool cv_reader_done(const struct cv_reader *r)
-{
-    return !r->failed && r->next == r->end;
-}
-
 /* The next `size` bytes, at least one; NULL and failed when there are fewer. */
 static const uint8_t *take(struct cv_reader *r, size_t size)
 {
@@ -55,11 +35,6 @@ static uint64_t read_number(struct cv_reader *r, size_t size)
     return bytes == NULL ? 0 : big_endian(bytes, size);
 }
 
-uint8_t cv_read_u8(struct cv_reader *r)
-{
-    return (uint8_t)read_number(r, 1);
-}
-
 uint16_t cv_read_u16(struct cv_reader *r)
 {
     return (uint16_t)read_number(r, 2);
@@ -75,7 +50,7 @@ uint64_t cv_read_u64(struct cv_reader *r)
     return read_number(r, 8);
 }
 
-uint64_t cv_read_varint(struct cv_reader *r)
+uint64_t cv_read_long_varint(struct cv_reader *r)
 {
     if (cv_reader_left(r) == 0) {
         r->failed = true;

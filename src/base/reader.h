@@ -20,11 +20,51 @@ struct cv_reader {
 
 void cv_reader_init(struct cv_reader *r, struct cv_slice bytes);
 
-uint8_t cv_read_u8(struct cv_reader *r);
+/* The small ones are inline: several times for each call and packet. */
+
+/* How many bytes are left; 0 when the reader failed, so that a loop over what is left ends. */
+static inline size_t cv_reader_left(const struct cv_reader *r)
+{
+    return r->failed ? 0 : (size_t)(r->end - r->next);
+}
+
+/* Makes the reader fail, for a value that is well-formed but not allowed. */
+static inline void cv_reader_fail(struct cv_reader *r)
+{
+    r->failed = true;
+}
+
+/* True when nothing failed. */
+static inline bool cv_reader_ok(const struct cv_reader *r)
+{
+    return !r->failed;
+}
+
+/* True when nothing failed and nothing is left: trailing bytes are an error. */
+static inline bool cv_reader_done(const struct cv_reader *r)
+{
+    return !r->failed && r->next == r->end;
+}
+
+static inline uint8_t cv_read_u8(struct cv_reader *r)
+{
+    if (cv_reader_left(r) > 0)
+        return *r->next++;
+    r->failed = true;
+    return 0;
+}
+
 uint16_t cv_read_u16(struct cv_reader *r);
 uint32_t cv_read_u32(struct cv_reader *r);
 uint64_t cv_read_u64(struct cv_reader *r);
-uint64_t cv_read_varint(struct cv_reader *r);
+uint64_t cv_read_long_varint(struct cv_reader *r); /* cv_read_varint() for any size */
+
+static inline uint64_t cv_read_varint(struct cv_reader *r)
+{
+    if (cv_reader_left(r) > 0 && *r->next < 64)
+        return *r->next++;
+    return cv_read_long_varint(r);
+}
 
 /* The next `size` bytes, borrowed from what the reader reads. */
 struct cv_slice cv_read_bytes(struct cv_reader *r, uint64_t size);
@@ -32,14 +72,5 @@ struct cv_slice cv_read_bytes(struct cv_reader *r, uint64_t size);
 struct cv_slice cv_read_prefixed(struct cv_reader *r, size_t size_max);
 /* All that is left. */
 struct cv_slice cv_read_rest(struct cv_reader *r);
-
-/* How many bytes are left; 0 when the reader failed, so that a loop over what is left ends. */
-size_t cv_reader_left(const struct cv_reader *r);
-/* Makes the reader fail, for a value that is well-formed but not allowed. */
-void cv_reader_fail(struct cv_reader *r);
-/* True when nothing failed. */
-bool cv_reader_ok(const struct cv_reader *r);
-/* True when nothing failed and nothing is left: trailing bytes are an error. */
-bool cv_reader_done(const struct cv_reader *r);
 
 #endif

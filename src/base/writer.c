@@ -81,17 +81,6 @@ void cv_write_u64(struct cv_writer *w, uint64_t value)
     write_number(w, value, 8);
 }
 
-size_t cv_varint_size(uint64_t value)
-{
-    if (value < UINT64_C(1) << 6)
-        return 1;
-    if (value < UINT64_C(1) << 14)
-        return 2;
-    if (value < UINT64_C(1) << 30)
-        return 4;
-    return 8;
-}
-
 /* The two highest bits of the first byte say the size: its binary logarithm. */
 static uint64_t varint_mark(size_t size)
 {
@@ -99,7 +88,7 @@ static uint64_t varint_mark(size_t size)
     return logarithm << (8 * size - 2);
 }
 
-void cv_write_varint(struct cv_writer *w, uint64_t value)
+void cv_write_long_varint(struct cv_writer *w, uint64_t value)
 {
     if (value > CV_VARINT_MAX) {
         w->failed = true;

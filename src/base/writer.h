@@ -25,8 +25,17 @@ void cv_write_u8(struct cv_writer *w, uint8_t value);
 void cv_write_u16(struct cv_writer *w, uint16_t value);
 void cv_write_u32(struct cv_writer *w, uint32_t value);
 void cv_write_u64(struct cv_writer *w, uint64_t value);
+void cv_write_long_varint(struct cv_writer *w, uint64_t value); /* cv_write_varint() of any size */
+
 /* Fails for a value above CV_VARINT_MAX. */
-void cv_write_varint(struct cv_writer *w, uint64_t value);
+static inline void cv_write_varint(struct cv_writer *w, uint64_t value)
+{
+    if (value < 64 && !w->failed && w->next != w->end)
+        *w->next++ = (uint8_t)value;
+    else
+        cv_write_long_varint(w, value);
+}
+
 void cv_write_bytes(struct cv_writer *w, struct cv_slice bytes);
 /* A varint length, then the bytes: both or, on overflow, neither. */
 void cv_write_prefixed(struct cv_writer *w, struct cv_slice bytes);
@@ -42,6 +51,13 @@ struct cv_slice cv_writer_bytes(const struct cv_writer *w);
 void cv_writer_rewind(struct cv_writer *w, size_t size);
 
 /* How many bytes the varint of `value` takes: 1, 2, 4 or 8. */
-size_t cv_varint_size(uint64_t value);
+static inline size_t cv_varint_size(uint64_t value)
+{
+    if (value < UINT64_C(1) << 6)
+        return 1;
+    if (value < UINT64_C(1) << 14)
+        return 2;
+    return value < UINT64_C(1) << 30 ? 4 : 8;
+}
 
 #endif

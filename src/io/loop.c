@@ -153,7 +153,7 @@ int cv_loop_new(const struct cv_loop_config *config, struct cv_loop **out)
     loop->armed = COVEY_NEVER;
     cv_busy_poll_init(&loop->busy_poll, config->busy_poll);
     atomic_store(&loop->owner, cv_loop_thread_mark());
-    int error = cv_loop_lead_init(&loop->lead);
+    int error = cv_loop_lead_init(&loop->lead, config->park_time);
     if (error != 0)
         goto fail_lead;
     error = cv_mailbox_new(&loop->alloc, config->mails_max, cv_loop_wake, loop, &loop->mailbox);

@@ -47,6 +47,7 @@ struct cv_loop_config {
     struct uv_loop_s *uv_loop; /* CV_LOOP_UV: outlives the loop's memory */
     uint32_t mails_max;        /* 65,536 */
     covey_time busy_poll;      /* CV_LOOP_THREAD: cv_busy_poll's max; 0: sleeps at once */
+    covey_time park_time;      /* how long a loop waits for its next caller; 0: a millisecond */
 };
 
 /*
@@ -98,7 +99,7 @@ bool cv_loop_in_turn(const struct cv_loop *loop);
  *     if it was posted cv_loop_wait(&w), else cv_loop_wait_cancel(&w)
  *
  * The loop's own thread lets callers lead where they come in quick succession and no other work is
- * open, and goes on by itself when they stay away for a millisecond, or at once when there is other
+ * open, and goes on by itself when they stay away for `park_time`, or at once when there is other
  * work or a post. Callbacks and handlers of everything on the loop run on the leading thread,
  * for which cv_loop_is_current() is true then. The caller must hold no lock that they take; but
  * neither may who waits without leading.
@@ -122,7 +123,7 @@ void cv_loop_wait_end(struct cv_loop_waiter *w);
 /*
  * In a turn: work is open, and closed. Every call of a client counts from its start to its end, a
  * server as long as it is there. While any is, the loop is never without somebody who makes its
- * turns. What is not counted is not lost, but may be served a millisecond late.
+ * turns. What is not counted is not lost, but may be served `park_time` late.
  */
 void cv_loop_open_work(struct cv_loop *loop);
 void cv_loop_close_work(struct cv_loop *loop);

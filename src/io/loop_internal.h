@@ -13,6 +13,7 @@
 struct cv_loop_lead {
     atomic_bool is_poked;  /* libuv holds a wake-up that no turn has seen yet */
     atomic_bool is_missed; /* a caller would have liked to lead */
+    covey_time park_time;  /* never changes */
 
     pthread_mutex_t lock; /* of the owner's changes, and of these */
     pthread_cond_t thread_wakes;
@@ -102,7 +103,7 @@ void cv_loop_thread_stop(struct cv_loop *loop);
 void cv_loop_poll_or_sleep(struct cv_loop *loop);
 
 /* ---- loop_lead.c ---- */
-COVEY_MUST_USE int cv_loop_lead_init(struct cv_loop_lead *lead);
+COVEY_MUST_USE int cv_loop_lead_init(struct cv_loop_lead *lead, covey_time park_time);
 void cv_loop_lead_fini(struct cv_loop_lead *lead);
 /* Any thread but the leader: somebody makes a turn soon. */
 void cv_loop_lead_wake(struct cv_loop *loop);

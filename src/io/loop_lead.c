@@ -8,14 +8,15 @@
  *     caller  <------------.                     and nothing else is open
  *        |                  nobody  <------------------------- the loop's thread
  *        |   give()         |    |                                     ^
- *        |------------------'    '--- PARK_TIME, a deadline, ----------|
- *        |                            a post from elsewhere            |
+ *        |------------------'    '--- PARK_TIME is over, -------------|
+ *        |                            or a post from elsewhere         |
  *        '---- give() with something open, or posted ------------------'
  *
  * The lead lies with nobody only between two calls of callers that come in quick succession. What
- * arrives then, for nobody waits for it, is seen at most PARK_TIME later, which is what an
- * acknowledgement may take anyway. Deadlines and posts are seen in time. The loop's thread looks
- * every PARK_TIME whether the callers still come, instead of being woken at each give().
+ * arrives or falls due then, for nobody waits for it, is seen at most PARK_TIME (a millisecond)
+ * later, which is what an acknowledgement may take anyway; a post is seen at once. The loop's
+ * thread looks every PARK_TIME whether the callers still come, instead of being woken at each
+ * give().
  *
  * Parking in vain costs the thread two wake-ups, so it is tried less and less often as long as it
  * is not of use. What belongs to the leader (libuv, tasks, `open`) is handed on under the lock.
@@ -29,8 +30,8 @@
 #include <errno.h>
 #include <time.h>
 
-#define PARK_TIME COVEY_MILLISECOND
-#define SKIP_MAX  255
+#define PARK_TIME_DEFAULT COVEY_MILLISECOND
+#define SKIP_MAX          255
 
 void cv_loop_open_work(struct cv_loop *loop)
 {
@@ -170,8 +171,8 @@ static void wait_for_caller(struct cv_loop *loop)
 {
     struct cv_loop_lead *lead = &loop->lead;
     covey_time now = cv_clock_now();
-    if (now < lead->changed_at + PARK_TIME) {
-        sleep_until(lead, now + PARK_TIME);
+    if (now < lead->changed_at + lead->park_time) {
+        sleep_until(lead, now + lead->park_time);
         return;
     }
     lead->is_asleep = true;
@@ -182,7 +183,7 @@ static void wait_for_caller(struct cv_loop *loop)
 /* Nobody leads: until the next caller should have come. */
 static covey_time park_end(const struct cv_loop *loop)
 {
-    covey_time end = loop->lead.changed_at + PARK_TIME;
+    covey_time end = loop->lead.changed_at + loop->lead.park_time;
     return end < loop->armed ? end : loop->armed;
 }
 
@@ -255,7 +256,7 @@ void cv_loop_lead_offer(struct cv_loop *loop)
 
 /* ---- making one ---- */
 
-int cv_loop_lead_init(struct cv_loop_lead *lead)
+int cv_loop_lead_init(struct cv_loop_lead *lead, covey_time park_time)
 {
     pthread_condattr_t attributes;
     if (pthread_condattr_init(&attributes) != 0)
@@ -266,6 +267,7 @@ int cv_loop_lead_init(struct cv_loop_lead *lead)
     if (error != 0)
         return COVEY_ERR_SYSTEM;
     pthread_mutex_init(&lead->lock, NULL);
+    lead->park_time = park_time == 0 ? PARK_TIME_DEFAULT : park_time;
     return 0;
 }
 

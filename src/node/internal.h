@@ -2,6 +2,7 @@
 #define CV_NODE_INTERNAL_H
 
 #include "base/heap.h"
+#include "base/recycler.h"
 #include "node/link.h"
 #include "node/node.h"
 #include "transport/connection_pool.h"
@@ -21,13 +22,14 @@ struct cv_conn_head {
     struct cv_quic_conn *conn; /* NULL before the dial and after the close */
 };
 
-/* Application codes of CONNECTION_CLOSE. */
+/* Application codes of CONNECTION_CLOSE; 16 and above are the QUIC layer's (quic/conn.h). */
 enum cv_close_code {
     CV_CLOSE_DONE = 0,
     CV_CLOSE_SUPERSEDED = 1, /* another connection with the same peer stays */
     CV_CLOSE_UNWANTED = 2,   /* the cluster is off here, or it is our own connection */
     CV_CLOSE_LIMIT = 3,      /* too many peers, or no memory for one more */
-    CV_CLOSE_PROTOCOL = 4    /* the peer sent what its role does not allow */
+    CV_CLOSE_PROTOCOL = 4,   /* the peer sent what its role does not allow */
+    CV_CLOSE_IDLE = 5 /* nothing of the peer's runs here: what it has on its way is not begun */
 };
 
 struct cv_link {
@@ -38,7 +40,8 @@ struct cv_link {
     bool is_closed; /* no connection any more; freed when the last call is released */
     bool is_dirty;
     bool told_closed;
-    bool is_closing;                                /* the peer broke the protocol */
+    bool is_closing;                                /* the peer broke a rule ... */
+    enum cv_close_code closing_code;                /* ... that this says */
     bool is_retiring;                               /* to be closed when nothing runs on it */
     int error;                                      /* why it closed */
     struct cv_address remotes[CV_LINK_REMOTES_MAX]; /* still to be tried */
@@ -60,6 +63,7 @@ struct cv_gossip_conn {
 
 struct cv_node {
     const struct cv_alloc *alloc;
+    struct cv_recycler buffers; /* the memory of messages */
     const struct cv_log *log;
     struct cv_tls *tls;
     struct cv_rpc_limits rpc_limits;
@@ -108,7 +112,9 @@ void cv_node_links_free(struct cv_node *node);
 /* An accepted connection of the RPC protocol; NULL without memory. */
 struct cv_link *cv_link_accept(struct cv_node *node, struct cv_quic_conn *c);
 void cv_link_connected(struct cv_link *link);
-void cv_link_disconnected(struct cv_link *link, int error);
+void cv_link_conn_retiring(struct cv_link *link);
+/* `none_begun`: the peer closed it with CV_CLOSE_IDLE. */
+void cv_link_disconnected(struct cv_link *link, int error, bool none_begun);
 void cv_link_deadline(struct cv_link *link);
 void cv_link_streams_available(struct cv_link *link);
 void cv_link_stream_opened(struct cv_link *link, struct cv_quic_stream *s);
@@ -127,6 +133,8 @@ void cv_node_cluster_publish(struct cv_node *node);
 void cv_node_cluster_free(struct cv_node *node);
 struct cv_gossip_conn *cv_gossip_conn_accept(struct cv_node *node, struct cv_quic_conn *c);
 void cv_gossip_conn_connected(struct cv_gossip_conn *peer);
+/* Dials its successor, which takes its place when it is ready. */
+void cv_gossip_conn_retire(struct cv_gossip_conn *peer);
 void cv_gossip_conn_disconnected(struct cv_gossip_conn *peer, int error);
 void cv_gossip_conn_datagram(struct cv_gossip_conn *peer, struct cv_slice bytes);
 void cv_gossip_conn_stream_opened(struct cv_gossip_conn *peer, struct cv_quic_stream *s);

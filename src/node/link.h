@@ -15,6 +15,9 @@
  *
  * When the connection is lost the link is closed: all its calls have had their last event. It is
  * freed when the last call was released.
+ *
+ * A connection has a lifetime (quic/lifetime.h). Some minutes before its end the link retires: it
+ * still takes calls, but is closed as soon as it has none, and at the end with those that it has.
  */
 struct cv_node;
 struct cv_link;
@@ -27,6 +30,9 @@ struct cv_link_events {
      * released. */
     void (*ready)(void *user, struct cv_link *link);
     void (*closed)(void *user, struct cv_link *link, int error);
+    /* The link retires: new calls belong on a new link. `closed` follows, with 0 when all its calls
+     * came to their end in time. NULL: nobody wants to know. */
+    void (*retiring)(void *user, struct cv_link *link);
 };
 
 /* A link without a connection yet. 0 or COVEY_ERR_NO_MEMORY. */
@@ -49,6 +55,9 @@ void *cv_link_user(const struct cv_link *link);
 void cv_link_set_user(struct cv_link *link, void *user);
 /* Who the peer is; NULL before the link is ready and after it is closed. */
 const struct cv_identity *cv_link_peer(const struct cv_link *link);
+/* Its certificate, DER, borrowed from the connection: copy it. Empty when cv_link_peer() is NULL. */
+struct cv_slice cv_link_peer_der(const struct cv_link *link);
+bool cv_link_is_retiring(const struct cv_link *link);
 
 /* As cv_rpc_conn_start(), whose `stream` is set here; COVEY_ERR_CLOSED after the link is closed. */
 COVEY_MUST_USE int cv_link_start(struct cv_link *link, const struct cv_rpc_start *start,

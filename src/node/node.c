@@ -67,12 +67,23 @@ static void on_conn_ready(void *user, struct cv_quic_conn *c)
         cv_gossip_conn_connected(peer_of(head));
 }
 
+static void on_conn_retiring(void *user, struct cv_quic_conn *c)
+{
+    (void)user;
+    struct cv_conn_head *head = cv_quic_conn_user(c);
+    if (link_of(head) != NULL)
+        cv_link_conn_retiring(link_of(head));
+    else if (peer_of(head) != NULL)
+        cv_gossip_conn_retire(peer_of(head));
+}
+
 static void on_conn_closed(void *user, struct cv_quic_conn *c, const struct cv_quic_close *why)
 {
     (void)user;
     struct cv_conn_head *head = cv_quic_conn_user(c);
     if (link_of(head) != NULL)
-        cv_link_disconnected(link_of(head), why->error);
+        cv_link_disconnected(link_of(head), why->error,
+                             why->by_peer && why->application && why->code == CV_CLOSE_IDLE);
     else if (peer_of(head) != NULL)
         cv_gossip_conn_disconnected(peer_of(head), why->error);
 }
@@ -157,6 +168,7 @@ static void on_datagram(void *user, struct cv_quic_conn *c, struct cv_slice byte
 
 static const struct cv_quic_events quic_events = {
     .conn_ready = on_conn_ready,
+    .conn_retiring = on_conn_retiring,
     .conn_closed = on_conn_closed,
     .stream_opened = on_stream_opened,
     .stream_data = on_stream_data,
@@ -174,6 +186,7 @@ static int endpoint_new(struct cv_node *node, const struct cv_node_config *confi
 {
     struct cv_quic_config quic = {
         .alloc = node->alloc,
+        .buffers = &node->buffers.alloc,
         .log = node->log,
         .tls = node->tls,
         .limits = config->quic_limits,
@@ -211,6 +224,7 @@ int cv_node_new(const struct cv_node_config *config, struct cv_node **out)
         .random = config->random,
         .random_user = config->random_user,
     };
+    cv_recycler_init(&node->buffers, node->alloc, config->memory_kept_max);
     cv_heap_init(&node->timers, node->alloc);
     cv_node_links_init(node);
     cv_node_cluster_init(node);
@@ -233,6 +247,7 @@ void cv_node_free(struct cv_node *node)
     cv_node_links_free(node);
     cv_node_cluster_free(node);
     cv_heap_fini(&node->timers);
+    cv_recycler_fini(&node->buffers);
     cv_release(node->alloc, node);
 }
 

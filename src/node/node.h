@@ -52,8 +52,9 @@ struct cv_node_config {
     unsigned loop_count;
     void (*hand_over)(void *user, unsigned loop, const struct cv_datagram *d);
     void *hand_over_user;
-    const uint8_t *secret; /* 32 bytes, the same for all that share the address; NULL: one of its
+    const uint8_t *secret;  /* 32 bytes, the same for all that share the address; NULL: one of its
                               own */
+    size_t memory_kept_max; /* bytes of released buffers kept for the next ones, 0: none */
     void (*random)(void *user, void *memory, size_t size);
     void *random_user;
     struct cv_node_events events;

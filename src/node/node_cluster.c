@@ -167,6 +167,33 @@ void cv_gossip_conn_disconnected(struct cv_gossip_conn *peer, int error)
     peer_free(peer);
 }
 
+/*
+ * A connection that retires is replaced before it ends, so that no probe meets a closed one: the
+ * side that dialled it retires first and dials again, the new connection supersedes the old one on
+ * both sides, and the core hardly notices. When the dial fails the old one goes on to its end, and
+ * then the core dials as for any peer that it lost.
+ */
+void cv_gossip_conn_retire(struct cv_gossip_conn *peer)
+{
+    struct cv_node *node = peer->head.node;
+    const covey_node_id id = cv_quic_conn_peer(peer->head.conn)->id;
+    if (node->membership == NULL || node->cluster_ends ||
+        cv_connection_pool_get(&node->pool, &id) != peer)
+        return;
+    struct cv_gossip_conn *next = peer_new(node);
+    if (next == NULL)
+        return;
+    const struct cv_quic_dial dial = {
+        .local = node->local,
+        .remote = cv_quic_conn_remote(peer->head.conn),
+        .alpn = CV_ALPN_ID_CLUSTER,
+        .expected = &id,
+        .user = &next->head,
+    };
+    if (cv_quic_endpoint_dial(node->endpoint, &dial, node->now, &next->head.conn) != 0)
+        peer_free(next);
+}
+
 /* ---- messages in ---- */
 
 static void take_message(struct cv_gossip_conn *peer, struct cv_slice bytes)

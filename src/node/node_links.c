@@ -33,7 +33,7 @@ int cv_link_new(struct cv_node *node, void *user, struct cv_link **out)
     if (link == NULL)
         return COVEY_ERR_NO_MEMORY;
     *link = (struct cv_link){.user = user};
-    int error = cv_rpc_conn_new(node->alloc, &node->rpc_limits, &link->rpc);
+    int error = cv_rpc_conn_new(&node->buffers.alloc, &node->rpc_limits, &link->rpc);
     if (error == 0)
         error = cv_conn_head_init(&link->head, node, CV_CONN_LINK);
     if (error != 0) {
@@ -110,7 +110,6 @@ void cv_link_retire(struct cv_link *link)
     mark_dirty(link);
 }
 
-/* One that is being accepted stays until its first call was refused, so that its peer learns why. */
 static void drain(struct cv_link *link)
 {
     cv_rpc_conn_drain(link->rpc);
@@ -185,9 +184,30 @@ void cv_link_close(struct cv_link *link, int error)
         cv_quic_conn_close(link->head.conn, CV_CLOSE_DONE);
 }
 
-void cv_link_disconnected(struct cv_link *link, int error)
+/* The code tells the peer that what it has on its way to us was not begun. */
+static void close_idle(struct cv_link *link)
+{
+    link_lost(link, 0);
+    cv_quic_conn_close(link->head.conn, CV_CLOSE_IDLE);
+}
+
+void cv_link_conn_retiring(struct cv_link *link)
+{
+    struct cv_node *node = link->head.node;
+    if (link->is_closed)
+        return;
+    cv_link_retire(link);
+    if (node->events.link.retiring != NULL)
+        node->events.link.retiring(node->events_user, link);
+}
+
+void cv_link_disconnected(struct cv_link *link, int error, bool none_begun)
 {
     link->head.conn = NULL;
+    if (none_begun) {
+        error = 0;
+        cv_rpc_conn_none_begun(link->rpc);
+    }
     if (!link->is_ready && !link->is_closed && dial_next(link) == 0)
         return;
     link_lost(link, error);
@@ -322,6 +342,8 @@ static void do_output(struct cv_link *link, const struct cv_rpc_output *out)
         break;
     case CV_RPC_DO_CLOSE: /* in the next turn, so that what the peer is told goes out first */
         link->is_closing = true;
+        link->closing_code =
+            out->close.reason == CV_RPC_CLOSE_FLOOD ? CV_CLOSE_LIMIT : CV_CLOSE_PROTOCOL;
         LIST_INSERT_HEAD(&node->closing_links, link, closing);
         break;
     default:
@@ -346,8 +368,9 @@ static void link_run(struct cv_link *link)
         do_output(link, &out);
     cv_heap_set(&node->timers, &link->head.timer, cv_rpc_conn_deadline(link->rpc));
     keep_alive(link);
+    /* A call counts until its stream is done, so what was said has arrived. */
     if (link->is_retiring && link->is_ready && cv_rpc_conn_count(link->rpc) == 0)
-        cv_link_close(link, 0);
+        close_idle(link);
     if (link->is_closed && !link->told_closed) {
         link->told_closed = true;
         node->events.link.closed(node->events_user, link, link->error);
@@ -376,7 +399,7 @@ void cv_node_links_close_due(struct cv_node *node)
         LIST_REMOVE(link, closing);
         link->is_closing = false;
         if (link->head.conn != NULL)
-            cv_quic_conn_close(link->head.conn, CV_CLOSE_PROTOCOL);
+            cv_quic_conn_close(link->head.conn, link->closing_code);
     }
 }
 
@@ -407,6 +430,17 @@ const struct cv_identity *cv_link_peer(const struct cv_link *link)
     return link->head.conn != NULL && cv_quic_conn_is_ready(link->head.conn)
                ? cv_quic_conn_peer(link->head.conn)
                : NULL;
+}
+
+struct cv_slice cv_link_peer_der(const struct cv_link *link)
+{
+    return cv_link_peer(link) != NULL ? cv_quic_conn_peer_der(link->head.conn)
+                                      : cv_slice_of(NULL, 0);
+}
+
+bool cv_link_is_retiring(const struct cv_link *link)
+{
+    return link->is_retiring;
 }
 
 int cv_link_start(struct cv_link *link, const struct cv_rpc_start *start, covey_time now,

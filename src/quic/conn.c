@@ -40,6 +40,7 @@ static struct cv_quic_conn *new_conn(struct cv_quic_endpoint *e)
     cv_frame_guard_init(&c->guard);
     c->packet_size_max = CV_QUIC_PACKET_SIZE_MAX;
     c->probe_at = COVEY_NEVER;
+    c->life_at = COVEY_NEVER;
     cv_bucket_init(&c->ids_issued, e->config.limits.connection_ids_max, IDS_INTERVAL, e->now);
     cv_bucket_init(&c->control_frames, CONTROL_FRAMES_BURST, CONTROL_FRAMES_INTERVAL, e->now);
     cv_ring_init(&c->datagrams, e->alloc, sizeof(struct cv_queued_datagram),
@@ -227,7 +228,7 @@ void cv_conn_free(struct cv_quic_conn *c)
     cv_ring_fini(&c->datagrams);
     for (size_t i = 0; i < CV_CONN_IDS_MAX; i++) {
         if (c->ids[i].size > 0)
-            (void)cv_map_remove(&e->ids, cv_slice_of(c->ids[i].bytes, c->ids[i].size));
+            cv_conn_remove_id(c, c->ids[i].bytes, c->ids[i].size);
     }
     for (size_t i = 0; i < CV_CONN_TOKENS_MAX; i++) {
         if (c->tokens[i].used)
@@ -261,6 +262,7 @@ void cv_conn_become_ready(struct cv_quic_conn *c)
     c->was_ready = true;
     if (c->is_accepted)
         e->stats.handshakes_open--;
+    cv_conn_begin_life(c);
     cv_conn_mark_dirty(c);
     e->config.events.conn_ready(e->config.events_user, c);
 }
@@ -296,6 +298,8 @@ void cv_conn_remove_id(struct cv_quic_conn *c, const uint8_t *bytes, size_t size
         return;
     (void)cv_map_remove(&c->endpoint->ids, cv_slice_of(id->bytes, id->size));
     id->size = 0;
+    if (c->endpoint->recent == c)
+        c->endpoint->recent = NULL;
 }
 
 void cv_conn_add_token(struct cv_quic_conn *c, uint64_t sequence, const uint8_t *bytes)

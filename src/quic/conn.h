@@ -21,11 +21,16 @@ struct cv_quic_close {
                   (idle or handshake), UNREACHABLE, CONNECTION_LOST (reset or closed with a code),
                   PROTOCOL, NO_PROTOCOL (wrong ALPN), REFUSED (the peer refused our certificate), or
                   why we refused its: CERTIFICATE, CERTIFICATE_EXPIRED, WRONG_CLUSTER, WRONG_ROLE,
-                  WRONG_IDENTITY; CLOSED (the endpoint was freed) */
+                  WRONG_IDENTITY; CLOSED (the endpoint was freed). At the end of its lifetime OK
+                  by age, CERTIFICATE_EXPIRED by a certificate, whichever side saw it first */
     bool by_peer;
     bool application; /* `code` is an application code, not a transport one */
     uint64_t code;
 };
+
+/* Application codes of CONNECTION_CLOSE that this layer sends by itself. Users take those below. */
+#define CV_QUIC_CODE_AGED    16 /* the connection reached its age */
+#define CV_QUIC_CODE_EXPIRED 17 /* a certificate that opened it is valid no more */
 
 /*
  * What happens on connections and streams. The functions are called from inside receive(),
@@ -37,6 +42,10 @@ struct cv_quic_events {
     /* The handshake is confirmed and the peer's certificate accepted: for both sides the first sign
      * of a usable connection. An accepted connection is first heard of here. */
     void (*conn_ready)(void *user, struct cv_quic_conn *c);
+    /* Its lifetime comes to its end (lifetime.h): new work belongs on another connection, and this
+     * one is to be closed when what runs on it is done. Once, on each side at a time of its own;
+     * a connection that lives less than 10 s only ends. */
+    void (*conn_retiring)(void *user, struct cv_quic_conn *c);
     /* The last call about a connection, after stream_closed for each of its streams; also for a
      * dial that failed. Not called for accepted connections that never became ready. */
     void (*conn_closed)(void *user, struct cv_quic_conn *c, const struct cv_quic_close *why);
@@ -67,6 +76,14 @@ void cv_quic_conn_set_user(struct cv_quic_conn *c, void *user);
 
 /* Who the peer is; only from conn_ready on. Valid as long as the connection. */
 const struct cv_identity *cv_quic_conn_peer(const struct cv_quic_conn *c);
+/* Its certificate, DER; only from conn_ready on. Borrowed from the connection.
+ * cv_certificate_names_read() takes further names out of it. */
+struct cv_slice cv_quic_conn_peer_der(const struct cv_quic_conn *c);
+/* When the first certificate ends of those that opened the connection, ours and the CAs included:
+ * wall clock; only from conn_ready on. */
+uint64_t cv_quic_conn_valid_until_ms(const struct cv_quic_conn *c);
+/* conn_retiring was called. */
+bool cv_quic_conn_is_retiring(const struct cv_quic_conn *c);
 enum cv_alpn cv_quic_conn_alpn(const struct cv_quic_conn *c);
 /* True when the peer dialled us. */
 bool cv_quic_conn_is_accepted(const struct cv_quic_conn *c);

@@ -22,6 +22,21 @@ const struct cv_identity *cv_quic_conn_peer(const struct cv_quic_conn *c)
     return c->was_ready ? cv_tls_session_peer(c->tls) : NULL;
 }
 
+struct cv_slice cv_quic_conn_peer_der(const struct cv_quic_conn *c)
+{
+    return c->was_ready ? cv_tls_session_peer_der(c->tls) : cv_slice_of(NULL, 0);
+}
+
+uint64_t cv_quic_conn_valid_until_ms(const struct cv_quic_conn *c)
+{
+    return c->was_ready ? cv_tls_session_valid_until_ms(c->tls) : 0;
+}
+
+bool cv_quic_conn_is_retiring(const struct cv_quic_conn *c)
+{
+    return c->life.is_retiring;
+}
+
 enum cv_alpn cv_quic_conn_alpn(const struct cv_quic_conn *c)
 {
     return c->alpn;

@@ -42,8 +42,10 @@ static struct cv_quic_close closed_by_peer(struct cv_quic_conn *c)
     struct cv_quic_close why = {.by_peer = true,
                                 .application = received.type == CV_NGTCP2_CLOSE_APPLICATION,
                                 .code = received.error_code};
-    if (why.code == 0)
+    if (why.code == 0 || (why.application && why.code == CV_QUIC_CODE_AGED))
         why.error = COVEY_OK;
+    else if (why.application && why.code == CV_QUIC_CODE_EXPIRED)
+        why.error = COVEY_ERR_CERTIFICATE_EXPIRED;
     else if (!why.application && why.code >= NGTCP2_CRYPTO_ERROR &&
              why.code <= (NGTCP2_CRYPTO_ERROR | 0xff))
         why.error = error_of_alert(why.code - NGTCP2_CRYPTO_ERROR);
@@ -168,8 +170,10 @@ static void log_refusal(struct cv_quic_conn *c)
     if (c->was_ready || !c->is_accepted ||
         !cv_log_limit_pass(&e->refusals_logged, e->now, COVEY_SECOND, &suppressed))
         return;
+    const char *refusal = cv_tls_session_refusal_text(c->tls);
     cv_log_line(e->config.log, CV_LOG_INFO, "handshake with %s failed: %s (%llu more not shown)",
-                cv_address_text(&c->remote, text), covey_strerror(c->why.error),
+                cv_address_text(&c->remote, text),
+                refusal != NULL ? refusal : covey_strerror(c->why.error),
                 (unsigned long long)suppressed);
 }
 

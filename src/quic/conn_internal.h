@@ -1,12 +1,13 @@
 #ifndef CV_QUIC_CONN_INTERNAL_H
 #define CV_QUIC_CONN_INTERNAL_H
 
+#include "base/bucket.h"
 #include "base/heap.h"
 #include "base/ring.h"
-#include "quic/bucket.h"
 #include "quic/conn.h"
 #include "quic/endpoint.h"
 #include "quic/frame_guard.h"
+#include "quic/lifetime.h"
 #include "quic/path.h"
 #include "quic/qcompat.h"
 #include "quic/send_buffer.h"
@@ -94,6 +95,8 @@ struct cv_quic_conn {
     covey_time progress_at; /* when something was acknowledged, or nothing was waiting for it */
     covey_time probe_at;    /* when datagrams without an answer are probed for, COVEY_NEVER */
     struct cv_bucket control_frames;
+    struct cv_lifetime life; /* from READY on; see conn_life.c */
+    covey_time life_at;      /* when it is to be judged, COVEY_NEVER before READY */
 
     struct cv_stream_table table;
     struct cv_stream_list streams; /* all, in order of opening */
@@ -182,6 +185,12 @@ void cv_conn_set_reading(struct cv_quic_conn *c);
 
 /* conn_write.c: writes packets until there is nothing left to write, and sets the timer. */
 void cv_conn_write(struct cv_quic_conn *c, const struct cv_datagram_sink *sink);
+
+/* conn_life.c */
+/* The connection is ready: its time begins. */
+void cv_conn_begin_life(struct cv_quic_conn *c);
+/* Retires or ends it when that is due, and says when to look again. */
+void cv_conn_check_life(struct cv_quic_conn *c);
 
 /* conn_close.c */
 /* Notes down that it is over. The first reason counts. */

@@ -142,5 +142,7 @@ void cv_conn_expire(struct cv_quic_conn *c)
         detect_black_hole(c);
     if (c->endpoint->now >= c->probe_at)
         probe(c);
+    if (c->endpoint->now >= c->life_at)
+        cv_conn_check_life(c);
     cv_conn_mark_dirty(c);
 }

@@ -180,6 +180,8 @@ static void set_timer(struct cv_quic_conn *c)
     covey_time deadline = ngtcp2_conn_get_expiry(c->native);
     if (c->probe_at < deadline)
         deadline = c->probe_at;
+    if (c->life_at < deadline)
+        deadline = c->life_at;
     if (deadline <= c->endpoint->now)
         deadline = c->endpoint->now + TIMER_STEP;
     cv_heap_set(&c->endpoint->timers, &c->timer, deadline);

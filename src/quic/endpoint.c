@@ -27,6 +27,7 @@ void cv_quic_limits_init(struct cv_quic_limits *limits)
                                       .handshake_timeout = 5 * COVEY_SECOND,
                                       .idle_timeout = 120 * COVEY_SECOND,
                                       .initial_rtt = 100 * COVEY_MILLISECOND,
+                                      .age_max = 3600 * COVEY_SECOND,
                                       .connection_ids_max = 24};
 }
 
@@ -76,6 +77,8 @@ int cv_quic_endpoint_new(const struct cv_quic_config *config, struct cv_quic_end
         return COVEY_ERR_NO_MEMORY;
     e->config = *config;
     e->alloc = config->alloc;
+    if (config->buffers == NULL)
+        e->config.buffers = config->alloc;
     e->memory = (ngtcp2_mem){.user_data = (void *)(uintptr_t)config->alloc,
                              .malloc = memory_malloc,
                              .free = memory_free,
@@ -159,10 +162,23 @@ static bool has_long_header(const struct cv_datagram *d)
     return (d->bytes.data[0] & HEADER_FORM_LONG) != 0;
 }
 
-static struct cv_quic_conn *find_conn(const struct cv_quic_endpoint *e, const struct cv_datagram *d,
+/* Packets of one connection follow each other: the table is asked once for each such run. */
+static struct cv_quic_conn *find_by_id(struct cv_quic_endpoint *e, struct cv_slice id)
+{
+    if (e->recent != NULL && cv_slice_equal(id, cv_slice_of(e->recent_id, sizeof(e->recent_id))))
+        return e->recent;
+    struct cv_quic_conn *c = cv_map_get(&e->ids, id);
+    if (c != NULL && id.size == sizeof(e->recent_id)) {
+        memcpy(e->recent_id, id.data, sizeof(e->recent_id));
+        e->recent = c;
+    }
+    return c;
+}
+
+static struct cv_quic_conn *find_conn(struct cv_quic_endpoint *e, const struct cv_datagram *d,
                                       const ngtcp2_version_cid *ids)
 {
-    struct cv_quic_conn *c = cv_map_get(&e->ids, cv_slice_of(ids->dcid, ids->dcidlen));
+    struct cv_quic_conn *c = find_by_id(e, cv_slice_of(ids->dcid, ids->dcidlen));
     return c != NULL || has_long_header(d) ? c : find_by_token(e, d->bytes);
 }
 
@@ -313,6 +329,7 @@ void cv_quic_endpoint_flush(struct cv_quic_endpoint *e, const struct cv_datagram
 {
     struct cv_quic_conn *c;
     advance(e, now);
+    cv_endpoint_watch_clock(e);
     while ((c = TAILQ_FIRST(&e->dirty)) != NULL) {
         TAILQ_REMOVE(&e->dirty, c, dirty_link);
         c->is_dirty = false;

@@ -54,6 +54,7 @@ struct cv_quic_limits {
     covey_time handshake_timeout; /* 5 s */
     covey_time idle_timeout;      /* 120 s */
     covey_time initial_rtt;       /* 100 ms */
+    covey_time age_max;           /* of a connection, 1 h; COVEY_NEVER: as long as certificates */
     uint32_t
         connection_ids_max; /* of ours that a peer may have made us issue and not yet retired, 24 */
 };
@@ -62,6 +63,7 @@ void cv_quic_limits_init(struct cv_quic_limits *limits);
 
 struct cv_quic_config {
     const struct cv_alloc *alloc;
+    const struct cv_alloc *buffers; /* of what streams send; NULL: as `alloc` */
     const struct cv_log *log;
     struct cv_tls *tls; /* borrowed; NULL is not allowed */
     struct cv_quic_limits limits;
@@ -151,6 +153,9 @@ struct cv_quic_stats {
     uint64_t connection_id_floods; /* connections closed for asking for too many ids */
     uint64_t control_floods;       /* connections closed for frames that carry nothing */
     uint64_t datagrams_shed;       /* outgoing DATAGRAM frames dropped at the queue's bound */
+    uint64_t connections_retired;  /* told to be replaced */
+    uint64_t connections_aged;     /* closed at their age, in use or not */
+    uint64_t connections_expired;  /* closed at the end of a certificate, in use or not */
 };
 void cv_quic_endpoint_stats(const struct cv_quic_endpoint *e, struct cv_quic_stats *out);
 

@@ -1,10 +1,10 @@
 #ifndef CV_QUIC_ENDPOINT_INTERNAL_H
 #define CV_QUIC_ENDPOINT_INTERNAL_H
 
+#include "base/bucket.h"
 #include "base/heap.h"
 #include "base/map.h"
 #include "base/ring.h"
-#include "quic/bucket.h"
 #include "quic/conn_internal.h"
 #include "quic/endpoint.h"
 #include "quic/qcompat.h"
@@ -49,9 +49,12 @@ struct cv_quic_endpoint {
     struct cv_quic_config config;
     const struct cv_alloc *alloc;
     ngtcp2_mem memory;
-    covey_time now; /* never goes back */
+    covey_time now;        /* never goes back */
+    uint64_t clock_offset; /* the wall clock's lead on it, in ms, when it was last looked at */
     bool is_freeing;
-    struct cv_map ids;    /* our connection ids -> conn */
+    struct cv_map ids;           /* our connection ids -> conn */
+    struct cv_quic_conn *recent; /* whose id the last known packet carried; NULL: unknown */
+    uint8_t recent_id[CV_QUIC_CID_SIZE];
     struct cv_map tokens; /* the peers' stateless reset tokens -> conn */
     struct cv_heap timers;
     struct cv_conn_list conns; /* in order of creation */
@@ -75,6 +78,9 @@ void cv_endpoint_random(struct cv_quic_endpoint *e, void *memory, size_t size);
 void cv_endpoint_make_id(struct cv_quic_endpoint *e, ngtcp2_cid *id);
 /* False on the loops of a shared address that do not serve the cluster. */
 bool cv_endpoint_serves_cluster(const struct cv_quic_endpoint *e);
+
+/* conn_life.c: looks whether the wall clock jumped, and if so at all connections. */
+void cv_endpoint_watch_clock(struct cv_quic_endpoint *e);
 
 /* endpoint_accept.c: a datagram that belongs to no connection. */
 void cv_endpoint_accept(struct cv_quic_endpoint *e, const struct cv_datagram *d);

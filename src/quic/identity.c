@@ -204,8 +204,7 @@ static const char *read_id(struct cv_identity *identity, gnutls_x509_crt_t cert)
     return NULL;
 }
 
-static const char *read_certificate(struct cv_identity *identity, gnutls_x509_crt_t cert,
-                                    struct cv_slice der)
+static const char *import(gnutls_x509_crt_t cert, struct cv_slice der)
 {
     if (der.size > CV_CERTIFICATE_SIZE_MAX)
         return "the certificate is too large";
@@ -213,34 +212,47 @@ static const char *read_certificate(struct cv_identity *identity, gnutls_x509_cr
     gnutls_datum_t datum = {(unsigned char *)(uintptr_t)der.data, (unsigned)der.size};
     if (der.size == 0 || gnutls_x509_crt_import(cert, &datum, GNUTLS_X509_FMT_DER) < 0)
         return "the certificate cannot be read";
-    const char *problem = read_names(identity, cert);
-    if (problem == NULL)
-        problem = check_usage(identity->role, cert);
-    if (problem == NULL)
-        problem = read_validity(identity, cert);
-    if (problem == NULL)
-        problem = read_id(identity, cert);
+    return NULL;
+}
+
+/* The text of the problem is NULL when there is none. */
+static struct cv_identity_problem read_certificate(struct cv_identity *identity,
+                                                   gnutls_x509_crt_t cert, struct cv_slice der)
+{
+    struct cv_identity_problem problem = {CV_IDENTITY_UNREADABLE, import(cert, der)};
+    if (problem.text == NULL)
+        problem = (struct cv_identity_problem){CV_IDENTITY_NO_NAME, read_names(identity, cert)};
+    if (problem.text == NULL)
+        problem = (struct cv_identity_problem){CV_IDENTITY_WRONG_USAGE,
+                                               check_usage(identity->role, cert)};
+    if (problem.text == NULL)
+        problem =
+            (struct cv_identity_problem){CV_IDENTITY_UNREADABLE, read_validity(identity, cert)};
+    if (problem.text == NULL)
+        problem.text = read_id(identity, cert);
     return problem;
 }
 
-int cv_identity_explain_der(struct cv_identity *identity, struct cv_slice der, const char **problem)
+int cv_identity_explain_der(struct cv_identity *identity, struct cv_slice der,
+                            struct cv_identity_problem *problem)
 {
     gnutls_x509_crt_t cert;
     struct cv_identity found = {0};
-    if (gnutls_x509_crt_init(&cert) < 0) {
-        *problem = "out of memory";
+    struct cv_identity_problem met = {CV_IDENTITY_UNREADABLE, "out of memory"};
+    if (gnutls_x509_crt_init(&cert) >= 0) {
+        met = read_certificate(&found, cert, der);
+        gnutls_x509_crt_deinit(cert);
+    }
+    if (met.text != NULL) {
+        *problem = met;
         return COVEY_ERR_CERTIFICATE;
     }
-    *problem = read_certificate(&found, cert, der);
-    gnutls_x509_crt_deinit(cert);
-    if (*problem != NULL)
-        return COVEY_ERR_CERTIFICATE;
     *identity = found;
     return 0;
 }
 
 int cv_identity_from_der(struct cv_identity *identity, struct cv_slice der)
 {
-    const char *problem;
+    struct cv_identity_problem problem;
     return cv_identity_explain_der(identity, der, &problem);
 }

@@ -51,9 +51,20 @@ COVEY_MUST_USE int cv_identity_parse_uri(struct cv_identity *identity, struct cv
  */
 COVEY_MUST_USE int cv_identity_from_der(struct cv_identity *identity, struct cv_slice der);
 
-/* The same; on error *problem is a constant clause for a human, "the certificate is a CA's, not a
- * node's". */
+/* What is wrong with a certificate, and a constant clause for a human, "the certificate is a CA's,
+ * not a node's". */
+enum cv_identity_fault {
+    CV_IDENTITY_UNREADABLE, /* too large, or no certificate */
+    CV_IDENTITY_NO_NAME,    /* no usable covey:// URI */
+    CV_IDENTITY_WRONG_USAGE /* a CA's, or key usages that do not fit the role */
+};
+struct cv_identity_problem {
+    enum cv_identity_fault fault;
+    const char *text;
+};
+
+/* The same; sets *problem on error. */
 COVEY_MUST_USE int cv_identity_explain_der(struct cv_identity *identity, struct cv_slice der,
-                                           const char **problem);
+                                           struct cv_identity_problem *problem);
 
 #endif

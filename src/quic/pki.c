@@ -111,14 +111,26 @@ static void pair_fini(struct pair *d)
         gnutls_x509_crt_deinit(d->cert);
 }
 
-/* A fresh key and what every certificate of ours says. */
-static int start_pair(struct pair *d, enum cv_key_type type, const char *common_name)
+static gnutls_datum_t datum_of(const char *text)
+{
+    return (gnutls_datum_t){(unsigned char *)(uintptr_t)text, (unsigned)strlen(text)};
+}
+
+static int import_key(gnutls_x509_privkey_t key, const char *key_pem)
+{
+    gnutls_datum_t pem = datum_of(key_pem);
+    return gnutls_x509_privkey_import2(key, &pem, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN);
+}
+
+/* A key, a fresh one without `key_pem`, and what every certificate of ours says. */
+static int start_pair(struct pair *d, enum cv_key_type type, const char *key_pem,
+                      const char *common_name)
 {
     int result;
     *d = (struct pair){0};
     if ((result = gnutls_x509_privkey_init(&d->key)) < 0 ||
         (result = gnutls_x509_crt_init(&d->cert)) < 0 ||
-        (result = generate_key(d->key, type)) < 0 ||
+        (result = key_pem != NULL ? import_key(d->key, key_pem) : generate_key(d->key, type)) < 0 ||
         (result = gnutls_x509_crt_set_version(d->cert, 3)) < 0 ||
         (result = set_serial(d->cert)) < 0 ||
         (result = set_common_name(d->cert, common_name)) < 0 ||
@@ -190,7 +202,7 @@ int cv_pki_make_ca(const struct cv_pki_ca_config *config, struct cv_pki_pair *ou
     char common_name[65];
     snprintf(common_name, sizeof common_name, "%.54s covey CA", config->cluster);
     struct pair d;
-    int result = start_pair(&d, config->key_type, common_name);
+    int result = start_pair(&d, config->key_type, NULL, common_name);
     if (result >= 0)
         result = fill_ca(&d, config);
     int error = map_error(result);
@@ -213,11 +225,6 @@ static bool key_fits(const struct pair *ca)
            cert_size == key_size && memcmp(of_cert, of_key, cert_size) == 0;
 }
 
-static gnutls_datum_t datum_of(const char *text)
-{
-    return (gnutls_datum_t){(unsigned char *)(uintptr_t)text, (unsigned)strlen(text)};
-}
-
 static bool import_ca(gnutls_x509_crt_t cert, const gnutls_datum_t *pem)
 {
     return gnutls_x509_crt_import(cert, pem, GNUTLS_X509_FMT_PEM) >= 0 &&
@@ -228,14 +235,11 @@ static int load_ca(struct pair *ca, const struct cv_pki_issue_config *config)
 {
     *ca = (struct pair){0};
     gnutls_datum_t cert = datum_of(config->ca_cert_pem);
-    gnutls_datum_t key = datum_of(config->ca_key_pem);
     if (gnutls_x509_crt_init(&ca->cert) < 0 || gnutls_x509_privkey_init(&ca->key) < 0)
         return COVEY_ERR_NO_MEMORY;
     if (!import_ca(ca->cert, &cert))
         return COVEY_ERR_CERTIFICATE;
-    if (gnutls_x509_privkey_import2(ca->key, &key, GNUTLS_X509_FMT_PEM, NULL, GNUTLS_PKCS_PLAIN) <
-            0 ||
-        !key_fits(ca))
+    if (import_key(ca->key, config->ca_key_pem) < 0 || !key_fits(ca))
         return COVEY_ERR_KEY;
     return 0;
 }
@@ -361,11 +365,23 @@ static bool is_within(const struct cv_pki_issue_config *config, const struct pai
     return end >= 0 && config->not_after_ms / 1000 <= (uint64_t)end;
 }
 
+static bool is_key(const char *key_pem)
+{
+    gnutls_x509_privkey_t key;
+    if (gnutls_x509_privkey_init(&key) < 0)
+        return false;
+    bool is_read = import_key(key, key_pem) >= 0;
+    gnutls_x509_privkey_deinit(key);
+    return is_read;
+}
+
 static int issue(const struct cv_pki_issue_config *config, const struct pair *ca,
                  const char *cluster, struct cv_pki_pair *out)
 {
     struct pair d;
-    int result = start_pair(&d, config->key_type, config->name);
+    if (config->key_pem != NULL && !is_key(config->key_pem))
+        return COVEY_ERR_KEY;
+    int result = start_pair(&d, config->key_type, config->key_pem, config->name);
     if (result >= 0)
         result = fill_leaf(&d, config, ca, cluster);
     int error = map_error(result);

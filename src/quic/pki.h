@@ -52,13 +52,16 @@ struct cv_pki_issue_config {
     size_t host_count;        /* at most CV_PKI_HOSTS_MAX */
     uint64_t not_before_ms;
     uint64_t not_after_ms; /* not after the CA's own */
+    const char *key_pem;   /* certify this key anew instead of making one: its holder keeps its id;
+                              key_type does not count then */
 };
 
 /*
  * Makes a key and a certificate for it, signed by the CA. 0, or with *out unchanged
  *   COVEY_ERR_INVALID_ARGUMENT  a name, a host, a validity that is empty or ends after the CA's
  *   COVEY_ERR_CERTIFICATE       the CA's certificate: unreadable, no CA's, or it names no cluster
- *   COVEY_ERR_KEY               the CA's key: unreadable, encrypted, or not the certificate's
+ *   COVEY_ERR_KEY               the CA's key: unreadable, encrypted, or not the certificate's;
+ *                               key_pem: unreadable, encrypted
  *   COVEY_ERR_TOO_LARGE         the hosts take more room than CV_PEM_SIZE_MAX
  *   COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM
  */

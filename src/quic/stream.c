@@ -35,7 +35,7 @@ struct cv_quic_stream *cv_stream_new(struct cv_quic_conn *c)
     }
     /* Everything but the send buffer, whose bytes need no clearing. */
     memset(s, 0, offsetof(struct cv_quic_stream, out));
-    cv_send_buffer_init(&s->out, e->alloc);
+    cv_send_buffer_init(&s->out, e->config.buffers);
     s->conn = c;
     s->id = -1;
     return s;

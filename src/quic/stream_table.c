@@ -3,11 +3,15 @@
 #include <assert.h>
 #include <covey/error.h>
 
-#define BITS_MIN 4
+#define BITS_MIN         5
+#define GOLDEN           UINT64_C(0x9e37000000000000)
+#define SLOTS_PER_STREAM 4
 
 void cv_stream_table_init(struct cv_stream_table *t, const struct cv_alloc *alloc, uint64_t random)
 {
-    *t = (struct cv_stream_table){.alloc = alloc, .multiplier = random | 1};
+    /* Begins like the golden ratio, which spreads numbers that follow each other, and goes on as
+     * nobody knows. */
+    *t = (struct cv_stream_table){.alloc = alloc, .multiplier = GOLDEN | random >> 16 | 1};
 }
 
 void cv_stream_table_fini(struct cv_stream_table *t)
@@ -23,7 +27,9 @@ static size_t slot_count(const struct cv_stream_table *t)
 
 static size_t home(const struct cv_stream_table *t, int64_t id)
 {
-    return (size_t)((uint64_t)id * t->multiplier >> (64 - t->bits));
+    /* Both sides' ids count up in steps of four: the number of the stream in the low bits. */
+    uint64_t key = (uint64_t)id >> 2 | (uint64_t)id << 62;
+    return (size_t)(key * t->multiplier >> (64 - t->bits));
 }
 
 /* The slot of `id`, or the free one where it would go. */
@@ -38,8 +44,8 @@ static size_t find(const struct cv_stream_table *t, int64_t id)
 
 int cv_stream_table_reserve(struct cv_stream_table *t)
 {
-    /* At most half full: probing stays short. */
-    if ((t->count + 1) * 2 <= slot_count(t))
+    /* At most a quarter full: probing stays short, and so does closing the holes. */
+    if ((t->count + 1) * SLOTS_PER_STREAM <= slot_count(t))
         return COVEY_OK;
     struct cv_stream_table grown = *t;
     grown.bits = t->slots == NULL ? BITS_MIN : t->bits + 1;
@@ -57,7 +63,7 @@ int cv_stream_table_reserve(struct cv_stream_table *t)
 
 void cv_stream_table_put(struct cv_stream_table *t, int64_t id, void *stream)
 {
-    assert((t->count + 1) * 2 <= slot_count(t));
+    assert((t->count + 1) * SLOTS_PER_STREAM <= slot_count(t));
     assert(stream != NULL);
     size_t i = find(t, id);
     assert(t->slots[i].stream == NULL);

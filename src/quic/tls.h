@@ -16,6 +16,11 @@
  * A peer is judged inside the TLS handshake, so that a refusal is a TLS alert and the handshake
  * does not complete: its chain must end in our CA, be valid at the wall clock time that the caller
  * says, name our cluster, and have a role that the protocol allows.
+ *
+ * What we present and whom we trust is replaced by a reload, as a whole: a session keeps what it
+ * began with, those that come later get the new. A CA is replaced in three steps, each of them on
+ * all nodes before the next: trust both CAs; show certificates of the new one; trust the new one
+ * only.
  */
 
 #define CV_ALPN_CLUSTER "covey-cluster/1" /* gossip: members only, both sides */
@@ -48,13 +53,37 @@ COVEY_MUST_USE int cv_tls_new(const struct cv_tls_config *config, struct cv_tls 
 /* All sessions of the context must be gone. NULL is allowed. */
 void cv_tls_free(struct cv_tls *tls);
 
-/* Our own identity, valid as long as the context. */
+/* Whom a reload may make of us. */
+enum cv_tls_change {
+    CV_TLS_RENEW, /* the same holder: the key, and so the id, and the name stay */
+    CV_TLS_REKEY  /* a new key or name too: nobody knows us by the old id (no cluster member) */
+};
+
+/*
+ * Replaces certificate, key and CAs; `config->alloc` is not looked at. The same checks as
+ * cv_tls_new(), and the new certificate must be of the old one's cluster and role, and with
+ * CV_TLS_RENEW of its key and name. Returns 0, or with a sentence in `reason` and nothing changed
+ * what cv_tls_new() says, COVEY_ERR_WRONG_CLUSTER, COVEY_ERR_WRONG_ROLE, COVEY_ERR_WRONG_IDENTITY.
+ */
+COVEY_MUST_USE int cv_tls_reload(struct cv_tls *tls, const struct cv_tls_config *config,
+                                 enum cv_tls_change change, char reason[CV_TLS_REASON_SIZE]);
+
+/* The question of cv_tls_reload() about two identities: 0 when `next` may follow `old`, otherwise
+ * the error and the sentence. */
+COVEY_MUST_USE int cv_tls_may_follow(const struct cv_identity *old, const struct cv_identity *next,
+                                     enum cv_tls_change change, char reason[CV_TLS_REASON_SIZE]);
+
+/* Our own identity; the pointer is valid as long as the context, a reload writes to it. */
 const struct cv_identity *cv_tls_identity(const struct cv_tls *tls);
+/* When the first of our certificate, its intermediates and its CA ends: until then new handshakes
+ * can succeed. Wall clock. */
+uint64_t cv_tls_valid_until_ms(const struct cv_tls *tls);
 
 /* The wall clock by which the next handshakes are judged. */
 void cv_tls_set_wall_ms(struct cv_tls *tls, uint64_t wall_ms);
+uint64_t cv_tls_wall_ms(const struct cv_tls *tls);
 
-/* Why a peer was refused; counted by reason, and what the close of a connection says. */
+/* Why peers were refused: one counter for each reason. */
 struct cv_tls_refusals {
     uint64_t no_certificate;
     uint64_t untrusted; /* the chain does not end in our CA, or is broken */
@@ -62,8 +91,14 @@ struct cv_tls_refusals {
     uint64_t wrong_cluster;
     uint64_t wrong_role;
     uint64_t wrong_identity; /* not the node that we dialled */
-    uint64_t malformed;      /* no usable covey:// name or key usage; unreadable, too large */
+    uint64_t malformed;      /* unreadable */
     uint64_t no_protocol;    /* no ALPN in common */
+    uint64_t not_yet_valid;
+    uint64_t self_signed;
+    uint64_t chain_too_long; /* more than 4 certificates or 16 KiB */
+    uint64_t costly_key;     /* a key that is slow to verify with, or of an unknown kind */
+    uint64_t no_name;        /* no usable covey:// URI */
+    uint64_t wrong_usage;    /* a CA's, or (extended) key usages that do not fit the role */
 };
 const struct cv_tls_refusals *cv_tls_refusals(const struct cv_tls *tls);
 
@@ -92,11 +127,19 @@ void cv_tls_session_free(struct cv_tls_session *session);
 void *cv_tls_session_native(const struct cv_tls_session *session);
 /* The peer's identity; NULL before the handshake accepted it. */
 const struct cv_identity *cv_tls_session_peer(const struct cv_tls_session *session);
+/* The peer's own certificate, DER, borrowed from the session; empty before it was accepted. */
+struct cv_slice cv_tls_session_peer_der(const struct cv_tls_session *session);
+/* When the first certificate ends of those by which we and the peer were accepted, intermediates
+ * and CAs included, wall clock; 0 before the peer was accepted. */
+uint64_t cv_tls_session_valid_until_ms(const struct cv_tls_session *session);
 /* The protocol agreed on; only after the handshake. */
 enum cv_alpn cv_tls_session_alpn(const struct cv_tls_session *session);
 /* Why we refused the peer, 0 when we did not: COVEY_ERR_CERTIFICATE, _EXPIRED, WRONG_CLUSTER,
  * WRONG_ROLE, WRONG_IDENTITY or NO_PROTOCOL. The peer gets a TLS alert that is its own for each
  * kind: ngtcp2_conn_get_tls_alert() has it once reading a packet failed with NGTCP2_ERR_CRYPTO. */
 int cv_tls_session_refusal(const struct cv_tls_session *session);
+/* A constant clause for a human that says why, "the certificate is self-signed"; NULL when we did
+ * not refuse. */
+const char *cv_tls_session_refusal_text(const struct cv_tls_session *session);
 
 #endif

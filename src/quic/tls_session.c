@@ -22,6 +22,7 @@ struct cv_tls_session {
     ngtcp2_crypto_conn_ref ref; /* first: see above */
     ngtcp2_crypto_conn_ref *outer;
     struct cv_tls *tls;
+    struct cv_tls_material *material; /* of the context when the session began */
     gnutls_session_t native;
     bool is_server;
     bool rpc_only;
@@ -30,7 +31,7 @@ struct cv_tls_session {
     enum cv_alpn alpn;
     enum cv_tls_verdict verdict;
     covey_node_id expected;
-    struct cv_identity peer;
+    struct cv_tls_answer answer;
 };
 
 static const char *const alpn_names[] = {
@@ -87,20 +88,20 @@ static bool read_alpn(struct cv_tls_session *session)
 
 static enum cv_tls_verdict judge(struct cv_tls_session *session)
 {
-    const struct cv_tls *tls = session->tls;
+    const struct cv_tls_material *material = session->material;
     struct cv_tls_chain chain;
     if (!read_alpn(session))
         return CV_TLS_NO_PROTOCOL;
     get_chain(session->native, &chain);
     struct cv_tls_question question = {
-        .trust = &tls->trust,
-        .cluster = tls->identity.cluster,
-        .wall_ms = tls->wall_ms,
+        .trust = &material->trust,
+        .cluster = material->identity.cluster,
+        .wall_ms = session->tls->wall_ms,
         .is_server = session->is_server,
         .alpn = session->alpn,
         .expected = session->has_expected ? &session->expected : NULL,
     };
-    return cv_tls_judge(&question, &chain, &session->peer);
+    return cv_tls_judge(&question, &chain, &session->answer);
 }
 
 /* After the peer has shown that it holds the key of its certificate. */
@@ -187,7 +188,7 @@ static int configure(struct cv_tls_session *session)
         return result;
     if ((result = gnutls_priority_set(native, session->tls->priority)) < 0 ||
         (result = gnutls_credentials_set(native, GNUTLS_CRD_CERTIFICATE,
-                                         session->tls->credentials)) < 0 ||
+                                         session->material->credentials)) < 0 ||
         (result = set_alpn(session)) < 0)
         return result;
     gnutls_alert_set_read_function(native, on_alert);
@@ -205,6 +206,7 @@ static void fill(struct cv_tls_session *session, const struct cv_tls_session_con
         .ref = {.get_conn = get_conn, .user_data = session},
         .outer = config->conn_ref,
         .tls = config->tls,
+        .material = cv_tls_material_hold(config->tls->material),
         .is_server = config->is_server,
         .alpn = config->alpn,
         .rpc_only = config->rpc_only,
@@ -238,6 +240,7 @@ void cv_tls_session_free(struct cv_tls_session *session)
     struct cv_tls *tls = session->tls;
     if (session->native != NULL)
         gnutls_deinit(session->native);
+    cv_tls_material_release(session->material);
     cv_release(tls->alloc, session);
     assert(tls->session_count > 0);
     tls->session_count--;
@@ -250,7 +253,22 @@ void *cv_tls_session_native(const struct cv_tls_session *session)
 
 const struct cv_identity *cv_tls_session_peer(const struct cv_tls_session *session)
 {
-    return session->accepted ? &session->peer : NULL;
+    return session->accepted ? &session->answer.peer : NULL;
+}
+
+struct cv_slice cv_tls_session_peer_der(const struct cv_tls_session *session)
+{
+    struct cv_tls_chain chain = {.count = 0};
+    if (session->accepted)
+        get_chain(session->native, &chain);
+    return chain.certs[0];
+}
+
+uint64_t cv_tls_session_valid_until_ms(const struct cv_tls_session *session)
+{
+    uint64_t ours = session->material->valid_until_ms;
+    uint64_t theirs = session->accepted ? session->answer.valid_until_ms : 0;
+    return ours < theirs ? ours : theirs;
 }
 
 enum cv_alpn cv_tls_session_alpn(const struct cv_tls_session *session)
@@ -261,4 +279,9 @@ enum cv_alpn cv_tls_session_alpn(const struct cv_tls_session *session)
 int cv_tls_session_refusal(const struct cv_tls_session *session)
 {
     return cv_tls_verdict_error(session->verdict);
+}
+
+const char *cv_tls_session_refusal_text(const struct cv_tls_session *session)
+{
+    return session->verdict == CV_TLS_ACCEPTED ? NULL : cv_tls_verdict_text(session->verdict);
 }

@@ -10,14 +10,26 @@
     (GNUTLS_VERIFY_DISABLE_TIME_CHECKS | GNUTLS_VERIFY_DISABLE_TRUSTED_TIME_CHECKS |               \
      (unsigned)GNUTLS_PROFILE_TO_VFLAGS(GNUTLS_PROFILE_MEDIUM))
 
-bool cv_tls_is_valid_at(gnutls_x509_crt_t cert, uint64_t wall_ms)
+/* An empty period when it cannot be read. */
+static struct cv_tls_period period_of(gnutls_x509_crt_t cert)
 {
     time_t begin = gnutls_x509_crt_get_activation_time(cert);
     time_t end = gnutls_x509_crt_get_expiration_time(cert);
     if (begin == (time_t)-1 || end < 0)
-        return false;
-    uint64_t begin_ms = begin < 0 ? 0 : (uint64_t)begin * 1000;
-    return begin_ms <= wall_ms && wall_ms <= (uint64_t)end * 1000;
+        return (struct cv_tls_period){.begin_ms = 1, .end_ms = 0};
+    return (struct cv_tls_period){.begin_ms = begin < 0 ? 0 : (uint64_t)begin * 1000,
+                                  .end_ms = (uint64_t)end * 1000};
+}
+
+static bool is_inside(const struct cv_tls_period *period, uint64_t wall_ms)
+{
+    return period->begin_ms <= wall_ms && wall_ms <= period->end_ms;
+}
+
+bool cv_tls_is_valid_at(gnutls_x509_crt_t cert, uint64_t wall_ms)
+{
+    struct cv_tls_period period = period_of(cert);
+    return is_inside(&period, wall_ms);
 }
 
 static const char *check_cas(const struct cv_tls_trust *trust)
@@ -75,26 +87,36 @@ static bool ends_in(gnutls_x509_crt_t ca, const gnutls_x509_crt_t *chain, unsign
     return result >= 0 && status == 0;
 }
 
-static bool all_valid_at(const gnutls_x509_crt_t *chain, unsigned count, uint64_t wall_ms)
+/* When all of it is valid at once. */
+static struct cv_tls_period common_period(gnutls_x509_crt_t ca, const gnutls_x509_crt_t *chain,
+                                          unsigned count)
 {
+    struct cv_tls_period common = period_of(ca);
     for (unsigned i = 0; i < count; i++) {
-        if (!cv_tls_is_valid_at(chain[i], wall_ms))
-            return false;
+        struct cv_tls_period one = period_of(chain[i]);
+        if (one.begin_ms > common.begin_ms)
+            common.begin_ms = one.begin_ms;
+        if (one.end_ms < common.end_ms)
+            common.end_ms = one.end_ms;
     }
-    return true;
+    return common;
 }
 
 int cv_tls_trust_check(const struct cv_tls_trust *trust, const gnutls_x509_crt_t *chain,
-                       unsigned count, uint64_t wall_ms)
+                       unsigned count, uint64_t wall_ms, struct cv_tls_period *valid)
 {
     assert(count > 0 && count <= CV_TLS_CHAIN_MAX);
     int error = COVEY_ERR_CERTIFICATE;
     for (unsigned i = 0; i < trust->count; i++) {
         if (!ends_in(trust->cas[i], chain, count))
             continue;
-        if (cv_tls_is_valid_at(trust->cas[i], wall_ms) && all_valid_at(chain, count, wall_ms))
-            return 0;
-        error = COVEY_ERR_CERTIFICATE_EXPIRED;
+        struct cv_tls_period period = common_period(trust->cas[i], chain, count);
+        int found = is_inside(&period, wall_ms) ? 0 : COVEY_ERR_CERTIFICATE_EXPIRED;
+        bool is_better = error == COVEY_ERR_CERTIFICATE || (error != 0 && found == 0);
+        if (is_better || (found == error && period.end_ms > valid->end_ms)) {
+            *valid = period;
+            error = found;
+        }
     }
     return error;
 }

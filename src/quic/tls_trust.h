@@ -28,14 +28,22 @@ COVEY_MUST_USE int cv_tls_trust_init(struct cv_tls_trust *trust, struct cv_slice
                                      const char **problem);
 void cv_tls_trust_fini(struct cv_tls_trust *trust);
 
+/* When something is valid, wall clock; both ends are inside. */
+struct cv_tls_period {
+    uint64_t begin_ms;
+    uint64_t end_ms;
+};
+
 /*
  * Judges a chain, the holder's certificate first, each signed by the next. 0, or
  *   COVEY_ERR_CERTIFICATE          it does not end in our CA, or a signature or rule is broken
  *   COVEY_ERR_CERTIFICATE_EXPIRED  one of it, or the CA, is not valid at wall_ms
+ * Unless it is COVEY_ERR_CERTIFICATE, *valid says when all of the chain and its CA are; of several
+ * CAs that fit, the one that makes it valid for longest.
  */
 COVEY_MUST_USE int cv_tls_trust_check(const struct cv_tls_trust *trust,
                                       const gnutls_x509_crt_t *chain, unsigned count,
-                                      uint64_t wall_ms);
+                                      uint64_t wall_ms, struct cv_tls_period *valid);
 
 /* True when `cert` is valid at wall_ms; both ends are inside. */
 bool cv_tls_is_valid_at(gnutls_x509_crt_t cert, uint64_t wall_ms);

@@ -2,25 +2,50 @@
 
 #include <assert.h>
 #include <covey/error.h>
+#include <stddef.h>
 
 /* A signature check by an RSA key takes time with the square of the modulus and in proportion to
  * the exponent: both are the peer's choice. */
 #define RSA_BITS_MAX          8192
 #define RSA_EXPONENT_SIZE_MAX 9 /* 64 bits, and a leading zero */
 
+#define COUNTER(name) offsetof(struct cv_tls_refusals, name)
+
 static const struct {
     int error;
     uint8_t alert;
+    size_t counter;
+    const char *text;
 } verdicts[] = {
-    [CV_TLS_ACCEPTED] = {0, 0},
-    [CV_TLS_NO_CERTIFICATE] = {COVEY_ERR_CERTIFICATE, GNUTLS_A_CERTIFICATE_REQUIRED},
-    [CV_TLS_MALFORMED] = {COVEY_ERR_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE},
-    [CV_TLS_UNTRUSTED] = {COVEY_ERR_CERTIFICATE, GNUTLS_A_UNKNOWN_CA},
-    [CV_TLS_EXPIRED] = {COVEY_ERR_CERTIFICATE_EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED},
-    [CV_TLS_WRONG_CLUSTER] = {COVEY_ERR_WRONG_CLUSTER, GNUTLS_A_ACCESS_DENIED},
-    [CV_TLS_WRONG_ROLE] = {COVEY_ERR_WRONG_ROLE, GNUTLS_A_UNSUPPORTED_CERTIFICATE},
-    [CV_TLS_WRONG_IDENTITY] = {COVEY_ERR_WRONG_IDENTITY, GNUTLS_A_CERTIFICATE_UNKNOWN},
-    [CV_TLS_NO_PROTOCOL] = {COVEY_ERR_NO_PROTOCOL, GNUTLS_A_NO_APPLICATION_PROTOCOL},
+    [CV_TLS_ACCEPTED] = {0, 0, 0, "accepted"},
+    [CV_TLS_NO_CERTIFICATE] = {COVEY_ERR_CERTIFICATE, GNUTLS_A_CERTIFICATE_REQUIRED,
+                               COUNTER(no_certificate), "no certificate was shown"},
+    [CV_TLS_CHAIN_TOO_LONG] = {COVEY_ERR_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE,
+                               COUNTER(chain_too_long), "the chain of certificates is too long"},
+    [CV_TLS_MALFORMED] = {COVEY_ERR_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE, COUNTER(malformed),
+                          "the certificate cannot be read"},
+    [CV_TLS_COSTLY_KEY] = {COVEY_ERR_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE, COUNTER(costly_key),
+                           "the certificate's key is of a kind or size that is not supported"},
+    [CV_TLS_UNTRUSTED] = {COVEY_ERR_CERTIFICATE, GNUTLS_A_UNKNOWN_CA, COUNTER(untrusted),
+                          "the certificate is not signed by the CA"},
+    [CV_TLS_SELF_SIGNED] = {COVEY_ERR_CERTIFICATE, GNUTLS_A_UNKNOWN_CA, COUNTER(self_signed),
+                            "the certificate is self-signed"},
+    [CV_TLS_EXPIRED] = {COVEY_ERR_CERTIFICATE_EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED,
+                        COUNTER(expired), "the certificate is expired"},
+    [CV_TLS_NOT_YET_VALID] = {COVEY_ERR_CERTIFICATE_EXPIRED, GNUTLS_A_CERTIFICATE_EXPIRED,
+                              COUNTER(not_yet_valid), "the certificate is not yet valid"},
+    [CV_TLS_NO_NAME] = {COVEY_ERR_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE, COUNTER(no_name),
+                        "the certificate has no usable covey:// URI"},
+    [CV_TLS_WRONG_USAGE] = {COVEY_ERR_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE, COUNTER(wrong_usage),
+                            "the certificate's key usages do not fit its role"},
+    [CV_TLS_WRONG_CLUSTER] = {COVEY_ERR_WRONG_CLUSTER, GNUTLS_A_ACCESS_DENIED,
+                              COUNTER(wrong_cluster), "the certificate belongs to another cluster"},
+    [CV_TLS_WRONG_ROLE] = {COVEY_ERR_WRONG_ROLE, GNUTLS_A_UNSUPPORTED_CERTIFICATE,
+                           COUNTER(wrong_role), "the certificate's role does not allow this"},
+    [CV_TLS_WRONG_IDENTITY] = {COVEY_ERR_WRONG_IDENTITY, GNUTLS_A_CERTIFICATE_UNKNOWN,
+                               COUNTER(wrong_identity), "it is not the node that was expected"},
+    [CV_TLS_NO_PROTOCOL] = {COVEY_ERR_NO_PROTOCOL, GNUTLS_A_NO_APPLICATION_PROTOCOL,
+                            COUNTER(no_protocol), "there is no protocol in common"},
 };
 
 int cv_tls_verdict_error(enum cv_tls_verdict verdict)
@@ -33,36 +58,15 @@ uint8_t cv_tls_verdict_alert(enum cv_tls_verdict verdict)
     return verdicts[verdict].alert;
 }
 
-static uint64_t *counter(enum cv_tls_verdict verdict, struct cv_tls_refusals *refusals)
+const char *cv_tls_verdict_text(enum cv_tls_verdict verdict)
 {
-    switch (verdict) {
-    case CV_TLS_NO_CERTIFICATE:
-        return &refusals->no_certificate;
-    case CV_TLS_MALFORMED:
-        return &refusals->malformed;
-    case CV_TLS_UNTRUSTED:
-        return &refusals->untrusted;
-    case CV_TLS_EXPIRED:
-        return &refusals->expired;
-    case CV_TLS_WRONG_CLUSTER:
-        return &refusals->wrong_cluster;
-    case CV_TLS_WRONG_ROLE:
-        return &refusals->wrong_role;
-    case CV_TLS_WRONG_IDENTITY:
-        return &refusals->wrong_identity;
-    case CV_TLS_NO_PROTOCOL:
-        return &refusals->no_protocol;
-    case CV_TLS_ACCEPTED:
-        break;
-    }
-    return NULL;
+    return verdicts[verdict].text;
 }
 
 void cv_tls_verdict_count(enum cv_tls_verdict verdict, struct cv_tls_refusals *refusals)
 {
-    uint64_t *count = counter(verdict, refusals);
-    assert(count != NULL);
-    ++*count;
+    assert(verdict != CV_TLS_ACCEPTED);
+    ++*(uint64_t *)(void *)((char *)refusals + verdicts[verdict].counter);
 }
 
 struct parsed_chain {
@@ -134,11 +138,13 @@ static enum cv_tls_verdict parse_checked(struct parsed_chain *parsed,
     *parsed = (struct parsed_chain){0};
     if (chain->count == 0)
         return CV_TLS_NO_CERTIFICATE;
-    if (chain->count > CV_TLS_CHAIN_MAX || !is_small_enough(chain) || !parse(parsed, chain))
+    if (chain->count > CV_TLS_CHAIN_MAX || !is_small_enough(chain))
+        return CV_TLS_CHAIN_TOO_LONG;
+    if (!parse(parsed, chain))
         return CV_TLS_MALFORMED;
     for (unsigned i = 0; i < parsed->count; i++) {
         if (!is_key_quick(parsed->certs[i]))
-            return CV_TLS_MALFORMED;
+            return CV_TLS_COSTLY_KEY;
     }
     return CV_TLS_ACCEPTED;
 }
@@ -151,21 +157,47 @@ enum cv_tls_verdict cv_tls_check_chain(const struct cv_tls_chain *chain)
     return verdict;
 }
 
+static enum cv_tls_verdict judge_signatures(const struct cv_tls_question *question,
+                                            const struct parsed_chain *parsed,
+                                            uint64_t *valid_until_ms)
+{
+    struct cv_tls_period valid;
+    gnutls_x509_crt_t own = parsed->certs[0];
+    int error = cv_tls_trust_check(question->trust, parsed->certs, parsed->count, question->wall_ms,
+                                   &valid);
+    if (error == COVEY_ERR_CERTIFICATE_EXPIRED)
+        return question->wall_ms < valid.begin_ms ? CV_TLS_NOT_YET_VALID : CV_TLS_EXPIRED;
+    if (error != 0)
+        return gnutls_x509_crt_check_issuer(own, own) ? CV_TLS_SELF_SIGNED : CV_TLS_UNTRUSTED;
+    *valid_until_ms = valid.end_ms;
+    return CV_TLS_ACCEPTED;
+}
+
 static enum cv_tls_verdict judge_trust(const struct cv_tls_question *question,
-                                       const struct cv_tls_chain *chain)
+                                       const struct cv_tls_chain *chain, uint64_t *valid_until_ms)
 {
     struct parsed_chain parsed;
     enum cv_tls_verdict verdict = parse_checked(&parsed, chain);
-    if (verdict == CV_TLS_ACCEPTED) {
-        int error =
-            cv_tls_trust_check(question->trust, parsed.certs, parsed.count, question->wall_ms);
-        if (error == COVEY_ERR_CERTIFICATE_EXPIRED)
-            verdict = CV_TLS_EXPIRED;
-        else if (error != 0)
-            verdict = CV_TLS_UNTRUSTED;
-    }
+    if (verdict == CV_TLS_ACCEPTED)
+        verdict = judge_signatures(question, &parsed, valid_until_ms);
     parsed_fini(&parsed);
     return verdict;
+}
+
+static enum cv_tls_verdict read_identity(struct cv_identity *peer, struct cv_slice der)
+{
+    struct cv_identity_problem problem;
+    if (cv_identity_explain_der(peer, der, &problem) == 0)
+        return CV_TLS_ACCEPTED;
+    switch (problem.fault) {
+    case CV_IDENTITY_NO_NAME:
+        return CV_TLS_NO_NAME;
+    case CV_IDENTITY_WRONG_USAGE:
+        return CV_TLS_WRONG_USAGE;
+    case CV_IDENTITY_UNREADABLE:
+        break;
+    }
+    return CV_TLS_MALFORMED;
 }
 
 /* Gossip is between members; of RPC only the server must be one. */
@@ -188,15 +220,15 @@ static enum cv_tls_verdict judge_identity(const struct cv_tls_question *question
 }
 
 enum cv_tls_verdict cv_tls_judge(const struct cv_tls_question *question,
-                                 const struct cv_tls_chain *chain, struct cv_identity *peer)
+                                 const struct cv_tls_chain *chain, struct cv_tls_answer *answer)
 {
-    enum cv_tls_verdict verdict = judge_trust(question, chain);
-    struct cv_identity found;
-    if (verdict == CV_TLS_ACCEPTED && cv_identity_from_der(&found, chain->certs[0]) != 0)
-        verdict = CV_TLS_MALFORMED;
+    struct cv_tls_answer found;
+    enum cv_tls_verdict verdict = judge_trust(question, chain, &found.valid_until_ms);
     if (verdict == CV_TLS_ACCEPTED)
-        verdict = judge_identity(question, &found);
+        verdict = read_identity(&found.peer, chain->certs[0]);
     if (verdict == CV_TLS_ACCEPTED)
-        *peer = found;
+        verdict = judge_identity(question, &found.peer);
+    if (verdict == CV_TLS_ACCEPTED)
+        *answer = found;
     return verdict;
 }

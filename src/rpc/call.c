@@ -71,6 +71,8 @@ void cv_rpc_call_free(struct cv_rpc_call *call)
         TAILQ_REMOVE(&rc->ready, call, ready_link);
     if (call->is_starved)
         TAILQ_REMOVE(&rc->starved, call, starved_link);
+    if (call->is_withheld)
+        TAILQ_REMOVE(&rc->withheld, call, withheld_link);
     cv_rpc_call_leave_unbound(call);
     LIST_REMOVE(call, link);
     rc->count--;

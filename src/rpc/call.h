@@ -40,14 +40,18 @@ struct cv_rpc_call {
     LIST_ENTRY(cv_rpc_call) link; /* of all calls, or of the pool */
     TAILQ_ENTRY(cv_rpc_call) ready_link;
     TAILQ_ENTRY(cv_rpc_call) starved_link;
+    TAILQ_ENTRY(cv_rpc_call) withheld_link;
     TAILQ_ENTRY(cv_rpc_call) unbound_link;
     struct cv_timer timer;
     covey_time deadline;
+    covey_time accepted_at; /* server */
+    covey_time started_at;  /* client: the time from which the header's timeout counts */
 
     enum cv_rpc_call_state state;
     bool is_client;
     bool is_ready;
     bool is_starved;
+    bool is_withheld;
     bool is_unbound;
     bool released;     /* the user names it no more, or never knew it */
     bool closed;       /* it has no stream: not yet, or no more */

@@ -48,6 +48,7 @@ int cv_rpc_conn_start(struct cv_rpc_conn *rc, const struct cv_rpc_start *start, 
     call->stream = start->stream;
     call->user = start->user;
     call->deadline = start->deadline;
+    call->started_at = now;
     rc->now = now;
     rc->stats.calls_started++;
     cv_heap_set(&rc->timers, &call->timer, start->deadline);
@@ -80,7 +81,7 @@ void cv_rpc_call_bind(struct cv_rpc_call *call, void *stream, covey_time now)
     call->stream = stream;
     call->closed = false;
     call->conn->now = now;
-    if (!call->send.done && call->deadline != COVEY_NEVER)
+    if (!call->send.done && call->deadline != COVEY_NEVER && now != call->started_at)
         cv_rpc_send_shorten(&call->send, cv_rpc_timeout_left(call->deadline, now));
     cv_rpc_call_wake(call);
 }

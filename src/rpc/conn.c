@@ -16,8 +16,11 @@ void cv_rpc_limits_init(struct cv_rpc_limits *limits)
         .header_size_max = 9u << 10,
         .calls_max = 1024,
         .receive_buffer_max = 256u << 10,
+        .receive_total_max = 8u << 20,
         .memory_max = 8u << 20,
         .header_timeout = 10 * COVEY_SECOND,
+        .glitch_burst = 1000,
+        .glitch_interval = COVEY_SECOND / 33,
     };
 }
 
@@ -56,6 +59,8 @@ int cv_rpc_conn_new(const struct cv_alloc *alloc, const struct cv_rpc_limits *li
     TAILQ_INIT(&rc->ready);
     TAILQ_INIT(&rc->unbound);
     TAILQ_INIT(&rc->starved);
+    TAILQ_INIT(&rc->withheld);
+    cv_bucket_init(&rc->glitches, limits->glitch_burst, limits->glitch_interval, 0);
     *out = rc;
     return 0;
 }
@@ -80,6 +85,15 @@ void cv_rpc_conn_violated(struct cv_rpc_conn *rc)
 {
     rc->stats.protocol_errors++;
     rc->close_due = true;
+}
+
+void cv_rpc_conn_glitch(struct cv_rpc_conn *rc)
+{
+    rc->stats.glitches++;
+    if (cv_bucket_take(&rc->glitches, 1, rc->now) || rc->close_due)
+        return;
+    rc->close_due = true;
+    rc->close_reason = CV_RPC_CLOSE_FLOOD;
 }
 
 /* ---- Inputs ---- */
@@ -230,11 +244,17 @@ static int on_end(struct cv_rpc_call *call)
     return 0;
 }
 
+void cv_rpc_conn_given_back(struct cv_rpc_call *call, size_t size)
+{
+    assert(call->held >= size && call->conn->held >= size);
+    call->held -= size;
+    call->conn->held -= size;
+}
+
 static int on_read(struct cv_rpc_call *call, size_t size)
 {
-    assert(call->held >= size + CV_RPC_MESSAGE_COST);
-    call->held -= size + CV_RPC_MESSAGE_COST;
-    if (call->owed > 0)
+    cv_rpc_conn_given_back(call, size + CV_RPC_MESSAGE_COST);
+    if (call->owed > 0 || cv_rpc_receive_left(&call->receive) > 0)
         cv_rpc_call_wake(call);
     return 0;
 }
@@ -246,6 +266,7 @@ static int on_release(struct cv_rpc_conn *rc, struct cv_rpc_call *call)
     call->state = CV_RPC_CALL_OVER;
     call->event_due = false;
     call->released = true;
+    cv_rpc_conn_given_back(call, call->held);
     if (!call->is_client)
         rc->executing--;
     cv_rpc_call_settle(call);
@@ -309,13 +330,26 @@ static void feed_starved(struct cv_rpc_conn *rc)
     }
 }
 
+/* Lets the next of those go on that wait until users hold less. One by one: it may fill up what was
+ * given back. */
+static bool feed_withheld(struct cv_rpc_conn *rc)
+{
+    struct cv_rpc_call *call = TAILQ_FIRST(&rc->withheld);
+    if (call == NULL || rc->held > rc->limits.receive_total_max)
+        return false;
+    TAILQ_REMOVE(&rc->withheld, call, withheld_link);
+    call->is_withheld = false;
+    cv_rpc_call_wake(call);
+    return true;
+}
+
 /* After all else: the answers that the violation drew are written by then. */
 static bool next_close(struct cv_rpc_conn *rc, struct cv_rpc_output *out)
 {
     if (!rc->close_due || rc->close_told || rc->lost)
         return false;
     rc->close_told = true;
-    *out = (struct cv_rpc_output){.type = CV_RPC_DO_CLOSE, .close = {CV_RPC_CODE_PROTOCOL}};
+    *out = (struct cv_rpc_output){.type = CV_RPC_DO_CLOSE, .close = {rc->close_reason}};
     return true;
 }
 
@@ -323,13 +357,15 @@ bool cv_rpc_conn_poll(struct cv_rpc_conn *rc, struct cv_rpc_output *output)
 {
     assert(rc->writing == NULL);
     feed_starved(rc);
-    struct cv_rpc_call *call;
-    while ((call = TAILQ_FIRST(&rc->ready)) != NULL) {
-        if (cv_rpc_call_output(call, output))
-            return true;
-        TAILQ_REMOVE(&rc->ready, call, ready_link);
-        call->is_ready = false;
-    }
+    do {
+        struct cv_rpc_call *call;
+        while ((call = TAILQ_FIRST(&rc->ready)) != NULL) {
+            if (cv_rpc_call_output(call, output))
+                return true;
+            TAILQ_REMOVE(&rc->ready, call, ready_link);
+            call->is_ready = false;
+        }
+    } while (feed_withheld(rc));
     return next_close(rc, output);
 }
 
@@ -352,6 +388,11 @@ covey_time cv_rpc_conn_deadline(const struct cv_rpc_conn *rc)
     return cv_heap_deadline(&rc->timers);
 }
 
+void cv_rpc_conn_none_begun(struct cv_rpc_conn *rc)
+{
+    rc->none_begun = true;
+}
+
 void cv_rpc_conn_lost(struct cv_rpc_conn *rc, const char *text)
 {
     assert(rc->writing == NULL);
@@ -360,6 +401,7 @@ void cv_rpc_conn_lost(struct cv_rpc_conn *rc, const char *text)
     struct cv_rpc_call *next;
     for (struct cv_rpc_call *call = LIST_FIRST(&rc->all); call != NULL; call = next) {
         next = LIST_NEXT(call, link);
+        call->refused = call->refused || (rc->none_begun && call->is_client && !call->answer_begun);
         cv_rpc_end_closed(call);
     }
 }
@@ -395,6 +437,7 @@ void cv_rpc_stats_add(struct cv_rpc_stats *sum, const struct cv_rpc_stats *stats
     sum->messages_sent += stats->messages_sent;
     sum->messages_received += stats->messages_received;
     sum->protocol_errors += stats->protocol_errors;
+    sum->glitches += stats->glitches;
     sum->frames_too_large += stats->frames_too_large;
     sum->memory_refused += stats->memory_refused;
 }

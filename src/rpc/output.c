@@ -20,8 +20,25 @@ static bool next_due_event(struct cv_rpc_call *call, struct cv_rpc_output *out)
     out->end.status =
         (struct cv_rpc_status){.code = call->code, .message = cv_slice_text(call->text)};
     out->end.by_peer = false;
-    out->end.not_started = call->refused || !call->wrote;
+    out->end.not_started = call->refused || !(call->wrote || call->answer_begun);
     return true;
+}
+
+/* The users hold so much that this call gets no further message and its peer no window. */
+static bool is_full(const struct cv_rpc_call *call)
+{
+    const struct cv_rpc_conn *rc = call->conn;
+    return call->held > rc->limits.receive_buffer_max || rc->held > rc->limits.receive_total_max;
+}
+
+/* For want of room for this call alone its own READ wakes it. */
+static void withhold(struct cv_rpc_call *call)
+{
+    struct cv_rpc_conn *rc = call->conn;
+    if (call->is_withheld || rc->held <= rc->limits.receive_total_max)
+        return;
+    TAILQ_INSERT_TAIL(&rc->withheld, call, withheld_link);
+    call->is_withheld = true;
 }
 
 static void too_large(struct cv_rpc_call *call)
@@ -34,6 +51,8 @@ static void too_large(struct cv_rpc_call *call)
 static void malformed(struct cv_rpc_call *call)
 {
     call->conn->stats.protocol_errors++;
+    if (!call->is_client)
+        cv_rpc_conn_glitch(call->conn);
     cv_rpc_end_here(call, call->is_client ? COVEY_STATUS_INTERNAL : COVEY_STATUS_INVALID_ARGUMENT,
                     "a frame is malformed", CV_RPC_CODE_PROTOCOL);
 }
@@ -45,6 +64,7 @@ static bool take_frame(struct cv_rpc_call *call, const struct cv_rpc_frame *fram
                                 : cv_rpc_server_frame(call, frame, out);
     if (made && out->type == CV_RPC_EVENT_MESSAGE) {
         call->held += out->message.size + CV_RPC_MESSAGE_COST;
+        call->conn->held += out->message.size + CV_RPC_MESSAGE_COST;
         call->conn->stats.messages_received++;
     }
     return made;
@@ -64,6 +84,10 @@ static bool next_received(struct cv_rpc_call *call, struct cv_rpc_output *out)
 {
     struct cv_rpc_conn *rc = call->conn;
     struct cv_rpc_frame frame;
+    if (is_full(call) && cv_rpc_receive_at_message(&call->receive)) {
+        withhold(call);
+        return false;
+    }
     switch (cv_rpc_receive_next(&call->receive, &rc->receive_memory, &rc->receive_limits, &frame)) {
     case CV_RPC_RECEIVE_FRAME:
         return take_frame(call, &frame, out);
@@ -99,8 +123,10 @@ static bool next_consume(struct cv_rpc_call *call, struct cv_rpc_output *out)
     if (call->owed == 0)
         return false;
     assert(!call->closed);
-    if (call->receiving && call->held > call->conn->limits.receive_buffer_max)
+    if (call->receiving && is_full(call)) {
+        withhold(call);
         return false;
+    }
     out->type = CV_RPC_STREAM_CONSUME;
     out->consume.size = call->owed;
     call->owed = 0;

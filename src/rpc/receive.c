@@ -17,6 +17,13 @@ size_t cv_rpc_receive_left(const struct cv_rpc_receive *r)
     return cv_rpc_buffer_size(&r->buffer);
 }
 
+bool cv_rpc_receive_at_message(const struct cv_rpc_receive *r)
+{
+    struct cv_rpc_frame_head head;
+    return cv_rpc_frame_head_read(cv_rpc_buffer_bytes(&r->buffer), &head) == 0 &&
+           head.type == CV_RPC_FRAME_MESSAGE;
+}
+
 static bool is_too_large(const struct cv_rpc_frame_head *head,
                          const struct cv_rpc_receive_limits *limits)
 {

@@ -38,6 +38,8 @@ COVEY_MUST_USE int cv_rpc_receive_push(struct cv_rpc_receive *r, struct cv_rpc_m
 enum cv_rpc_receive_result cv_rpc_receive_next(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
                                                const struct cv_rpc_receive_limits *limits,
                                                struct cv_rpc_frame *frame);
+/* Whether what waits begins with a MESSAGE, be it whole or not. */
+bool cv_rpc_receive_at_message(const struct cv_rpc_receive *r);
 /* How many bytes wait that are no whole frame, or were not asked for yet. */
 size_t cv_rpc_receive_left(const struct cv_rpc_receive *r);
 

@@ -37,12 +37,18 @@ struct cv_rpc_limits {
     uint32_t calls_max;           /* calls of the peer's that the user holds, cancelled ones too,
                                     1024: those above are answered RESOURCE_EXHAUSTED */
     uint64_t receive_buffer_max;  /* bytes of messages that the user has of a call and did not READ,
-                                    256 KiB: above it no window is given to the peer. A message
-                                    counts 64 bytes more than it has */
+                                    256 KiB: above it he gets no further message of the call, and
+                                    the peer no window. A message counts 64 bytes more than it has.
+                                    A status, an end or a cancel comes all the same, once it is the
+                                    next thing on the stream */
+    uint64_t receive_total_max;   /* the same for all calls of the connection together, 8 MiB */
     uint64_t memory_max;          /* what buffers of all calls hold in each direction, 8 MiB: above
                                     it SEND is BUSY, and a call that receives more is ended with
                                     RESOURCE_EXHAUSTED. At least one largest frame always fits */
     covey_time header_timeout;    /* for the header of a stream that the peer opened, 10 s */
+    uint32_t glitch_burst;        /* calls that the peer cancels within a second of their begin, or
+                                    gets wrong: 1000 at once ... */
+    covey_time glitch_interval;   /* ... and one more each 1/33 s, else the connection is closed */
 };
 void cv_rpc_limits_init(struct cv_rpc_limits *limits);
 
@@ -80,7 +86,8 @@ enum cv_rpc_input_type {
     CV_RPC_CANCEL, /* client: gives up; the status becomes CANCELLED. Server: ends the call with
                       ABORTED. Nothing happens when the call is over */
     CV_RPC_READ,   /* the user took a message of `size` bytes: window may be given back */
-    CV_RPC_RELEASE /* the user will not name the call again. A call that still runs is cancelled */
+    CV_RPC_RELEASE /* the user will not name the call again, and has its messages no more. A call
+                      that still runs is cancelled */
 };
 
 struct cv_rpc_input {
@@ -114,12 +121,18 @@ struct cv_rpc_input {
     };
 };
 
-/* Codes of RESET_STREAM, STOP_SENDING and of closing the connection. */
+/* Codes of RESET_STREAM and STOP_SENDING. */
 #define CV_RPC_CODE_CANCELLED 1
 #define CV_RPC_CODE_DEADLINE  2
 #define CV_RPC_CODE_PROTOCOL  3
 #define CV_RPC_CODE_DONE      4 /* the call is over, the rest of the bytes is not needed */
 #define CV_RPC_CODE_REFUSED   5 /* the server drains; its user never hears of the call */
+
+/* Why the connection is to be closed. */
+enum cv_rpc_close_reason {
+    CV_RPC_CLOSE_VIOLATION, /* a frame that the peer's role or the call's state does not allow */
+    CV_RPC_CLOSE_FLOOD      /* cancelled or broken calls above glitch_burst */
+};
 
 enum cv_rpc_output_type {
     /* To the transport */
@@ -128,8 +141,7 @@ enum cv_rpc_output_type {
     CV_RPC_STREAM_CONSUME, /* `size` bytes of window back to the peer */
     CV_RPC_STREAM_DO_RESET,
     CV_RPC_STREAM_DO_STOP,
-    CV_RPC_DO_CLOSE, /* without a call: the peer sent a frame that its role or the call's state does
-                        not allow; the connection is to be closed. At most once */
+    CV_RPC_DO_CLOSE, /* without a call: the connection is to be closed. At most once */
     /* To the user */
     CV_RPC_EVENT_CALL,     /* server: a call began; answer it sooner or later with FINISH */
     CV_RPC_EVENT_METADATA, /* client: the answer's metadata; at most once, before any message */
@@ -159,7 +171,10 @@ struct cv_rpc_output {
         } consume;
         struct {
             uint64_t code;
-        } reset, stop, close;
+        } reset, stop;
+        struct {
+            enum cv_rpc_close_reason reason;
+        } close;
         struct {
             struct cv_slice method;
             covey_time deadline; /* on our clock; COVEY_NEVER for none */
@@ -177,7 +192,8 @@ struct cv_rpc_output {
                              connection or a broken answer ended the call */
             bool not_started; /* the server's user surely never hears of the call, so that it may be
                              made again elsewhere: the transport took nothing of it, or the server
-                             drains and refused it. False when in doubt */
+                             drains and refused it, or said so with the end of the connection.
+                             False when in doubt */
         } end;
     };
 };
@@ -244,6 +260,8 @@ covey_time cv_rpc_conn_deadline(const struct cv_rpc_conn *rc);
  * is there, servers' with EVENT_CANCELLED. No STREAM_ input may come any more. `text` lives for
  * ever. */
 void cv_rpc_conn_lost(struct cv_rpc_conn *rc, const char *text);
+/* Before lost(): the peer says that it begins none of the calls that it has not answered. */
+void cv_rpc_conn_none_begun(struct cv_rpc_conn *rc);
 /*
  * Takes no more calls: each stream that the peer opens from now on is ended with RESET and STOP,
  * CV_RPC_CODE_REFUSED, and no user hears of it. Calls that are under way go on, and so do those that
@@ -274,6 +292,7 @@ struct cv_rpc_stats {
     uint64_t messages_sent;
     uint64_t messages_received;
     uint64_t protocol_errors;  /* frames that a peer got wrong */
+    uint64_t glitches;         /* calls that count against glitch_burst */
     uint64_t frames_too_large; /* above message_receive_max or header_size_max */
     uint64_t memory_refused;   /* calls ended because the peer's bytes were above memory_max */
 };

@@ -14,6 +14,7 @@ struct cv_rpc_call *cv_rpc_server_accept(struct cv_rpc_conn *rc, void *stream)
         return NULL;
     call->stream = stream;
     call->closed = false;
+    call->accepted_at = rc->now;
     if (rc->draining) {
         rc->stats.calls_rejected++;
         cv_rpc_end_gone(call, CV_RPC_CODE_REFUSED);
@@ -28,6 +29,7 @@ struct cv_rpc_call *cv_rpc_server_accept(struct cv_rpc_conn *rc, void *stream)
 static void fail(struct cv_rpc_call *call, const char *text)
 {
     call->conn->stats.protocol_errors++;
+    cv_rpc_conn_glitch(call->conn);
     cv_rpc_end_here(call, COVEY_STATUS_INVALID_ARGUMENT, text, CV_RPC_CODE_PROTOCOL);
 }
 
@@ -124,11 +126,18 @@ bool cv_rpc_server_end(struct cv_rpc_call *call, struct cv_rpc_output *out)
     return true;
 }
 
+/* Cancels that come later are an honest client's time-outs, and cannot be rapid: until then each has
+ * held one of the streams that a peer may open. */
+#define RAPID_CANCEL COVEY_SECOND
+
 void cv_rpc_server_reset(struct cv_rpc_call *call)
 {
+    struct cv_rpc_conn *rc = call->conn;
     if (call->state > CV_RPC_CALL_RUNNING)
         return;
-    call->conn->stats.calls_cancelled++;
+    rc->stats.calls_cancelled++;
+    if (rc->now - call->accepted_at < RAPID_CANCEL)
+        cv_rpc_conn_glitch(rc);
     cv_rpc_end_gone(call, CV_RPC_CODE_CANCELLED);
 }
 

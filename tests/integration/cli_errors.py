@@ -97,6 +97,12 @@ def bad_ca(errors, lab):
     existing = lab.issue("existing")
     fail("exists already", "ca", "issue", "--dir", lab.pki, "--name", "b", "--out", existing)
     fail("cannot read", "ca", "issue", "--dir", new, "--name", "b", "--out", lab.folder / "x")
+    fail("cannot read", *issue, "a", "--key", lab.folder / "no-key.pem")
+    fail("the key of --key", *issue, "a", "--key", existing / "cert.pem")
+    lab.must(*issue, "existing", "--key", existing / "key.pem")
+    lab.check_equal((new / "key.pem").read_bytes(), (existing / "key.pem").read_bytes(),
+                    "the key of a renewed certificate")
+    shutil.rmtree(new)
     broken = lab.folder / "broken-pki"
     shutil.copytree(lab.pki, broken)
     (broken / "ca.pem").write_text("no certificate\n")

@@ -175,7 +175,8 @@ static int report_issue_error(const char *command, const char *dir,
     case COVEY_ERR_CERTIFICATE_EXPIRED:
         return report(command, "%s/ca.pem: %s", dir, covey_strerror(error));
     case COVEY_ERR_KEY:
-        return report(command, "%s/ca-key.pem: %s", dir, covey_strerror(error));
+        return report(command, "%s/ca-key.pem%s: %s", dir,
+                      config->key != NULL ? ", or the key of --key" : "", covey_strerror(error));
     default:
         return report(command, "cannot make the certificate: %s", covey_strerror(error));
     }
@@ -202,21 +203,27 @@ static int issue_with(const char *command, const char *dir, const char *out, con
     return done ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static int issue(const char *command, const char *dir, const char *out,
-                 const struct covey_issue_config *config)
+/* `own_key_path` names the key to certify again, NULL for a new one. */
+static int issue(const char *command, const char *dir, const char *out, const char *own_key_path,
+                 struct covey_issue_config *config)
 {
     char ca_path[PATH_MAX];
     char key_path[PATH_MAX];
     char *ca = NULL;
     char *ca_key = NULL;
+    char *own_key = NULL;
     size_t size;
     int status = EXIT_FAILURE;
 
     if (join_path(command, dir, "ca.pem", ca_path) &&
         join_path(command, dir, "ca-key.pem", key_path) &&
         read_file(command, ca_path, PEM_SIZE_MAX, &ca, &size) &&
-        read_file(command, key_path, PEM_SIZE_MAX, &ca_key, &size))
+        read_file(command, key_path, PEM_SIZE_MAX, &ca_key, &size) &&
+        (own_key_path == NULL || read_file(command, own_key_path, PEM_SIZE_MAX, &own_key, &size))) {
+        config->key = own_key;
         status = issue_with(command, dir, out, ca, ca_key, config);
+    }
+    free(own_key);
     free(ca_key);
     free(ca);
     return status;
@@ -230,6 +237,7 @@ int command_ca_issue(int argc, char **argv)
     const char *role_text = NULL;
     const char *days_text = NULL;
     const char *type_text = NULL;
+    const char *key_path = NULL;
     struct option_list hosts = {.count = 0};
     const struct option_spec specs[] = {
         {.name = "dir",
@@ -260,6 +268,10 @@ int command_ca_issue(int argc, char **argv)
          .argument = "TYPE",
          .text = &type_text,
          .help = "ed25519 (default) or p256"},
+        {.name = "key",
+         .argument = "FILE",
+         .text = &key_path,
+         .help = "renew: certify this key again, so that the node keeps its id"},
     };
     const struct option_table table = {
         .command = "ca issue",
@@ -280,5 +292,5 @@ int command_ca_issue(int argc, char **argv)
     config.name = name;
     config.hosts = hosts.items;
     config.host_count = hosts.count;
-    return issue(table.command, dir, out, &config);
+    return issue(table.command, dir, out, key_path, &config);
 }

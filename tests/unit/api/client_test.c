@@ -361,7 +361,7 @@ static void freeing_wakes_a_thread_that_waits(void **state)
     outcomes_init(&b.outcomes);
     assert_int_equal(pthread_create(&thread, NULL, call_and_wait, &b), 0);
     while (counting.count == 0)
-        assert_int_equal(cv_loop_call(f->runtime->loop, count_calls, &counting), 0);
+        assert_int_equal(cv_loop_call(b.client->loop, count_calls, &counting), 0);
     assert_int_equal(covey_client_free(b.client), 0);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_int_equal(b.outcomes.code_count[COVEY_STATUS_CANCELLED], 1);

@@ -244,6 +244,35 @@ static void each_loop_gets_a_context(void **state)
     test_alloc_assert_empty(&memory);
 }
 
+/* What fits is taken; what does not is explained and changes nothing. */
+static void a_context_is_reloaded(void **state)
+{
+    struct fixture *f = *state;
+    covey_identity *identity, *other;
+    struct covey_pem leaf = leaf_of(&f->ca, COVEY_ROLE_MEMBER);
+    struct cv_tls *tls;
+    char reason[COVEY_REASON_SIZE] = "";
+    assert_int_equal(
+        covey_identity_from_pem(f->ca.cert, f->leaf.cert, f->leaf.key, &identity, NULL), 0);
+    assert_int_equal(covey_identity_from_pem(f->ca.cert, leaf.cert, leaf.key, &other, NULL), 0);
+    assert_int_equal(cv_identity_make_tls(identity, cv_alloc_default(), &tls), 0);
+    assert_int_equal(cv_identity_reload_tls(identity, tls, CV_TLS_RENEW, reason), 0);
+    assert_string_equal(reason, "");
+    assert_int_equal(cv_identity_reload_tls(other, tls, CV_TLS_RENEW, NULL),
+                     COVEY_ERR_WRONG_IDENTITY);
+    assert_int_equal(cv_identity_reload_tls(other, tls, CV_TLS_RENEW, reason),
+                     COVEY_ERR_WRONG_IDENTITY);
+    assert_string_equal(reason,
+                        "the certificate's key is not the old one's: it would be another node");
+    assert_memory_equal(&cv_tls_identity(tls)->id, &identity->who.id, sizeof identity->who.id);
+    assert_int_equal(cv_identity_reload_tls(other, tls, CV_TLS_REKEY, reason), 0);
+    assert_memory_equal(&cv_tls_identity(tls)->id, &other->who.id, sizeof other->who.id);
+    covey_pem_free(&leaf);
+    covey_identity_free(identity);
+    covey_identity_free(other);
+    cv_tls_free(tls);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -256,6 +285,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_expired_certificate_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(arguments_are_checked, setup, teardown),
         cmocka_unit_test_setup_teardown(each_loop_gets_a_context, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_context_is_reloaded, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

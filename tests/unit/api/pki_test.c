@@ -197,6 +197,29 @@ static void hosts_are_taken(void **state)
     covey_pem_free(&ca);
 }
 
+/* A renewed certificate keeps the key, and so the node keeps its id. */
+static void a_certificate_is_renewed(void **state)
+{
+    (void)state;
+    struct covey_pem ca = ca_of(10);
+    struct covey_pem leaf, renewed;
+    struct covey_issue_config config = config_of("robin");
+    config.days = 1;
+    assert_int_equal(covey_pki_issue(ca.cert, ca.key, &config, &leaf), 0);
+    config.days = 5;
+    config.key = leaf.key;
+    assert_int_equal(covey_pki_issue(ca.cert, ca.key, &config, &renewed), 0);
+    struct cv_identity before = who_is(&ca, &leaf);
+    struct cv_identity after = who_is(&ca, &renewed);
+    assert_memory_equal(&before.id, &after.id, sizeof before.id);
+    assert_true(after.not_after_ms > before.not_after_ms);
+    covey_pem_free(&renewed);
+    config.key = "no key";
+    assert_int_equal(covey_pki_issue(ca.cert, ca.key, &config, &renewed), COVEY_ERR_KEY);
+    covey_pem_free(&leaf);
+    covey_pem_free(&ca);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +230,7 @@ int main(void)
         cmocka_unit_test(arguments_of_a_ca),
         cmocka_unit_test(arguments_of_a_certificate),
         cmocka_unit_test(hosts_are_taken),
+        cmocka_unit_test(a_certificate_is_renewed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

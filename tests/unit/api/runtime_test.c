@@ -298,6 +298,47 @@ static void each_loop_has_a_thread(void **state)
     assert_true(wait_no_thread("covey-2"));
 }
 
+/* ---- workers ---- */
+
+struct try_free {
+    struct cv_job job;
+    covey_runtime *runtime;
+    int error;
+    sem_t done;
+};
+
+static void run_try_free(struct cv_job *job, bool cancelled)
+{
+    struct try_free *t = (struct try_free *)(void *)job;
+    (void)cancelled;
+    t->error = covey_runtime_free(t->runtime);
+    sem_post(&t->done);
+}
+
+static void workers_come_when_they_are_asked_for(void **state)
+{
+    static struct world w;
+    (void)state;
+    struct cv_workers *workers;
+    struct cv_workers *again;
+    world_init(&w);
+    size_t blocks = atomic_load(&w.blocks);
+    assert_int_equal(cv_runtime_workers(w.runtime, &workers), 0);
+    assert_int_equal(cv_runtime_workers(w.runtime, &again), 0);
+    assert_ptr_equal(workers, again);
+    assert_int_equal(atomic_load(&w.blocks), blocks + 1);
+    assert_int_equal(count_threads("covey-worker"), 0);
+    struct try_free t = {.job = {.run = run_try_free}, .runtime = w.runtime};
+    sem_init(&t.done, 0, 0);
+    assert_int_equal(cv_workers_submit(workers, &t.job), 0);
+    assert_true(wait_for(&t.done));
+    assert_int_equal(t.error, COVEY_ERR_WRONG_THREAD);
+    world_fini(&w);
+    assert_true(wait_no_thread("covey-worker"));
+}
+
+/* ---- what is refused ---- */
+
 static void what_makes_no_sense_is_refused(void **state)
 {
     (void)state;
@@ -378,6 +419,7 @@ int main(void)
         cmocka_unit_test(a_users_uv_loop_runs_it),
         cmocka_unit_test(a_users_own_callback_may_free_it),
         cmocka_unit_test(each_loop_has_a_thread),
+        cmocka_unit_test(workers_come_when_they_are_asked_for),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(without_memory_nothing_is_left),
     };

@@ -43,6 +43,15 @@ static void begin(struct request *r, struct cv_loop *loop)
     cv_loop_wait_begin(&r->waiter, loop);
 }
 
+/* A loop whose thread comes back only when it is called: what is forgotten stays undone. */
+static void init_patient(struct loop_fixture *f)
+{
+    test_alloc_init(&f->memory);
+    struct cv_loop_config config = loop_config(&f->memory.alloc);
+    config.park_time = 3600 * COVEY_SECOND;
+    assert_int_equal(cv_loop_new(&config, &f->loop), 0);
+}
+
 /* One whole call; true when this thread led. */
 static bool call_once(struct request *r, struct cv_loop *loop)
 {
@@ -94,7 +103,7 @@ static void callers_in_quick_succession_come_to_lead(void **state)
     (void)state;
     struct loop_fixture f;
     struct request r;
-    init(&f, 16);
+    init_patient(&f);
     begin_leading(&r, f.loop);
     assert_true(cv_loop_is_current(f.loop));
     assert_false(cv_loop_in_turn(f.loop));
@@ -148,7 +157,7 @@ static void who_leads_runs_what_others_post(void **state)
     struct request r;
     struct poster p;
     pthread_t thread;
-    init(&f, 16);
+    init_patient(&f);
     begin_leading(&r, f.loop);
     assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
     p.loop = f.loop;
@@ -167,7 +176,7 @@ static void a_post_while_nobody_leads_is_seen(void **state)
     struct loop_fixture f;
     struct request r;
     struct note n;
-    init(&f, 16);
+    init_patient(&f);
     for (int i = 0; i < 100; i++) {
         come_to_lead(&r, f.loop);
         note_init(&n, NULL);
@@ -194,7 +203,7 @@ static void with_open_work_nobody_else_leads(void **state)
     (void)state;
     struct loop_fixture f;
     struct request r;
-    init(&f, 16);
+    init_patient(&f);
     call(&f, open_work, f.loop);
     for (int i = 0; i < 300; i++)
         assert_false(call_once(&r, f.loop));
@@ -239,16 +248,48 @@ static void the_loops_thread_goes_on_with_open_work(void **state)
     struct loop_fixture f;
     struct request r;
     struct watched w;
-    init(&f, 16);
+    init_patient(&f);
     assert_int_equal(pipe(w.fds), 0);
     w.loop = f.loop;
     note_init(&w.note, NULL);
     begin_leading(&r, f.loop);
     call(&f, watch, &w); /* here, at once */
-    cv_loop_wait_cancel(&r.waiter);
+    r.answer_at_once = true;
+    assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
+    cv_loop_wait(&r.waiter);
     assert_int_equal(write(w.fds[1], "x", 1), 1);
     assert_true(wait_for(&w.note.done));
     assert_false(pthread_equal(w.note.thread, pthread_self()));
+    call(&f, unwatch, &w);
+    (void)close(w.fds[0]);
+    (void)close(w.fds[1]);
+    fini(&f);
+}
+
+static void close_and_open(void *user)
+{
+    struct watched *w = user;
+    cv_loop_close_work(w->loop);
+    cv_loop_open_work(w->loop);
+}
+
+static void the_loops_thread_stays_with_work_that_follows_at_once(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    struct watched w;
+    init_patient(&f);
+    assert_int_equal(pipe(w.fds), 0);
+    w.loop = f.loop;
+    note_init(&w.note, NULL);
+    call(&f, watch, &w);
+    begin(&r, f.loop); /* a caller who would like to lead */
+    assert_false(r.waiter.leads);
+    cv_loop_wait_cancel(&r.waiter);
+    call(&f, close_and_open, &w);
+    assert_int_equal(write(w.fds[1], "x", 1), 1);
+    assert_true(wait_for(&w.note.done));
     call(&f, unwatch, &w);
     (void)close(w.fds[0]);
     (void)close(w.fds[1]);
@@ -317,7 +358,7 @@ static void a_parked_loop_can_be_freed(void **state)
     struct loop_fixture f;
     struct request r;
     for (int i = 0; i < 20; i++) {
-        init(&f, 16);
+        init_patient(&f);
         come_to_lead(&r, f.loop);
         fini(&f);
     }
@@ -415,21 +456,36 @@ static void *post_often(void *user)
 }
 
 /* Nothing is lost and no two threads are in a turn; the thread sanitizer looks on. */
-static void a_crowd_of_callers_and_posters(void **state)
+static void run_crowd(struct cv_loop *loop)
 {
-    (void)state;
-    struct loop_fixture f;
     struct crowd crowd = {0};
     pthread_t threads[CALLERS + 1];
-    init(&f, 65536);
-    crowd.loop = f.loop;
+    crowd.loop = loop;
     assert_int_equal(pthread_create(&threads[CALLERS], NULL, post_often, &crowd), 0);
     for (int i = 0; i < CALLERS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, call_often, &crowd), 0);
     for (int i = 0; i <= CALLERS; i++)
         assert_int_equal(pthread_join(threads[i], NULL), 0);
-    fini(&f);
+    cv_loop_free(loop);
     assert_int_equal(atomic_load(&crowd.mails), OTHER_MAILS);
+}
+
+static void a_crowd_of_callers_and_posters(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    init(&f, 65536);
+    run_crowd(f.loop);
+    test_alloc_assert_empty(&f.memory);
+}
+
+static void a_crowd_and_a_patient_loop(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    init_patient(&f);
+    run_crowd(f.loop);
+    test_alloc_assert_empty(&f.memory);
 }
 
 int main(void)
@@ -441,10 +497,12 @@ int main(void)
         cmocka_unit_test(a_post_while_nobody_leads_is_seen),
         cmocka_unit_test(with_open_work_nobody_else_leads),
         cmocka_unit_test(the_loops_thread_goes_on_with_open_work),
+        cmocka_unit_test(the_loops_thread_stays_with_work_that_follows_at_once),
         cmocka_unit_test(a_deadline_is_kept_while_nobody_leads),
         cmocka_unit_test(a_parked_loop_can_be_freed),
         cmocka_unit_test(a_waiter_of_a_loop_that_ends_goes_on),
         cmocka_unit_test(a_crowd_of_callers_and_posters),
+        cmocka_unit_test(a_crowd_and_a_patient_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,11 +31,12 @@ struct station {
     enum cv_membership_state state;
     int state_error;
     uint64_t joined, left, failed, recovered, changed;
-    uint64_t calls, cancelled, statuses, ready, closed;
+    uint64_t calls, cancelled, statuses, refused, ready, retiring, closed;
+    struct cv_link *link; /* for new calls; NULL once it retires or is closed */
     int closed_error;
     enum covey_status_code code;
     char text[128];
-    uint8_t reply[256];
+    uint8_t reply[256]; /* when it fits */
     size_t reply_size;
 };
 
@@ -44,6 +45,8 @@ struct net {
     struct test_pki pki;
     struct station stations[NODES_MAX];
     size_t count;
+    covey_time age_max; /* of connections of the next node; 0: the default */
+    void (*configure)(struct cv_node_config *config); /* each node, or NULL */
 };
 
 /* ---- what a node tells ---- */
@@ -101,9 +104,8 @@ static inline void on_message(struct station *s, struct cv_link *link,
                                 .read = {.size = event->message.size}};
     bool is_client = cv_rpc_call_is_client(event->call);
     if (is_client) {
-        assert_true(event->message.size <= sizeof s->reply);
         s->reply_size = event->message.size;
-        if (event->message.size > 0)
+        if (event->message.size > 0 && event->message.size <= sizeof s->reply)
             memcpy(s->reply, event->message.data, event->message.size);
     } else if (s->echoes) {
         assert_int_equal(cv_link_step(link, &send), 0);
@@ -127,6 +129,7 @@ static inline void on_call(void *user, struct cv_link *link, const struct cv_rpc
         break;
     case CV_RPC_EVENT_STATUS:
         s->statuses++;
+        s->refused += event->end.status.code != COVEY_STATUS_OK;
         s->code = event->end.status.code;
         snprintf(s->text, sizeof s->text, "%.*s", (int)event->end.status.message.size,
                  event->end.status.message.size == 0
@@ -153,9 +156,19 @@ static inline void on_link_ready(void *user, struct cv_link *link)
 static inline void on_link_closed(void *user, struct cv_link *link, int error)
 {
     struct station *s = user;
-    (void)link;
     s->closed++;
     s->closed_error = error;
+    if (s->link == link)
+        s->link = NULL;
+}
+
+static inline void on_link_retiring(void *user, struct cv_link *link)
+{
+    struct station *s = user;
+    s->retiring++;
+    assert_true(cv_link_is_retiring(link));
+    if (s->link == link)
+        s->link = NULL;
 }
 
 /* ---- on the wire ---- */
@@ -197,7 +210,10 @@ static inline struct cv_node_config station_config(struct station *s)
                    .cluster_event = on_event,
                    .cluster_state = on_state,
                    .cluster_changed = on_changed,
-                   .link = {.call = on_call, .ready = on_link_ready, .closed = on_link_closed}},
+                   .link = {.call = on_call,
+                            .ready = on_link_ready,
+                            .closed = on_link_closed,
+                            .retiring = on_link_retiring}},
         .events_user = s,
     };
     cv_quic_limits_init(&config.quic_limits);
@@ -218,6 +234,10 @@ static inline struct station *net_add(struct net *n, const struct cv_pki_pair *p
     s->wire_station = (struct test_wire_station){
         .receive = station_receive, .turn = station_turn, .deadline = station_deadline, .user = s};
     struct cv_node_config config = station_config(s);
+    if (n->age_max != 0)
+        config.quic_limits.age_max = n->age_max;
+    if (n->configure != NULL)
+        n->configure(&config);
     assert_int_equal(cv_node_new(&config, &s->node), 0);
     s->port->station = &s->wire_station;
     n->count++;
@@ -236,6 +256,27 @@ static inline void net_init(struct net *n)
     memset(n, 0, sizeof *n);
     test_wire_init(&n->wire, 1);
     test_pki_init(&n->pki, "flock");
+}
+
+/* Gives a node that runs other certificates and CAs; its key stays. */
+static inline void station_reload(struct station *s, const char *ca_pem,
+                                  const struct cv_pki_pair *pair)
+{
+    char reason[CV_TLS_REASON_SIZE];
+    struct cv_tls_config config = {
+        .ca_pem = cv_slice_text(ca_pem),
+        .cert_pem = cv_slice_text(pair->cert_pem),
+        .key_pem = cv_slice_text(pair->key_pem),
+        .wall_ms = TEST_WALL_MS + s->port->wire->now / COVEY_MILLISECOND,
+    };
+    assert_int_equal(cv_tls_reload(s->tls, &config, CV_TLS_RENEW, reason), 0);
+}
+
+static inline struct cv_quic_stats station_stats(const struct station *s)
+{
+    struct cv_quic_stats stats;
+    cv_quic_endpoint_stats(cv_node_endpoint(s->node), &stats);
+    return stats;
 }
 
 /* As by SIGKILL: nobody is told, nothing is left. */

@@ -1,4 +1,5 @@
 /* RPC between whole nodes in virtual time. */
+#include "node/internal.h"
 #include "unit/node/fixture.h"
 
 #define LONG (30 * COVEY_SECOND)
@@ -63,6 +64,53 @@ static void many_calls_wait_for_streams(void **state)
     assert_true(test_wire_wait(&n.wire, &client->statuses, 3000, LONG));
     assert_int_equal(client->code, COVEY_STATUS_OK);
     assert_int_equal(server->calls, 3000);
+    net_fini(&n);
+}
+
+/* As many calls as one connection can have open. */
+#define OPEN_CALLS 10000
+
+static struct cv_rpc_call *held[OPEN_CALLS];
+static uint64_t held_count;
+
+static void hold_call(void *user, struct cv_link *link, const struct cv_rpc_output *event)
+{
+    if (event->type == CV_RPC_EVENT_MESSAGE)
+        held[held_count++] = event->call;
+    on_call(user, link, event);
+}
+
+static void answer_held(struct station *s, struct cv_link *link)
+{
+    for (size_t i = 0; i < held_count; i++)
+        finish_call(s, link, held[i]);
+}
+
+static void allow_open_calls(struct cv_node_config *config)
+{
+    config->quic_limits.streams_max = OPEN_CALLS;
+    config->rpc_limits.calls_max = OPEN_CALLS;
+    config->events.link.call = hold_call;
+}
+
+/* A server that answers none of ten thousand calls before it holds all of them. */
+static void ten_thousand_calls_are_open_at_once(void **state)
+{
+    (void)state;
+    struct net n;
+    net_init(&n);
+    n.configure = allow_open_calls;
+    struct station *server = net_add_named(&n, "server", CV_ROLE_MEMBER);
+    n.configure = NULL;
+    struct station *client = net_add_named(&n, "client", CV_ROLE_CLIENT);
+    struct cv_link *link = dial(&n, client, &server->port->address, NULL);
+    for (int i = 0; i < OPEN_CALLS; i++)
+        call(&n, link, "coo", LONG);
+    assert_true(test_wire_wait(&n.wire, &held_count, OPEN_CALLS, LONG));
+    assert_int_equal(client->statuses, 0);
+    answer_held(server, TAILQ_FIRST(&server->node->links));
+    assert_true(test_wire_wait(&n.wire, &client->statuses, OPEN_CALLS, LONG));
+    assert_int_equal(client->code, COVEY_STATUS_OK);
     net_fini(&n);
 }
 
@@ -230,6 +278,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_early_call_is_answered),
         cmocka_unit_test(many_calls_wait_for_streams),
+        cmocka_unit_test(ten_thousand_calls_are_open_at_once),
         cmocka_unit_test(the_next_address_is_tried),
         cmocka_unit_test(nobody_there_is_unavailable),
         cmocka_unit_test(unreachable_is_believed_by_dials_only),

@@ -29,7 +29,8 @@ struct peer {
     bool collects;           /* keeps received bytes in `inbox` */
     uint64_t close_on_ready; /* with that code, when not 0 */
     /* what happened */
-    uint64_t ready, closed, opened, stream_closed, resets, stops, writable, available, datagrams;
+    uint64_t ready, retiring, closed, opened, stream_closed, resets, stops, writable, available,
+        datagrams;
     uint64_t fins, received;
     uint64_t reset_code, stop_code;
     struct cv_quic_close why;
@@ -61,6 +62,14 @@ static inline void on_ready(void *user, struct cv_quic_conn *c)
     p->identity = *cv_quic_conn_peer(c);
     if (p->close_on_ready != 0)
         cv_quic_conn_close(c, p->close_on_ready);
+}
+
+static inline void on_retiring(void *user, struct cv_quic_conn *c)
+{
+    struct peer *p = user;
+    p->retiring++;
+    assert_true(cv_quic_conn_is_ready(c));
+    assert_true(cv_quic_conn_is_retiring(c));
 }
 
 static inline void on_closed(void *user, struct cv_quic_conn *c, const struct cv_quic_close *why)
@@ -153,6 +162,7 @@ static inline struct cv_quic_config peer_config(struct peer *p, bool accept)
     struct cv_quic_config config = {.alloc = &p->alloc.alloc,
                                     .tls = p->tls,
                                     .events = {.conn_ready = on_ready,
+                                               .conn_retiring = on_retiring,
                                                .conn_closed = on_closed,
                                                .stream_opened = on_opened,
                                                .stream_data = on_data,

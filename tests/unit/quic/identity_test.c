@@ -155,7 +155,7 @@ static void assert_problem(const struct test_cert_config *config, const char *ex
     static struct test_der der;
     struct cv_identity before;
     struct cv_identity id;
-    const char *problem = NULL;
+    struct cv_identity_problem problem = {.text = NULL};
     memset(&before, 0x5a, sizeof before);
     id = before;
     test_cert_make(config, &der, NULL);
@@ -166,7 +166,7 @@ static void assert_problem(const struct test_cert_config *config, const char *ex
         return;
     }
     assert_int_equal(error, COVEY_ERR_CERTIFICATE);
-    assert_string_equal(problem, expected);
+    assert_string_equal(problem.text, expected);
     assert_memory_equal(&id, &before, sizeof id);
 }
 
@@ -274,15 +274,17 @@ static void what_is_no_certificate_is_refused(void **state)
     (void)state;
     static uint8_t large[CV_CERTIFICATE_SIZE_MAX + 1];
     struct cv_identity id;
-    const char *problem;
+    struct cv_identity_problem problem;
     assert_int_equal(cv_identity_from_der(&id, cv_slice_of(NULL, 0)), COVEY_ERR_CERTIFICATE);
     assert_int_equal(cv_identity_from_der(&id, cv_slice_text("covey")), COVEY_ERR_CERTIFICATE);
     assert_int_equal(cv_identity_explain_der(&id, cv_slice_of(large, sizeof large - 1), &problem),
                      COVEY_ERR_CERTIFICATE);
-    assert_string_equal(problem, "the certificate cannot be read");
+    assert_string_equal(problem.text, "the certificate cannot be read");
+    assert_int_equal(problem.fault, CV_IDENTITY_UNREADABLE);
     assert_int_equal(cv_identity_explain_der(&id, cv_slice_of(large, sizeof large), &problem),
                      COVEY_ERR_CERTIFICATE);
-    assert_string_equal(problem, "the certificate is too large");
+    assert_string_equal(problem.text, "the certificate is too large");
+    assert_int_equal(problem.fault, CV_IDENTITY_UNREADABLE);
 }
 
 static void every_prefix_of_a_certificate_is_refused(void **state)

@@ -123,10 +123,11 @@ static void the_longest_names_fit(void **state)
 static bool is_trusted(const char *ca_pem, const char *cert_pem)
 {
     struct cv_tls_trust trust;
+    struct cv_tls_period valid;
     const char *problem;
     assert_int_equal(cv_tls_trust_init(&trust, cv_slice_text(ca_pem), &problem), 0);
     gnutls_x509_crt_t cert = import(cert_pem);
-    int error = cv_tls_trust_check(&trust, &cert, 1, TEST_WALL_MS);
+    int error = cv_tls_trust_check(&trust, &cert, 1, TEST_WALL_MS, &valid);
     gnutls_x509_crt_deinit(cert);
     cv_tls_trust_fini(&trust);
     return error == 0;
@@ -326,6 +327,35 @@ static void the_cluster_comes_from_the_ca_or_the_caller(void **state)
     assert_true(is_trusted(foreign.ca.cert_pem, pair.cert_pem));
 }
 
+static void a_key_can_be_certified_again(void **state)
+{
+    (void)state;
+    static const enum cv_key_type types[] = {CV_KEY_ED25519, CV_KEY_ECDSA_P256};
+    for (size_t i = 0; i < 2; i++) {
+        struct cv_pki_pair first;
+        struct cv_pki_pair again;
+        struct test_der ders[2];
+        struct cv_identity ids[2];
+        struct cv_pki_issue_config config = test_pki_issue_config(&pki, "one", CV_ROLE_MEMBER);
+        config.key_type = types[i];
+        assert_int_equal(cv_pki_issue(&config, &first), 0);
+        config.key_pem = first.key_pem;
+        config.key_type = CV_KEY_ED25519;
+        config.not_after_ms += TEST_DAY_MS;
+        assert_int_equal(cv_pki_issue(&config, &again), 0);
+        assert_string_equal(again.key_pem, first.key_pem);
+        test_der_of_pem(first.cert_pem, &ders[0]);
+        test_der_of_pem(again.cert_pem, &ders[1]);
+        for (size_t k = 0; k < 2; k++)
+            assert_int_equal(cv_identity_from_der(&ids[k], test_der_slice(&ders[k])), 0);
+        assert_memory_equal(&ids[0].id, &ids[1].id, sizeof ids[0].id);
+        assert_int_equal(ids[1].not_after_ms, ids[0].not_after_ms + TEST_DAY_MS);
+        assert_true(is_trusted(pki.ca.cert_pem, again.cert_pem));
+        config.key_pem = first.cert_pem;
+        assert_int_equal(cv_pki_issue(&config, &again), COVEY_ERR_KEY);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +371,7 @@ int main(void)
         cmocka_unit_test(the_cas_files_are_checked),
         cmocka_unit_test(a_cas_period_can_be_read),
         cmocka_unit_test(the_cluster_comes_from_the_ca_or_the_caller),
+        cmocka_unit_test(a_key_can_be_certified_again),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -1,76 +1,4 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-
-#include <cmocka.h>
-
-#include "quic/tls.h"
-#include "support/test_alloc.h"
-#include "support/test_cert.h"
-#include "support/test_pki.h"
-#include "support/test_quic_pair.h"
-
-#include <covey/error.h>
-#include <gnutls/gnutls.h>
-
-static uint64_t total(const struct cv_tls_refusals *r)
-{
-    return r->no_certificate + r->untrusted + r->expired + r->wrong_cluster + r->wrong_role +
-           r->wrong_identity + r->malformed + r->no_protocol;
-}
-
-static void assert_accepted(const struct test_side *side, const struct cv_tls *peer,
-                            enum cv_alpn alpn)
-{
-    const struct cv_identity *found = cv_tls_session_peer(side->session);
-    assert_false(side->broken || side->closed);
-    assert_true(ngtcp2_conn_get_handshake_completed(side->quic));
-    assert_int_equal(cv_tls_session_refusal(side->session), 0);
-    assert_int_equal(cv_tls_session_alpn(side->session), alpn);
-    assert_non_null(found);
-    assert_memory_equal(&found->id, &cv_tls_identity(peer)->id, sizeof found->id);
-    assert_string_equal(found->name, cv_tls_identity(peer)->name);
-    assert_int_equal(found->role, cv_tls_identity(peer)->role);
-}
-
-/* `by` refused, and the other side was told with this alert. */
-static void assert_refused(const struct test_side *by, const struct test_side *other, int error,
-                           uint64_t alert)
-{
-    assert_true(by->broken);
-    assert_int_equal(cv_tls_session_refusal(by->session), error);
-    assert_null(cv_tls_session_peer(by->session));
-    assert_true(other->closed);
-    assert_int_equal(other->close_code, TEST_CRYPTO_ERROR | alert);
-}
-
-/* One CA and three contexts that it signed. */
-struct fixture {
-    struct test_pki pki;
-    struct cv_tls *member;
-    struct cv_tls *other;
-    struct cv_tls *client;
-};
-
-static int setup(void **state)
-{
-    static struct fixture f;
-    test_pki_init(&f.pki, "flock");
-    test_pki_tls(&f.pki, "one", CV_ROLE_MEMBER, &f.member);
-    test_pki_tls(&f.pki, "two", CV_ROLE_MEMBER, &f.other);
-    test_pki_tls(&f.pki, "user", CV_ROLE_CLIENT, &f.client);
-    *state = &f;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    cv_tls_free(f->member);
-    cv_tls_free(f->other);
-    cv_tls_free(f->client);
-    return 0;
-}
+#include "unit/quic/tls_fixture.h"
 
 static void members_accept_each_other(void **state)
 {
@@ -246,113 +174,139 @@ static void a_client_without_certificate_is_refused(void **state)
     gnutls_certificate_free_credentials(none);
 }
 
-/* A client of another program, which offers `alpn`; NULL: nothing. */
-static void start_foreign(struct test_side *side, gnutls_certificate_credentials_t credentials,
-                          const char *alpn)
-{
-    *side = (struct test_side){.ref = {.get_conn = test_side_conn, .user_data = side}};
-    test_side_start_quic(side, false);
-    assert_int_equal(gnutls_init(&side->foreign, GNUTLS_CLIENT | GNUTLS_NO_TICKETS), 0);
-    assert_int_equal(gnutls_priority_set_direct(side->foreign,
-                                                "NORMAL:-VERS-ALL:+VERS-TLS1.3:"
-                                                "%DISABLE_TLS13_COMPAT_MODE",
-                                                NULL),
-                     0);
-    gnutls_session_set_ptr(side->foreign, &side->ref);
-    assert_int_equal(ngtcp2_crypto_gnutls_configure_client_session(side->foreign), 0);
-    assert_int_equal(gnutls_credentials_set(side->foreign, GNUTLS_CRD_CERTIFICATE, credentials), 0);
-    if (alpn != NULL) {
-        gnutls_datum_t protocol = test_datum(alpn);
-        assert_int_equal(gnutls_alpn_set_protocols(side->foreign, &protocol, 1, 0), 0);
-    }
-    ngtcp2_conn_set_tls_native_handle(side->quic, side->foreign);
-}
-
-/* The certificates of one with the key of another, if so wished. */
-static gnutls_certificate_credentials_t load_credentials(const char *cert_pem, const char *key_pem)
-{
-    gnutls_certificate_credentials_t credentials;
-    gnutls_datum_t cert = test_datum(cert_pem);
-    gnutls_datum_t key = test_datum(key_pem);
-    assert_int_equal(gnutls_certificate_allocate_credentials(&credentials), 0);
-    gnutls_certificate_set_flags(credentials, GNUTLS_CERTIFICATE_SKIP_KEY_CERT_MATCH);
-    assert_int_equal(
-        gnutls_certificate_set_x509_key_mem(credentials, &cert, &key, GNUTLS_X509_FMT_PEM), 0);
-    return credentials;
-}
-
-/* However good the certificate is. */
-static void a_wrong_or_missing_alpn_is_no_application_protocol(void **state)
+/* A client that would resume gets nothing to do it with. */
+static void a_server_gives_no_tickets(void **state)
 {
     struct fixture *f = *state;
     struct cv_pki_pair issued;
+    struct test_pair pair;
     test_pki_issue(&f->pki, "one", CV_ROLE_MEMBER, &issued);
-    static const char *const alpns[] = {NULL, "h3", "covey-rpc/2"};
     gnutls_certificate_credentials_t credentials =
         load_credentials(issued.cert_pem, issued.key_pem);
-    for (size_t i = 0; i < 3; i++) {
-        struct test_pair pair;
-        uint64_t before = cv_tls_refusals(f->member)->no_protocol;
-        start_foreign(&pair.client, credentials, alpns[i]);
-        test_side_start(&pair.server, f->member, true, CV_ALPN_ID_CLUSTER, NULL);
-        test_pair_run(&pair);
-        assert_refused(&pair.server, &pair.client, COVEY_ERR_NO_PROTOCOL,
-                       GNUTLS_A_NO_APPLICATION_PROTOCOL);
-        assert_int_equal(cv_tls_refusals(f->member)->no_protocol, before + 1);
-        test_pair_stop(&pair);
+    start_foreign_with(&pair.client, credentials, CV_ALPN_RPC, 0);
+    test_side_start(&pair.server, f->member, true, CV_ALPN_ID_CLUSTER, NULL);
+    test_pair_run(&pair);
+    assert_non_null(cv_tls_session_peer(pair.server.session));
+    assert_int_equal(gnutls_session_get_flags(pair.client.foreign) & GNUTLS_SFLAGS_SESSION_TICKET,
+                     0);
+    test_pair_stop(&pair);
+    gnutls_certificate_free_credentials(credentials);
+}
+
+static void reload(struct cv_tls *tls, const char *ca_pem, const struct cv_pki_pair *pair)
+{
+    char reason[CV_TLS_REASON_SIZE];
+    struct cv_tls_config config = {
+        .ca_pem = cv_slice_text(ca_pem),
+        .cert_pem = cv_slice_text(pair->cert_pem),
+        .key_pem = cv_slice_text(pair->key_pem),
+        .wall_ms = TEST_WALL_MS,
+    };
+    assert_int_equal(cv_tls_reload(tls, &config, CV_TLS_REKEY, reason), 0);
+}
+
+static bool connects(struct cv_tls *client, struct cv_tls *server)
+{
+    struct test_pair pair;
+    test_pair_start(&pair, client, server, CV_ALPN_ID_CLUSTER);
+    test_pair_run(&pair);
+    bool done = cv_tls_session_peer(pair.client.session) != NULL &&
+                cv_tls_session_peer(pair.server.session) != NULL;
+    test_pair_stop(&pair);
+    return done;
+}
+
+/* CA -> CA + CA' -> certificates of CA' -> CA': at no step a node is shut out. */
+static void a_ca_is_replaced_in_steps(void **state)
+{
+    struct fixture *f = *state;
+    struct test_pki next;
+    struct cv_pki_pair olds[2];
+    struct cv_pki_pair news[2];
+    struct cv_tls *nodes[2];
+    static const char *const names[2] = {"a", "b"};
+    static char both[2 * CV_PEM_SIZE_MAX];
+    test_pki_init(&next, "flock");
+    snprintf(both, sizeof both, "%s%s", f->pki.ca.cert_pem, next.ca.cert_pem);
+    for (size_t i = 0; i < 2; i++) {
+        test_pki_issue(&f->pki, names[i], CV_ROLE_MEMBER, &olds[i]);
+        test_pki_issue(&next, names[i], CV_ROLE_MEMBER, &news[i]);
+        test_pki_tls_of(&f->pki, &olds[i], cv_alloc_default(), &nodes[i]);
     }
-    gnutls_certificate_free_credentials(credentials);
+    const struct {
+        const char *ca;
+        const struct cv_pki_pair *pairs;
+    } steps[] = {{both, olds}, {both, news}, {next.ca.cert_pem, news}};
+    assert_true(connects(nodes[0], nodes[1]));
+    for (size_t step = 0; step < 3; step++) {
+        for (size_t i = 0; i < 2; i++) {
+            reload(nodes[i], steps[step].ca, &steps[step].pairs[i]);
+            assert_true(connects(nodes[0], nodes[1]));
+            assert_true(connects(nodes[1], nodes[0]));
+        }
+    }
+    /* One that missed the change is out, and knows why. */
+    assert_false(connects(f->member, nodes[0]));
+    assert_int_equal(cv_tls_refusals(nodes[0])->untrusted + cv_tls_refusals(f->member)->untrusted,
+                     2);
+    cv_tls_free(nodes[0]);
+    cv_tls_free(nodes[1]);
 }
 
-/* Certificates are public: whoever shows one must hold its key. */
-static void somebody_elses_certificate_is_refused(void **state)
+/* A handshake under way, and a connection, keep what they began with. */
+static void sessions_keep_what_they_began_with(void **state)
+{
+    struct fixture *f = *state;
+    struct test_alloc memory;
+    struct test_pki next;
+    struct cv_pki_pair old;
+    struct cv_pki_pair new;
+    struct cv_tls *tls;
+    struct test_pair pair;
+    test_alloc_init(&memory);
+    test_pki_init(&next, "flock");
+    test_pki_issue(&f->pki, "a", CV_ROLE_MEMBER, &old);
+    test_pki_issue(&next, "a", CV_ROLE_MEMBER, &new);
+    test_pki_tls_of(&f->pki, &old, &memory.alloc, &tls);
+    covey_node_id old_id = cv_tls_identity(tls)->id;
+    test_pair_start(&pair, tls, f->member, CV_ALPN_ID_RPC);
+    reload(tls, next.ca.cert_pem, &new);
+    test_pair_run(&pair);
+    assert_accepted(&pair.client, f->member, CV_ALPN_ID_RPC);
+    const struct cv_identity *seen = cv_tls_session_peer(pair.server.session);
+    assert_non_null(seen);
+    assert_memory_equal(&seen->id, &old_id, sizeof old_id);
+    assert_memory_not_equal(&cv_tls_identity(tls)->id, &old_id, sizeof old_id);
+    assert_false(connects(tls, f->member));
+    test_pair_stop(&pair);
+    cv_tls_free(tls);
+    test_alloc_assert_empty(&memory);
+}
+
+static void a_session_knows_the_peers_certificate_and_its_end(void **state)
 {
     struct fixture *f = *state;
     struct test_pair pair;
-    struct cv_pki_pair victim;
-    struct cv_pki_pair thief;
-    test_pki_issue(&f->pki, "one", CV_ROLE_MEMBER, &victim);
-    test_pki_issue(&f->pki, "two", CV_ROLE_MEMBER, &thief);
-    gnutls_certificate_credentials_t credentials = load_credentials(victim.cert_pem, thief.key_pem);
-    start_foreign(&pair.client, credentials, CV_ALPN_RPC);
-    test_side_start(&pair.server, f->member, true, CV_ALPN_ID_CLUSTER, NULL);
+    struct test_der der;
+    struct cv_pki_pair short_lived;
+    struct cv_pki_issue_config config = test_pki_issue_config(&f->pki, "brief", CV_ROLE_CLIENT);
+    struct cv_tls *tls;
+    config.not_after_ms = TEST_WALL_MS + 60000;
+    assert_int_equal(cv_pki_issue(&config, &short_lived), 0);
+    test_pki_tls_of(&f->pki, &short_lived, cv_alloc_default(), &tls);
+    test_der_of_pem(short_lived.cert_pem, &der);
+    test_pair_start(&pair, tls, f->member, CV_ALPN_ID_RPC);
+    assert_int_equal(cv_tls_session_peer_der(pair.server.session).size, 0);
+    assert_int_equal(cv_tls_session_valid_until_ms(pair.server.session), 0);
     test_pair_run(&pair);
-    assert_true(pair.server.broken);
-    assert_null(cv_tls_session_peer(pair.server.session));
-    assert_true(pair.client.closed);
-    assert_int_equal(pair.client.close_code, TEST_CRYPTO_ERROR | GNUTLS_A_DECRYPT_ERROR);
+    struct cv_slice seen = cv_tls_session_peer_der(pair.server.session);
+    assert_true(cv_slice_equal(seen, test_der_slice(&der)));
+    /* The earlier end, whoever's it is. */
+    assert_int_equal(cv_tls_session_valid_until_ms(pair.server.session), TEST_WALL_MS + 60000);
+    assert_int_equal(cv_tls_session_valid_until_ms(pair.client.session), TEST_WALL_MS + 60000);
+    assert_int_equal(cv_tls_valid_until_ms(tls), TEST_WALL_MS + 60000);
     test_pair_stop(&pair);
-    gnutls_certificate_free_credentials(credentials);
-}
-
-/* The signature is bad too, as above; the alert shows that nobody looked at it. */
-static void a_costly_chain_is_refused_before_any_signature_is_checked(void **state)
-{
-    struct fixture *f = *state;
-    static char chain[4 * CV_PEM_SIZE_MAX];
-    struct test_pair pair;
-    struct cv_pki_pair victim;
-    struct cv_pki_pair thief;
-    struct cv_pki_pair costly;
-    struct test_cert_config config = test_cert_member(&f->pki);
-    test_pki_issue(&f->pki, "two", CV_ROLE_MEMBER, &thief);
-    test_cert_make(&config, NULL, &victim);
-    /* Sent along as what looks like the issuer. */
-    config.common_name = "flock covey CA";
-    config.is_ca = true;
-    config.foreign_key = test_rsa_noise(16384, 3);
-    test_cert_make(&config, NULL, &costly);
-    gnutls_pubkey_deinit(config.foreign_key);
-    snprintf(chain, sizeof chain, "%s%s", victim.cert_pem, costly.cert_pem);
-    gnutls_certificate_credentials_t credentials = load_credentials(chain, thief.key_pem);
-    uint64_t before = cv_tls_refusals(f->member)->malformed;
-    start_foreign(&pair.client, credentials, CV_ALPN_RPC);
-    test_side_start(&pair.server, f->member, true, CV_ALPN_ID_CLUSTER, NULL);
-    test_pair_run(&pair);
-    assert_refused(&pair.server, &pair.client, COVEY_ERR_CERTIFICATE, GNUTLS_A_BAD_CERTIFICATE);
-    assert_int_equal(cv_tls_refusals(f->member)->malformed, before + 1);
-    test_pair_stop(&pair);
-    gnutls_certificate_free_credentials(credentials);
+    cv_tls_free(tls);
 }
 
 static void a_session_that_cannot_be_made_leaves_nothing(void **state)
@@ -394,9 +348,10 @@ int main(void)
         cmocka_unit_test(another_ca_is_refused_with_its_own_alert),
         cmocka_unit_test(another_cluster_of_the_same_ca_is_refused),
         cmocka_unit_test(a_client_without_certificate_is_refused),
-        cmocka_unit_test(a_wrong_or_missing_alpn_is_no_application_protocol),
-        cmocka_unit_test(somebody_elses_certificate_is_refused),
-        cmocka_unit_test(a_costly_chain_is_refused_before_any_signature_is_checked),
+        cmocka_unit_test(a_server_gives_no_tickets),
+        cmocka_unit_test(a_ca_is_replaced_in_steps),
+        cmocka_unit_test(sessions_keep_what_they_began_with),
+        cmocka_unit_test(a_session_knows_the_peers_certificate_and_its_end),
         cmocka_unit_test(a_session_that_cannot_be_made_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -318,6 +318,139 @@ static void an_expired_ca_is_named(void **state)
                   "the CA's certificate expired on 2035-12-30");
 }
 
+/* A certificate of that name and end for the key of `pair`. */
+static void renew(const struct fixture *f, const struct cv_pki_pair *pair, const char *uri,
+                  uint64_t not_after_ms, struct cv_pki_pair *out)
+{
+    struct test_cert_config config = test_cert_member(&f->pki);
+    gnutls_x509_privkey_t key;
+    gnutls_privkey_t abstract;
+    gnutls_pubkey_t public_key;
+    gnutls_datum_t text = test_datum(pair->key_pem);
+    gnutls_x509_privkey_init(&key);
+    gnutls_privkey_init(&abstract);
+    gnutls_pubkey_init(&public_key);
+    assert_int_equal(gnutls_x509_privkey_import(key, &text, GNUTLS_X509_FMT_PEM), 0);
+    assert_int_equal(gnutls_privkey_import_x509(abstract, key, 0), 0);
+    assert_int_equal(gnutls_pubkey_import_privkey(public_key, abstract, 0, 0), 0);
+    config.foreign_key = public_key;
+    config.uris[0] = cv_slice_text(uri);
+    config.not_after_ms = not_after_ms;
+    test_cert_make(&config, NULL, out);
+    memcpy(out->key_pem, pair->key_pem, sizeof out->key_pem);
+    gnutls_pubkey_deinit(public_key);
+    gnutls_privkey_deinit(abstract);
+    gnutls_x509_privkey_deinit(key);
+}
+
+static int reload(const struct fixture *f, struct cv_tls *tls, const struct cv_pki_pair *pair,
+                  enum cv_tls_change change, char *reason)
+{
+    struct cv_tls_config config = good_config(f);
+    config.cert_pem = cv_slice_text(pair->cert_pem);
+    config.key_pem = cv_slice_text(pair->key_pem);
+    return cv_tls_reload(tls, &config, change, reason);
+}
+
+static void a_renewed_certificate_of_the_same_key_is_taken(void **state)
+{
+    const struct fixture *f = *state;
+    struct test_alloc memory;
+    struct cv_pki_pair next;
+    struct cv_tls *tls;
+    char reason[CV_TLS_REASON_SIZE] = "";
+    uint64_t end = TEST_WALL_MS + 100 * TEST_DAY_MS;
+    test_alloc_init(&memory);
+    test_pki_tls_of(&f->pki, &f->member, &memory.alloc, &tls);
+    const struct cv_identity *who = cv_tls_identity(tls);
+    const struct cv_identity before = *who;
+    renew(f, &f->member, "covey://flock/member/one", end, &next);
+    assert_int_equal(cv_tls_valid_until_ms(tls), before.not_after_ms);
+    assert_int_equal(reload(f, tls, &next, CV_TLS_RENEW, reason), 0);
+    assert_ptr_equal(cv_tls_identity(tls), who);
+    assert_memory_equal(&who->id, &before.id, sizeof before.id);
+    assert_int_equal(who->not_after_ms, end);
+    assert_int_equal(cv_tls_valid_until_ms(tls), end);
+    assert_string_equal(reason, "");
+    cv_tls_free(tls);
+    test_alloc_assert_empty(&memory);
+}
+
+/* The old one stays in force, whatever is wrong with the new one. */
+static void assert_stays(const struct fixture *f, const struct cv_pki_pair *pair,
+                         enum cv_tls_change change, int error, const char *sentence)
+{
+    struct test_alloc memory;
+    struct cv_tls *tls;
+    char reason[CV_TLS_REASON_SIZE] = "";
+    test_alloc_init(&memory);
+    test_pki_tls_of(&f->pki, &f->member, &memory.alloc, &tls);
+    const struct cv_identity before = *cv_tls_identity(tls);
+    uint64_t until = cv_tls_valid_until_ms(tls);
+    assert_int_equal(reload(f, tls, pair, change, reason), error);
+    assert_string_equal(reason, sentence);
+    assert_memory_equal(cv_tls_identity(tls), &before, sizeof before);
+    assert_int_equal(cv_tls_valid_until_ms(tls), until);
+    cv_tls_free(tls);
+    test_alloc_assert_empty(&memory);
+}
+
+static void what_does_not_fit_leaves_the_old_one_in_force(void **state)
+{
+    const struct fixture *f = *state;
+    struct cv_pki_pair next;
+    uint64_t end = TEST_WALL_MS + TEST_DAY_MS;
+    renew(f, &f->member, "covey://flock/member/one", TEST_WALL_MS - 1000, &next);
+    assert_stays(f, &next, CV_TLS_RENEW, COVEY_ERR_CERTIFICATE_EXPIRED,
+                 "the certificate expired on 2025-12-31");
+    renew(f, &f->member, "covey://herd/member/one", end, &next);
+    assert_stays(f, &next, CV_TLS_REKEY, COVEY_ERR_WRONG_CLUSTER,
+                 "the certificate belongs to the cluster herd, the old one to flock");
+    renew(f, &f->member, "covey://flock/client/one", end, &next);
+    assert_stays(f, &next, CV_TLS_REKEY, COVEY_ERR_WRONG_ROLE,
+                 "the certificate's role is client, the old one's member");
+    renew(f, &f->member, "covey://flock/member/two", end, &next);
+    assert_stays(f, &next, CV_TLS_RENEW, COVEY_ERR_WRONG_IDENTITY,
+                 "the certificate names two, the old one one");
+    test_pki_issue(&f->pki, "one", CV_ROLE_MEMBER, &next);
+    assert_stays(f, &next, CV_TLS_RENEW, COVEY_ERR_WRONG_IDENTITY,
+                 "the certificate's key is not the old one's: it would be another node");
+    memcpy(next.cert_pem, f->member.cert_pem, sizeof next.cert_pem);
+    assert_stays(f, &next, CV_TLS_RENEW, COVEY_ERR_KEY,
+                 "the private key does not belong to the certificate");
+}
+
+static void a_new_key_is_taken_when_it_is_allowed(void **state)
+{
+    const struct fixture *f = *state;
+    struct cv_pki_pair next;
+    struct cv_tls *tls;
+    char reason[CV_TLS_REASON_SIZE] = "";
+    test_pki_tls_of(&f->pki, &f->member, cv_alloc_default(), &tls);
+    covey_node_id before = cv_tls_identity(tls)->id;
+    test_pki_issue(&f->pki, "two", CV_ROLE_MEMBER, &next);
+    assert_int_equal(reload(f, tls, &next, CV_TLS_REKEY, reason), 0);
+    assert_memory_not_equal(&cv_tls_identity(tls)->id, &before, sizeof before);
+    assert_string_equal(cv_tls_identity(tls)->name, "two");
+    cv_tls_free(tls);
+}
+
+static void without_memory_nothing_is_replaced(void **state)
+{
+    const struct fixture *f = *state;
+    struct test_alloc memory;
+    struct cv_tls *tls;
+    char reason[CV_TLS_REASON_SIZE] = "";
+    test_alloc_init(&memory);
+    test_pki_tls_of(&f->pki, &f->member, &memory.alloc, &tls);
+    memory.fail_at = memory.calls + 1;
+    assert_int_equal(reload(f, tls, &f->member, CV_TLS_RENEW, reason), COVEY_ERR_NO_MEMORY);
+    assert_string_equal(reason, "out of memory");
+    assert_int_equal(reload(f, tls, &f->member, CV_TLS_RENEW, reason), 0);
+    cv_tls_free(tls);
+    test_alloc_assert_empty(&memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -333,6 +466,10 @@ int main(void)
         cmocka_unit_test(a_certificate_of_another_ca_is_found_here),
         cmocka_unit_test(dates_are_judged_and_said),
         cmocka_unit_test(an_expired_ca_is_named),
+        cmocka_unit_test(a_renewed_certificate_of_the_same_key_is_taken),
+        cmocka_unit_test(what_does_not_fit_leaves_the_old_one_in_force),
+        cmocka_unit_test(a_new_key_is_taken_when_it_is_allowed),
+        cmocka_unit_test(without_memory_nothing_is_replaced),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
 }

@@ -13,6 +13,7 @@
 #define COPIES_MAX (CV_TLS_CA_MAX + 1)
 
 static struct test_pki pki;
+static struct cv_tls_period valid;
 
 static int setup(void **state)
 {
@@ -41,13 +42,33 @@ static gnutls_x509_crt_t import(const char *pem)
     return cert;
 }
 
+/* Writes the CA's certificate, then one for the same key that is valid until `not_after_ms`, then
+ * the first again. */
+static void make_ca_again(const struct cv_pki_pair *ca, uint64_t not_after_ms, char *pem,
+                          size_t size)
+{
+    char renewed[CV_PEM_SIZE_MAX];
+    size_t renewed_size = sizeof renewed;
+    gnutls_x509_crt_t cert = import(ca->cert_pem);
+    gnutls_x509_privkey_t key;
+    gnutls_datum_t text = test_datum(ca->key_pem);
+    gnutls_x509_privkey_init(&key);
+    assert_int_equal(gnutls_x509_privkey_import(key, &text, GNUTLS_X509_FMT_PEM), 0);
+    gnutls_x509_crt_set_expiration_time(cert, (time_t)(not_after_ms / 1000));
+    assert_int_equal(gnutls_x509_crt_sign2(cert, cert, key, GNUTLS_DIG_UNKNOWN, 0), 0);
+    assert_int_equal(gnutls_x509_crt_export(cert, GNUTLS_X509_FMT_PEM, renewed, &renewed_size), 0);
+    snprintf(pem, size, "%s%.*s%s", ca->cert_pem, (int)renewed_size, renewed, ca->cert_pem);
+    gnutls_x509_crt_deinit(cert);
+    gnutls_x509_privkey_deinit(key);
+}
+
 static int check_pem(const char *ca_pem, const char *cert_pem, uint64_t wall_ms)
 {
     struct cv_tls_trust trust;
     const char *problem;
     assert_int_equal(cv_tls_trust_init(&trust, cv_slice_text(ca_pem), &problem), 0);
     gnutls_x509_crt_t cert = import(cert_pem);
-    int error = cv_tls_trust_check(&trust, &cert, 1, wall_ms);
+    int error = cv_tls_trust_check(&trust, &cert, 1, wall_ms, &valid);
     gnutls_x509_crt_deinit(cert);
     cv_tls_trust_fini(&trust);
     return error;
@@ -144,6 +165,41 @@ static void an_expired_ca_is_as_good_as_none(void **state)
     assert_int_equal(check_pem(both, cert.cert_pem, later), COVEY_ERR_CERTIFICATE_EXPIRED);
 }
 
+/* The chain is good for as long as the first of it and its CA; with two CAs, as the better one. */
+static void the_common_period_is_told(void **state)
+{
+    (void)state;
+    static char both[3 * CV_PEM_SIZE_MAX];
+    struct cv_pki_pair ca;
+    struct cv_pki_pair cert;
+    uint64_t begin = TEST_WALL_MS - TEST_DAY_MS;
+    uint64_t end = TEST_WALL_MS + 30 * TEST_DAY_MS;
+    make_ca(&ca, begin - 1000, end);
+    struct test_cert_config config = test_cert_member(&pki);
+    config.issuer = &ca;
+    config.not_before_ms = begin;
+    config.not_after_ms = end - 1000;
+    test_cert_make(&config, NULL, &cert);
+    assert_int_equal(check_pem(ca.cert_pem, cert.cert_pem, TEST_WALL_MS), 0);
+    assert_int_equal(valid.begin_ms, begin);
+    assert_int_equal(valid.end_ms, end - 1000);
+    config.not_after_ms = end + 1000;
+    test_cert_make(&config, NULL, &cert);
+    assert_int_equal(check_pem(ca.cert_pem, cert.cert_pem, TEST_WALL_MS), 0);
+    assert_int_equal(valid.end_ms, end);
+    assert_int_equal(check_pem(ca.cert_pem, cert.cert_pem, begin - 1),
+                     COVEY_ERR_CERTIFICATE_EXPIRED);
+    assert_int_equal(valid.begin_ms, begin);
+    /* The same CA in two certificates, the shorter one first and last. */
+    make_ca_again(&ca, end + 5000, both, sizeof both);
+    assert_int_equal(check_pem(both, cert.cert_pem, TEST_WALL_MS), 0);
+    assert_int_equal(valid.end_ms, end + 1000);
+    assert_int_equal(check_pem(both, cert.cert_pem, end + 500), 0);
+    assert_int_equal(valid.end_ms, end + 1000);
+    assert_int_equal(check_pem(both, cert.cert_pem, end + 1001), COVEY_ERR_CERTIFICATE_EXPIRED);
+    assert_int_equal(valid.end_ms, end + 1000);
+}
+
 static void an_intermediate_ca_is_followed(void **state)
 {
     (void)state;
@@ -169,9 +225,10 @@ static void an_intermediate_ca_is_followed(void **state)
     assert_int_equal(cv_tls_trust_init(&trust, cv_slice_text(root.cert_pem), &problem), 0);
     gnutls_x509_crt_t chain[3] = {import(leaf.cert_pem), import(intermediate.cert_pem),
                                   import(root.cert_pem)};
-    assert_int_equal(cv_tls_trust_check(&trust, chain, 2, TEST_WALL_MS), 0);
-    assert_int_equal(cv_tls_trust_check(&trust, chain, 3, TEST_WALL_MS), 0);
-    assert_int_equal(cv_tls_trust_check(&trust, chain, 1, TEST_WALL_MS), COVEY_ERR_CERTIFICATE);
+    assert_int_equal(cv_tls_trust_check(&trust, chain, 2, TEST_WALL_MS, &valid), 0);
+    assert_int_equal(cv_tls_trust_check(&trust, chain, 3, TEST_WALL_MS, &valid), 0);
+    assert_int_equal(cv_tls_trust_check(&trust, chain, 1, TEST_WALL_MS, &valid),
+                     COVEY_ERR_CERTIFICATE);
     for (size_t i = 0; i < 3; i++)
         gnutls_x509_crt_deinit(chain[i]);
     cv_tls_trust_fini(&trust);
@@ -195,7 +252,8 @@ static void a_ca_below_a_cluster_ca_is_not_followed(void **state)
     test_cert_make(&config, NULL, &leaf);
     assert_int_equal(cv_tls_trust_init(&trust, cv_slice_text(pki.ca.cert_pem), &problem), 0);
     gnutls_x509_crt_t chain[2] = {import(leaf.cert_pem), import(intermediate.cert_pem)};
-    assert_int_equal(cv_tls_trust_check(&trust, chain, 2, TEST_WALL_MS), COVEY_ERR_CERTIFICATE);
+    assert_int_equal(cv_tls_trust_check(&trust, chain, 2, TEST_WALL_MS, &valid),
+                     COVEY_ERR_CERTIFICATE);
     gnutls_x509_crt_deinit(chain[0]);
     gnutls_x509_crt_deinit(chain[1]);
     cv_tls_trust_fini(&trust);
@@ -208,6 +266,7 @@ int main(void)
         cmocka_unit_test(sixteen_cas_fit),
         cmocka_unit_test(while_a_ca_is_replaced_both_are_trusted),
         cmocka_unit_test(an_expired_ca_is_as_good_as_none),
+        cmocka_unit_test(the_common_period_is_told),
         cmocka_unit_test(an_intermediate_ca_is_followed),
         cmocka_unit_test(a_ca_below_a_cluster_ca_is_not_followed),
     };

@@ -21,7 +21,7 @@ struct fixture {
     struct test_pki pki;
     struct cv_tls_trust trust;
     struct test_der der;
-    struct cv_identity peer;
+    struct cv_tls_answer answer;
 };
 
 static int setup(void **state)
@@ -62,10 +62,10 @@ static struct cv_tls_chain chain_of(const struct test_der *der)
 static enum cv_tls_verdict judge(struct fixture *f, const struct cv_tls_question *question)
 {
     struct cv_tls_chain chain = chain_of(&f->der);
-    struct cv_identity before = f->peer;
-    enum cv_tls_verdict verdict = cv_tls_judge(question, &chain, &f->peer);
+    struct cv_tls_answer before = f->answer;
+    enum cv_tls_verdict verdict = cv_tls_judge(question, &chain, &f->answer);
     if (verdict != CV_TLS_ACCEPTED)
-        assert_memory_equal(&f->peer, &before, sizeof before);
+        assert_memory_equal(&f->answer, &before, sizeof before);
     return verdict;
 }
 
@@ -101,7 +101,7 @@ static void roles_by_protocol_and_side(void **state)
         question.is_server = table[i].is_server;
         assert_int_equal(judge(f, &question), table[i].verdict);
         if (table[i].verdict == CV_TLS_ACCEPTED)
-            assert_int_equal(f->peer.role, table[i].role);
+            assert_int_equal(f->answer.peer.role, table[i].role);
     }
 }
 
@@ -115,14 +115,16 @@ static void validity_counts_by_the_callers_clock(void **state)
         uint64_t wall_ms;
         enum cv_tls_verdict verdict;
     } table[] = {
-        {0, CV_TLS_EXPIRED},    {begin - 1, CV_TLS_EXPIRED}, {begin, CV_TLS_ACCEPTED},
-        {end, CV_TLS_ACCEPTED}, {end + 1, CV_TLS_EXPIRED},   {UINT64_MAX, CV_TLS_EXPIRED},
+        {0, CV_TLS_NOT_YET_VALID}, {begin - 1, CV_TLS_NOT_YET_VALID}, {begin, CV_TLS_ACCEPTED},
+        {end, CV_TLS_ACCEPTED},    {end + 1, CV_TLS_EXPIRED},         {UINT64_MAX, CV_TLS_EXPIRED},
     };
     test_cert_make(&config, &f->der, NULL);
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         struct cv_tls_question question = usual(f);
         question.wall_ms = table[i].wall_ms;
         assert_int_equal(judge(f, &question), table[i].verdict);
+        if (table[i].verdict == CV_TLS_ACCEPTED)
+            assert_int_equal(f->answer.valid_until_ms, end);
     }
 }
 
@@ -133,7 +135,7 @@ static void signatures_must_lead_to_our_ca(void **state)
     struct test_cert_config config = test_cert_member(&f->pki);
     assert_int_equal(judge_cert(f, &config), CV_TLS_ACCEPTED);
     config.issuer = NULL;
-    assert_int_equal(judge_cert(f, &config), CV_TLS_UNTRUSTED);
+    assert_int_equal(judge_cert(f, &config), CV_TLS_SELF_SIGNED);
     test_pki_init(&strangers, "flock");
     config.issuer = &strangers.ca;
     assert_int_equal(judge_cert(f, &config), CV_TLS_UNTRUSTED);
@@ -171,7 +173,7 @@ static void a_member_cannot_issue(void **state)
     struct cv_tls_question question = usual(f);
     struct cv_tls_chain chain = chain_of(&f->der);
     chain.certs[chain.count++] = test_der_slice(&issuer);
-    assert_int_equal(cv_tls_judge(&question, &chain, &f->peer), CV_TLS_UNTRUSTED);
+    assert_int_equal(cv_tls_judge(&question, &chain, &f->answer), CV_TLS_UNTRUSTED);
 }
 
 static void the_ca_itself_is_nobody(void **state)
@@ -193,13 +195,19 @@ static void names_and_usages_are_judged(void **state)
     assert_int_equal(judge_cert(f, &config), CV_TLS_WRONG_CLUSTER);
     config = good;
     config.uri_count = 0;
-    assert_int_equal(judge_cert(f, &config), CV_TLS_MALFORMED);
+    assert_int_equal(judge_cert(f, &config), CV_TLS_NO_NAME);
     config = good;
     config.uris[config.uri_count++] = cv_slice_text("covey://flock/member/two");
-    assert_int_equal(judge_cert(f, &config), CV_TLS_MALFORMED);
+    assert_int_equal(judge_cert(f, &config), CV_TLS_NO_NAME);
     config = good;
     config.purpose_count = 1; /* only serverAuth */
-    assert_int_equal(judge_cert(f, &config), CV_TLS_MALFORMED);
+    assert_int_equal(judge_cert(f, &config), CV_TLS_WRONG_USAGE);
+    config = good;
+    config.purposes[0] = GNUTLS_KP_CODE_SIGNING;
+    assert_int_equal(judge_cert(f, &config), CV_TLS_WRONG_USAGE);
+    config = good;
+    config.key_usage = GNUTLS_KEY_KEY_ENCIPHERMENT;
+    assert_int_equal(judge_cert(f, &config), CV_TLS_WRONG_USAGE);
     config = good;
     config.not_after_ms = TEST_WALL_MS - 1000;
     config.uris[0] = cv_slice_text("covey://herd/member/one");
@@ -211,7 +219,7 @@ static void only_the_expected_node_is_accepted(void **state)
     struct fixture *f = *state;
     struct test_cert_config config = test_cert_member(&f->pki);
     assert_int_equal(judge_cert(f, &config), CV_TLS_ACCEPTED);
-    covey_node_id id = f->peer.id;
+    covey_node_id id = f->answer.peer.id;
     struct cv_tls_question question = usual(f);
     question.expected = &id;
     assert_int_equal(judge(f, &question), CV_TLS_ACCEPTED);
@@ -225,7 +233,7 @@ static void an_empty_chain_is_no_certificate(void **state)
     struct cv_tls_question question = usual(f);
     struct cv_tls_chain chain = {.count = 0};
     assert_int_equal(cv_tls_check_chain(&chain), CV_TLS_NO_CERTIFICATE);
-    assert_int_equal(cv_tls_judge(&question, &chain, &f->peer), CV_TLS_NO_CERTIFICATE);
+    assert_int_equal(cv_tls_judge(&question, &chain, &f->answer), CV_TLS_NO_CERTIFICATE);
 }
 
 static void a_chain_has_at_most_four_certificates(void **state)
@@ -239,8 +247,8 @@ static void a_chain_has_at_most_four_certificates(void **state)
         chain.certs[i] = test_der_slice(&f->der);
     assert_int_equal(cv_tls_check_chain(&chain), CV_TLS_ACCEPTED);
     chain.count = CV_TLS_CHAIN_MAX + 1;
-    assert_int_equal(cv_tls_check_chain(&chain), CV_TLS_MALFORMED);
-    assert_int_equal(cv_tls_judge(&question, &chain, &f->peer), CV_TLS_MALFORMED);
+    assert_int_equal(cv_tls_check_chain(&chain), CV_TLS_CHAIN_TOO_LONG);
+    assert_int_equal(cv_tls_judge(&question, &chain, &f->answer), CV_TLS_CHAIN_TOO_LONG);
 }
 
 static void a_chain_has_at_most_16_kib(void **state)
@@ -262,7 +270,7 @@ static void a_chain_has_at_most_16_kib(void **state)
     assert_int_equal(judge(f, &question), CV_TLS_ACCEPTED);
     config.uris[1].size++;
     test_cert_make(&config, &f->der, NULL);
-    assert_int_equal(judge(f, &question), CV_TLS_MALFORMED);
+    assert_int_equal(judge(f, &question), CV_TLS_CHAIN_TOO_LONG);
 }
 
 /* Found before any signature is checked, so a peer cannot make us work. */
@@ -273,9 +281,9 @@ static void costly_keys_are_refused(void **state)
         unsigned exponent_size;
         enum cv_tls_verdict verdict;
     } table[] = {
-        {2048, 3, CV_TLS_ACCEPTED},     {8192, 3, CV_TLS_ACCEPTED}, {8200, 3, CV_TLS_MALFORMED},
-        {16384, 3, CV_TLS_MALFORMED},   {8192, 8, CV_TLS_ACCEPTED}, {8192, 10, CV_TLS_MALFORMED},
-        {8192, 1000, CV_TLS_MALFORMED},
+        {2048, 3, CV_TLS_ACCEPTED},      {8192, 3, CV_TLS_ACCEPTED}, {8200, 3, CV_TLS_COSTLY_KEY},
+        {16384, 3, CV_TLS_COSTLY_KEY},   {8192, 8, CV_TLS_ACCEPTED}, {8192, 10, CV_TLS_COSTLY_KEY},
+        {8192, 1000, CV_TLS_COSTLY_KEY},
     };
     struct fixture *f = *state;
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -297,31 +305,63 @@ static void garbage_is_malformed(void **state)
     struct fixture *f = *state;
     struct cv_tls_question question = usual(f);
     struct cv_tls_chain chain = {.certs = {cv_slice_text("covey")}, .count = 1};
-    assert_int_equal(cv_tls_judge(&question, &chain, &f->peer), CV_TLS_MALFORMED);
+    assert_int_equal(cv_tls_judge(&question, &chain, &f->answer), CV_TLS_MALFORMED);
     chain.certs[0].size = 0;
-    assert_int_equal(cv_tls_judge(&question, &chain, &f->peer), CV_TLS_MALFORMED);
+    assert_int_equal(cv_tls_judge(&question, &chain, &f->answer), CV_TLS_MALFORMED);
 }
 
-static void every_refusal_has_its_own_alert_and_counter(void **state)
+static void every_refusal_has_its_own_counter_and_text(void **state)
 {
     (void)state;
     struct cv_tls_refusals refusals = {0};
+    struct cv_tls_refusals once;
+    uint64_t *counters = (uint64_t *)&once;
+    size_t count = sizeof once / sizeof *counters;
     assert_int_equal(cv_tls_verdict_error(CV_TLS_ACCEPTED), 0);
     assert_int_equal(cv_tls_verdict_alert(CV_TLS_ACCEPTED), 0);
+    assert_int_equal(count, CV_TLS_NO_PROTOCOL);
     for (int v = CV_TLS_NO_CERTIFICATE; v <= CV_TLS_NO_PROTOCOL; v++) {
-        assert_true(cv_tls_verdict_error((enum cv_tls_verdict)v) < 0);
-        assert_int_not_equal(cv_tls_verdict_alert((enum cv_tls_verdict)v), 0);
-        for (int w = CV_TLS_NO_CERTIFICATE; w < v; w++)
-            assert_int_not_equal(cv_tls_verdict_alert((enum cv_tls_verdict)v),
-                                 cv_tls_verdict_alert((enum cv_tls_verdict)w));
-        cv_tls_verdict_count((enum cv_tls_verdict)v, &refusals);
+        enum cv_tls_verdict verdict = (enum cv_tls_verdict)v;
+        assert_true(cv_tls_verdict_error(verdict) < 0);
+        assert_int_not_equal(cv_tls_verdict_alert(verdict), 0);
+        for (int w = CV_TLS_ACCEPTED; w < v; w++)
+            assert_string_not_equal(cv_tls_verdict_text(verdict),
+                                    cv_tls_verdict_text((enum cv_tls_verdict)w));
+        cv_tls_verdict_count(verdict, &refusals);
     }
-    const struct cv_tls_refusals once = {1, 1, 1, 1, 1, 1, 1, 1};
+    for (size_t i = 0; i < count; i++)
+        counters[i] = 1;
     assert_memory_equal(&refusals, &once, sizeof once);
-    assert_int_equal(cv_tls_verdict_alert(CV_TLS_EXPIRED), GNUTLS_A_CERTIFICATE_EXPIRED);
-    assert_int_equal(cv_tls_verdict_alert(CV_TLS_UNTRUSTED), GNUTLS_A_UNKNOWN_CA);
-    assert_int_equal(cv_tls_verdict_error(CV_TLS_EXPIRED), COVEY_ERR_CERTIFICATE_EXPIRED);
-    assert_int_equal(cv_tls_verdict_error(CV_TLS_WRONG_ROLE), COVEY_ERR_WRONG_ROLE);
+}
+
+/* What the peer is told, docs/PROTOCOL.md. */
+static void alerts_are_those_of_the_protocol(void **state)
+{
+    (void)state;
+    static const struct {
+        enum cv_tls_verdict verdict;
+        int error;
+        uint8_t alert;
+    } table[] = {
+        {CV_TLS_NO_CERTIFICATE, COVEY_ERR_CERTIFICATE, 116},
+        {CV_TLS_CHAIN_TOO_LONG, COVEY_ERR_CERTIFICATE, 42},
+        {CV_TLS_MALFORMED, COVEY_ERR_CERTIFICATE, 42},
+        {CV_TLS_COSTLY_KEY, COVEY_ERR_CERTIFICATE, 42},
+        {CV_TLS_UNTRUSTED, COVEY_ERR_CERTIFICATE, 48},
+        {CV_TLS_SELF_SIGNED, COVEY_ERR_CERTIFICATE, 48},
+        {CV_TLS_EXPIRED, COVEY_ERR_CERTIFICATE_EXPIRED, 45},
+        {CV_TLS_NOT_YET_VALID, COVEY_ERR_CERTIFICATE_EXPIRED, 45},
+        {CV_TLS_NO_NAME, COVEY_ERR_CERTIFICATE, 42},
+        {CV_TLS_WRONG_USAGE, COVEY_ERR_CERTIFICATE, 42},
+        {CV_TLS_WRONG_CLUSTER, COVEY_ERR_WRONG_CLUSTER, 49},
+        {CV_TLS_WRONG_ROLE, COVEY_ERR_WRONG_ROLE, 43},
+        {CV_TLS_WRONG_IDENTITY, COVEY_ERR_WRONG_IDENTITY, 46},
+        {CV_TLS_NO_PROTOCOL, COVEY_ERR_NO_PROTOCOL, 120},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        assert_int_equal(cv_tls_verdict_error(table[i].verdict), table[i].error);
+        assert_int_equal(cv_tls_verdict_alert(table[i].verdict), table[i].alert);
+    }
 }
 
 int main(void)
@@ -340,7 +380,8 @@ int main(void)
         cmocka_unit_test(a_chain_has_at_most_16_kib),
         cmocka_unit_test(costly_keys_are_refused),
         cmocka_unit_test(garbage_is_malformed),
-        cmocka_unit_test(every_refusal_has_its_own_alert_and_counter),
+        cmocka_unit_test(every_refusal_has_its_own_counter_and_text),
+        cmocka_unit_test(alerts_are_those_of_the_protocol),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

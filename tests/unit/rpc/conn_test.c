@@ -29,8 +29,11 @@ static void defaults(void **state)
     assert_int_equal(limits.header_size_max, 9216);
     assert_int_equal(limits.calls_max, 1024);
     assert_int_equal(limits.receive_buffer_max, 262144);
+    assert_int_equal(limits.receive_total_max, 8388608);
     assert_int_equal(limits.memory_max, 8388608);
     assert_true(limits.header_timeout == 10 * COVEY_SECOND);
+    assert_int_equal(limits.glitch_burst, 1000);
+    assert_true(limits.glitch_interval == COVEY_SECOND / 33);
 }
 
 static void new_without_memory(void **state)
@@ -166,6 +169,109 @@ static void send_memory_is_shared(void **state)
     stream_reset(&e, a, CV_RPC_CODE_CANCELLED);
     expect(&e, "cancelled reset 1 writable ");
     assert_int_equal(send_bytes(&e, c, large, 2 << 20, false), 0);
+}
+
+/* What its user holds is bounded, however small the messages are; what is no message passes. */
+static void a_user_that_does_not_read_gets_no_more(void **state)
+{
+    (void)state;
+    struct cv_rpc_limits limits;
+    cv_rpc_limits_init(&limits);
+    limits.receive_buffer_max = 2 * CV_RPC_MESSAGE_COST;
+    struct end one;
+    end_init_limits(&one, &limits);
+    struct cv_rpc_call *call = serve(&one, &stream_1);
+    DATA(&one, call, "\x00\x00\x00\x00", true);
+    expect(&one, "message() message() message() ");
+    assert_int_equal(read_message(&one, call, 0), 0);
+    expect(&one, "message() end consume 4 ");
+    assert_int_equal(one.rc->held, 3 * CV_RPC_MESSAGE_COST);
+
+    /* A client's stream may even be closed by then. */
+    call = start(&one, &stream_2);
+    expect(&one, "write 4 ");
+    DATA(&one, call,
+         "\x04"
+         "a\x04"
+         "b\x04"
+         "c\x02",
+         true);
+    assert_int_equal(step(&one, call, CV_RPC_STREAM_CLOSED), 0);
+    expect(&one, "message(a) message(b) ");
+    assert_int_equal(read_message(&one, call, 1), 0);
+    expect(&one, "message(c) status OK by peer ");
+    assert_int_equal(step(&one, call, CV_RPC_RELEASE), 0);
+    assert_int_equal(one.rc->held, 3 * CV_RPC_MESSAGE_COST);
+    end_fini(&one);
+}
+
+/* The users of all calls together hold too much: the calls wait in order. */
+static void what_users_hold_is_shared(void **state)
+{
+    (void)state;
+    struct cv_rpc_limits limits;
+    cv_rpc_limits_init(&limits);
+    limits.receive_total_max = 100;
+    struct end one;
+    end_init_limits(&one, &limits);
+    struct cv_rpc_call *a = serve(&one, &stream_1);
+    struct cv_rpc_call *b = serve(&one, &stream_2);
+    struct cv_rpc_call *c = serve(&one, &stream_1);
+    struct cv_rpc_call *d = serve(&one, &stream_1);
+    DATA(&one, a, "\xa0\x00", false); /* half of a head holds up nobody */
+    DATA(&one, b,
+         "\x04"
+         "1\x04"
+         "2\x04"
+         "3",
+         false);
+    expect(&one, "consume 2 message(1) message(2) ");
+    DATA(&one, c,
+         "\x04"
+         "4",
+         true);
+    DATA(&one, d,
+         "\x04"
+         "5",
+         false);
+    expect(&one, "");
+    assert_int_equal(read_message(&one, b, 1), 0);
+    expect(&one, "message(3) ");
+    assert_int_equal(read_message(&one, b, 1), 0);
+    expect(&one, "consume 6 message(4) end consume 2 ");
+    /* The user's hands are full, his ears are open. */
+    stream_reset(&one, d, CV_RPC_CODE_CANCELLED);
+    expect(&one, "cancelled consume 2 reset 1 ");
+    assert_int_equal(step(&one, b, CV_RPC_RELEASE), 0);
+    assert_int_equal(one.rc->held, 1 + CV_RPC_MESSAGE_COST);
+    expect(&one, "write 26 fin stop 4 ");
+    end_fini(&one);
+}
+
+static void a_call_that_waits_for_room_may_go(void **state)
+{
+    (void)state;
+    struct cv_rpc_limits limits;
+    cv_rpc_limits_init(&limits);
+    limits.receive_total_max = 0;
+    struct end one;
+    end_init_limits(&one, &limits);
+    struct cv_rpc_call *a = serve(&one, &stream_1);
+    struct cv_rpc_call *b = serve(&one, &stream_2);
+    DATA(&one, a, "\x00", false);
+    DATA(&one, b, "\x00", false);
+    expect(&one, "message() ");
+    assert_ptr_equal(TAILQ_FIRST(&one.rc->withheld), a);
+    stream_reset(&one, b, CV_RPC_CODE_CANCELLED);
+    expect(&one, "cancelled consume 1 reset 1 ");
+    assert_int_equal(step(&one, b, CV_RPC_RELEASE), 0);
+    assert_int_equal(step(&one, b, CV_RPC_STREAM_CLOSED), 0);
+    assert_int_equal(step(&one, a, CV_RPC_RELEASE), 0);
+    assert_int_equal(step(&one, a, CV_RPC_STREAM_CLOSED), 0);
+    assert_int_equal(cv_rpc_conn_count(one.rc), 0);
+    assert_true(TAILQ_EMPTY(&one.rc->withheld));
+    expect(&one, "");
+    end_fini(&one);
 }
 
 /* A peer that begins many large messages and completes none. */
@@ -401,6 +507,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_last_message_ends_the_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(a_call_that_ends_is_not_writable, setup, teardown),
         cmocka_unit_test_setup_teardown(send_memory_is_shared, setup, teardown),
+        cmocka_unit_test(a_user_that_does_not_read_gets_no_more),
+        cmocka_unit_test(what_users_hold_is_shared),
+        cmocka_unit_test(a_call_that_waits_for_room_may_go),
         cmocka_unit_test_setup_teardown(receive_memory_is_shared, setup, teardown),
         cmocka_unit_test(one_message_always_fits),
         cmocka_unit_test_setup_teardown(lost_ends_every_call_once, setup, teardown),

@@ -130,7 +130,7 @@ static inline void end_log_output(struct end *e, const struct cv_rpc_output *out
         return;
     case CV_RPC_DO_CLOSE:
         assert_null(out->call);
-        end_log(e, "close %d ", (int)out->close.code);
+        end_log(e, "close %s ", out->close.reason == CV_RPC_CLOSE_FLOOD ? "flood" : "violation");
         return;
     case CV_RPC_EVENT_CALL:
         end_log_begin(e, out);

@@ -189,6 +189,24 @@ static void no_memory_changes_nothing(void **state)
     assert_int_equal(frame.body.size, 300);
 }
 
+static void at_message(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t size;
+        bool is_message;
+    } cases[] = {{"", 0, false},     {"\x08", 1, true},        {"\x08hi", 3, true},
+                 {"\x41", 1, false}, {"\x40", 1, false},       {"\x40\x40", 2, true},
+                 {"\x02", 1, false}, {"\x03\x08hi", 4, false}, {"\x40\x00", 2, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct cv_slice bytes = cv_slice_of(cases[i].bytes, cases[i].size);
+        assert_int_equal(cv_rpc_receive_push(&r, &m, &limits, bytes), 0);
+        assert_int_equal(cv_rpc_receive_at_message(&r), cases[i].is_message);
+        cv_rpc_receive_fini(&r, &m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -198,6 +216,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(largest_message_grows_with_what_arrived, setup, teardown),
         cmocka_unit_test_setup_teardown(longer_forms_are_malformed, setup, teardown),
         cmocka_unit_test_setup_teardown(no_memory_changes_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(at_message, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -225,11 +225,12 @@ static void broken_requests(void **state)
         {"\x01", 1, false, "consume 1 write %d fin stop 3 ", "\x03"},
         {"\x0d\x02\x01 ", 4, false, "consume 4 write %d fin stop 3 ", "\x03"},
         {"\x40\x01", 2, false, "consume 2 write %d fin stop 3 ", "\x03"},
-        {"\x00", 1, false, "consume 1 write %d fin stop 3 close 3 ", "\x03"},
-        {"\x02", 1, false, "consume 1 write %d fin stop 3 close 3 ", "\x03"},
+        {"\x00", 1, false, "consume 1 write %d fin stop 3 close violation ", "\x03"},
+        {"\x02", 1, false, "consume 1 write %d fin stop 3 close violation ", "\x03"},
         {"\x0d\x02\x01m\x0d\x02\x01m", 8, false,
-         "call(m) cancelled consume 8 write %d fin stop 3 close 3 ", "\x03"},
-        {"\x0d\x02\x01m\x02", 5, true, "call(m) cancelled consume 5 write %d fin close 3 ", "\x03"},
+         "call(m) cancelled consume 8 write %d fin stop 3 close violation ", "\x03"},
+        {"\x0d\x02\x01m\x02", 5, true, "call(m) cancelled consume 5 write %d fin close violation ",
+         "\x03"},
         {"\x0d\x02\x01m\x08h", 6, true, "call(m) cancelled consume 6 write %d fin ", "\x03"},
         {"\x0d\x02\x01m\x81\x00\x00\x04", 8, false,
          "call(m) cancelled consume 8 write %d fin stop 1 ", "\x08"},
@@ -260,7 +261,7 @@ static void a_violation_closes_once(void **state)
     (void)state;
     DATA(&e, accept_stream(&e, &stream_1), "\x02", true);
     DATA(&e, accept_stream(&e, &stream_2), "\x02", true);
-    expect(&e, "consume 1 write 35 fin consume 1 write 35 fin close 3 ");
+    expect(&e, "consume 1 write 35 fin consume 1 write 35 fin close violation ");
     DATA(&e, accept_stream(&e, &stream_1), "\x02", true);
     expect(&e, "consume 1 write 35 fin ");
     assert_int_equal(stats_of(&e).protocol_errors, 3);
@@ -342,21 +343,91 @@ static void cancelled_calls_count_until_release(void **state)
     end_fini(&one);
 }
 
+static void open_and_reset(struct end *one)
+{
+    struct cv_rpc_call *call = accept_stream(one, &stream_1);
+    DATA(one, call, "\x0d\x02\x01m\x08hi", false);
+    stream_reset(one, call, CV_RPC_CODE_CANCELLED);
+    stream_stopped(one, call, CV_RPC_CODE_CANCELLED);
+    assert_int_equal(step(one, call, CV_RPC_STREAM_CLOSED), 0);
+}
+
 /* Opened and reset before anybody looked: the user hears nothing, nothing stays. */
 static void rapid_resets_leave_nothing(void **state)
 {
     (void)state;
     for (int i = 0; i < 3000; i++) {
-        struct cv_rpc_call *call = accept_stream(&e, &stream_1);
-        DATA(&e, call, "\x0d\x02\x01m\x08hi", false);
-        stream_reset(&e, call, CV_RPC_CODE_CANCELLED);
-        stream_stopped(&e, call, CV_RPC_CODE_CANCELLED);
-        assert_int_equal(step(&e, call, CV_RPC_STREAM_CLOSED), 0);
+        open_and_reset(&e);
         assert_int_equal(cv_rpc_conn_count(e.rc), 0);
     }
-    expect(&e, "");
+    expect(&e, "close flood ");
     assert_int_equal(stats_of(&e).calls_cancelled, 3000);
+    assert_int_equal(stats_of(&e).glitches, 3000);
     assert_true(e.memory.calls < 10);
+}
+
+/* 1000 at once, then 33 each second. */
+static void rapid_resets_have_a_budget(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        open_and_reset(&e);
+    expect(&e, "");
+    time_passes(&e, COVEY_SECOND);
+    for (int i = 0; i < 33; i++)
+        open_and_reset(&e);
+    expect(&e, "");
+    open_and_reset(&e);
+    expect(&e, "close flood ");
+    open_and_reset(&e);
+    expect(&e, "");
+}
+
+/* The time-outs of a client whose server is stuck are no attack; each call counts once. */
+static void late_cancels_are_free(void **state)
+{
+    (void)state;
+    struct cv_rpc_limits limits;
+    cv_rpc_limits_init(&limits);
+    limits.glitch_burst = 1;
+    struct end one;
+    end_init_limits(&one, &limits);
+    struct cv_rpc_call *call = serve(&one, &stream_1);
+    time_passes(&one, COVEY_SECOND);
+    stream_reset(&one, call, CV_RPC_CODE_DEADLINE);
+    expect(&one, "cancelled reset 1 ");
+    assert_int_equal(stats_of(&one).glitches, 0);
+
+    call = serve(&one, &stream_2);
+    time_passes(&one, COVEY_SECOND - 1);
+    stream_reset(&one, call, CV_RPC_CODE_CANCELLED);
+    stream_stopped(&one, call, CV_RPC_CODE_CANCELLED);
+    expect(&one, "cancelled ");
+    assert_int_equal(stats_of(&one).glitches, 1);
+
+    /* An answered call that the client then resets is no cancel. */
+    call = serve(&one, &stream_1);
+    assert_int_equal(finish(&one, call, COVEY_STATUS_OK, ""), 0);
+    stream_reset(&one, call, CV_RPC_CODE_DONE);
+    expect(&one, "write 1 fin ");
+    assert_int_equal(stats_of(&one).glitches, 1);
+    end_fini(&one);
+}
+
+static void broken_requests_are_glitches(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 500; i++) {
+        DATA(&e, accept_stream(&e, &stream_1), "\x0d\x02\x01 ", true);
+        DATA(&e, accept_stream(&e, &stream_2), "\x40\x01", false);
+        struct cv_rpc_output out;
+        while (cv_rpc_conn_poll(e.rc, &out))
+            if (out.type == CV_RPC_STREAM_WRITE)
+                cv_rpc_conn_written(e.rc, out.call, true);
+    }
+    assert_int_equal(stats_of(&e).glitches, 1000);
+    DATA(&e, accept_stream(&e, &stream_2), "\x0d", true);
+    expect(&e, "consume 1 write 59 fin close flood ");
 }
 
 int main(void)
@@ -380,6 +451,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(largest_timeout_is_a_century, setup, teardown),
         cmocka_unit_test(cancelled_calls_count_until_release),
         cmocka_unit_test_setup_teardown(rapid_resets_leave_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(rapid_resets_have_a_budget, setup, teardown),
+        cmocka_unit_test(late_cancels_are_free),
+        cmocka_unit_test_setup_teardown(broken_requests_are_glitches, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

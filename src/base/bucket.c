@@ -1,4 +1,4 @@
-#include "quic/bucket.h"
+#include "base/bucket.h"
 
 #include <assert.h>
 

@@ -1,5 +1,5 @@
-#ifndef CV_QUIC_BUCKET_H
-#define CV_QUIC_BUCKET_H
+#ifndef CV_BASE_BUCKET_H
+#define CV_BASE_BUCKET_H
 
 #include <covey/types.h>
 #include <stdbool.h>

@@ -1,0 +1,49 @@
+#include "peer.h"
+
+#include "process.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void peer_check(const char *what, int error)
+{
+    if (error != 0)
+        die("%s: %s", what, covey_strerror(error));
+}
+
+void peer_start(struct peer *p, const struct credentials *credentials, const struct covey_pem *own)
+{
+    *p = (struct peer){.identity = credentials_identity(credentials, own)};
+    peer_check("runtime", covey_runtime_new(NULL, &p->runtime));
+}
+
+void peer_serve(struct peer *p, const struct covey_method *method, char *address)
+{
+    struct covey_server_config config;
+    covey_server_config_init(&config);
+    config.runtime = p->runtime;
+    config.identity = p->identity;
+    config.listen = "127.0.0.1:0";
+    peer_check("server", covey_server_new(&config, &p->server));
+    peer_check("method", covey_server_add_method(p->server, method));
+    peer_check("start", covey_server_start(p->server));
+    memset(address, 0, PROCESS_ADDRESS_SIZE);
+    snprintf(address, PROCESS_ADDRESS_SIZE, "%s", covey_server_address(p->server));
+}
+
+int peer_client(const struct peer *p, const char *address, covey_client **out)
+{
+    struct covey_client_config config;
+    covey_client_config_init(&config);
+    config.runtime = p->runtime;
+    config.identity = p->identity;
+    config.address = address;
+    return covey_client_new(&config, out);
+}
+
+void peer_stop(struct peer *p)
+{
+    covey_server_free(p->server);
+    covey_runtime_free(p->runtime);
+    covey_identity_free(p->identity);
+}

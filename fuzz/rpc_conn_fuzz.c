@@ -1,0 +1,622 @@
+/*
+ * One end of an RPC connection. The input chooses what the transport, the peer and the user do, each
+ * within its contract; the peer's bytes are any. What they may rely on is asserted all the way: who
+ * is told what and in which order, what is held, and that nothing is left in the end.
+ *
+ * The input is a list of steps: u8 what | u8 which call or stream | u8 how much; after a DATA step as
+ * many bytes of the stream.
+ */
+#include "base/reader.h"
+#include "rpc/conn.h"
+
+#include <assert.h>
+#include <covey/error.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define SLOTS     6
+#define CALLS_MAX 3                   /* of the peer's */
+#define USERS     (SLOTS + CALLS_MAX) /* and as many of ours as there are slots */
+
+/* A stream as its transport knows it. */
+struct stream {
+    struct cv_rpc_call *call; /* NULL: there is none */
+    size_t received, consumed;
+    bool peer_done; /* its end was handed over */
+    bool sent_done; /* FIN, RESET or STOP_SENDING */
+    bool stopped;
+    bool blocked;
+    bool wrote;
+};
+
+/* A call as its user knows it. */
+struct user {
+    struct cv_rpc_call *call; /* NULL: none */
+    bool is_client, finished, cancelled, ended, over, answer_begun;
+    size_t held[64]; /* sizes of messages that he has, up to the limits below */
+    size_t held_count;
+    size_t messages, ends, metadatas;
+};
+
+struct machine {
+    struct cv_rpc_conn *rc;
+    struct cv_alloc alloc;
+    size_t allocations;
+    unsigned fail_in; /* 0: not */
+    covey_time now;
+    struct stream streams[SLOTS];
+    struct user users[USERS];
+    bool lost, close_told, draining;
+    uint64_t polls;
+};
+
+/* ---- memory that may fail ---- */
+
+static bool must_fail(struct machine *m)
+{
+    return m->fail_in > 0 && --m->fail_in == 0;
+}
+
+static void *allocate(void *user, size_t size)
+{
+    struct machine *m = user;
+    void *memory = must_fail(m) ? NULL : malloc(size);
+    m->allocations += memory != NULL;
+    return memory;
+}
+
+static void *reallocate(void *user, void *memory, size_t size)
+{
+    struct machine *m = user;
+    void *moved = must_fail(m) ? NULL : realloc(memory, size);
+    m->allocations += memory == NULL && moved != NULL;
+    return moved;
+}
+
+static void release(void *user, void *memory)
+{
+    struct machine *m = user;
+    m->allocations -= memory != NULL;
+    free(memory);
+}
+
+/* ---- what is asserted after every step ---- */
+
+static struct cv_rpc_limits limits_of(void)
+{
+    struct cv_rpc_limits limits;
+    cv_rpc_limits_init(&limits);
+    limits.message_send_max = 700;
+    limits.message_receive_max = 500;
+    limits.header_size_max = 300;
+    limits.calls_max = CALLS_MAX;
+    limits.receive_buffer_max = 400;
+    limits.receive_total_max = 900;
+    limits.memory_max = 1; /* as little as is possible */
+    limits.header_timeout = 1000;
+    limits.glitch_burst = 4;
+    limits.glitch_interval = 500;
+    return limits;
+}
+
+static size_t held_by(const struct user *u)
+{
+    size_t sum = 0;
+    for (size_t i = 0; i < u->held_count; i++)
+        sum += u->held[i] + CV_RPC_MESSAGE_COST;
+    return sum;
+}
+
+static bool is_known(const struct cv_rpc_conn *rc, const struct cv_rpc_call *call)
+{
+    const struct cv_rpc_call *other;
+    LIST_FOREACH (other, &rc->all, link)
+        if (other == call)
+            return true;
+    return false;
+}
+
+/* The queues hold calls that exist, and these know of it. */
+static void check_queues(const struct cv_rpc_conn *rc)
+{
+    const struct cv_rpc_call *call;
+    TAILQ_FOREACH (call, &rc->ready, ready_link)
+        assert(is_known(rc, call) && call->is_ready);
+    TAILQ_FOREACH (call, &rc->unbound, unbound_link)
+        assert(is_known(rc, call) && call->is_unbound && call->state == CV_RPC_CALL_RUNNING);
+    TAILQ_FOREACH (call, &rc->starved, starved_link)
+        assert(is_known(rc, call) && call->is_starved);
+    TAILQ_FOREACH (call, &rc->withheld, withheld_link)
+        assert(is_known(rc, call) && call->is_withheld);
+}
+
+static void check(const struct machine *m)
+{
+    const struct cv_rpc_conn *rc = m->rc;
+    check_queues(rc);
+    size_t held = 0, executing = 0, known = 0;
+    for (size_t i = 0; i < USERS; i++) {
+        const struct user *u = &m->users[i];
+        held += held_by(u);
+        executing += u->call != NULL && !u->is_client;
+        known += u->call != NULL;
+        assert(held_by(u) <= rc->limits.receive_buffer_max + rc->limits.message_receive_max +
+                                 CV_RPC_MESSAGE_COST);
+    }
+    assert(rc->held == held && rc->executing == executing);
+    assert(executing <= rc->limits.calls_max);
+    assert(held <=
+           rc->limits.receive_total_max + rc->limits.message_receive_max + CV_RPC_MESSAGE_COST);
+    assert(cv_rpc_conn_count(rc) >= known && cv_rpc_conn_count(rc) <= known + SLOTS);
+    assert(rc->receive_memory.used <= rc->receive_memory.used_max);
+    assert(rc->send_memory.used <= rc->send_memory.used_max);
+}
+
+static int step(struct machine *m, struct cv_rpc_input in)
+{
+    in.now = m->now;
+    int error = cv_rpc_conn_step(m->rc, &in);
+    check(m);
+    return error;
+}
+
+/* ---- outputs ---- */
+
+static struct stream *stream_of(struct machine *m, const struct cv_rpc_output *out)
+{
+    struct stream *s = out->stream;
+    assert(s >= m->streams && s < m->streams + SLOTS && s->call == out->call && !m->lost);
+    return s;
+}
+
+static void take_write(struct machine *m, const struct cv_rpc_output *out)
+{
+    struct stream *s = stream_of(m, out);
+    assert(!s->sent_done && !s->blocked && out->write.bytes.size <= CV_RPC_WRITE_SIZE_MAX);
+    assert(out->write.bytes.size > 0 || (s->wrote && out->write.fin));
+    /* Every byte is looked at, so that the sanitizer sees a slice that is not there. */
+    uint8_t sum = 0;
+    for (size_t i = 0; i < out->write.bytes.size; i++)
+        sum = (uint8_t)(sum + out->write.bytes.data[i]);
+    bool taken = m->polls % 4 != 3 || sum % 2 == 0;
+    if (taken) {
+        s->wrote = true;
+        s->sent_done = out->write.fin;
+    }
+    s->blocked = !taken;
+    cv_rpc_conn_written(m->rc, out->call, taken);
+}
+
+static void take_signal(struct machine *m, const struct cv_rpc_output *out)
+{
+    struct stream *s = stream_of(m, out);
+    if (out->type == CV_RPC_STREAM_CONSUME) {
+        assert(out->consume.size > 0 && out->consume.size <= s->received - s->consumed);
+        s->consumed += out->consume.size;
+    } else if (out->type == CV_RPC_STREAM_DO_RESET) {
+        assert(!s->sent_done);
+        s->sent_done = true;
+    } else {
+        assert(out->type == CV_RPC_STREAM_DO_STOP && !s->stopped && !s->peer_done);
+        s->stopped = true;
+    }
+}
+
+static void take_call(struct machine *m, const struct cv_rpc_output *out)
+{
+    struct user *u = m->users;
+    while (u < m->users + USERS && u->call != NULL)
+        u++;
+    assert(u < m->users + USERS && cv_rpc_call_user(out->call) == NULL && !m->lost);
+    assert(out->begin.method.size > 0 && out->begin.metadata_count <= CV_RPC_METADATA_COUNT_MAX);
+    assert(out->begin.deadline > m->now);
+    *u = (struct user){.call = out->call};
+    cv_rpc_call_set_user(out->call, u);
+}
+
+static void take_message(struct user *u, struct cv_slice message)
+{
+    assert(message.size <= 500 && u->ends == 0);
+    assert(u->held_count < sizeof u->held / sizeof u->held[0]);
+    u->held[u->held_count++] = message.size;
+    u->messages++;
+    u->answer_begun = true;
+}
+
+static void take_event(struct machine *m, const struct cv_rpc_output *out)
+{
+    if (out->type == CV_RPC_EVENT_CALL) {
+        take_call(m, out);
+        return;
+    }
+    struct user *u = cv_rpc_call_user(out->call);
+    assert(u != NULL && u->call == out->call && !u->over && !u->finished);
+    switch (out->type) {
+    case CV_RPC_EVENT_METADATA:
+        assert(u->is_client && u->metadatas == 0 && u->messages == 0);
+        assert(out->metadata.count <= CV_RPC_METADATA_COUNT_MAX);
+        u->metadatas++;
+        break;
+    case CV_RPC_EVENT_MESSAGE:
+        take_message(u, out->message);
+        break;
+    case CV_RPC_EVENT_END:
+        assert(!u->is_client && u->ends == 0);
+        u->ends++;
+        break;
+    case CV_RPC_EVENT_STATUS:
+        assert(u->is_client && !(out->end.by_peer && out->end.not_started));
+        assert(!out->end.not_started || (u->messages == 0 && u->metadatas == 0));
+        u->over = true;
+        break;
+    case CV_RPC_EVENT_CANCELLED:
+        assert(!u->is_client);
+        u->over = true;
+        break;
+    default:
+        assert(out->type == CV_RPC_EVENT_WRITABLE);
+    }
+}
+
+/* At most `count` outputs. */
+static void poll(struct machine *m, size_t count)
+{
+    struct cv_rpc_output out;
+    while (count-- > 0 && cv_rpc_conn_poll(m->rc, &out)) {
+        m->polls++;
+        if (out.type == CV_RPC_STREAM_WRITE) {
+            take_write(m, &out);
+        } else if (out.type < CV_RPC_DO_CLOSE) {
+            take_signal(m, &out);
+        } else if (out.type == CV_RPC_DO_CLOSE) {
+            assert(!m->close_told && out.call == NULL);
+            m->close_told = true;
+        } else {
+            take_event(m, &out);
+        }
+        check(m);
+    }
+}
+
+/* ---- the transport ---- */
+
+static void accept_stream(struct machine *m, struct stream *s)
+{
+    if (s->call != NULL)
+        return;
+    *s = (struct stream){0};
+    int error = step(m, (struct cv_rpc_input){.type = CV_RPC_STREAM_ACCEPTED,
+                                              .accepted = {.stream = s, .call = &s->call}});
+    assert((error == 0) == (s->call != NULL));
+    assert(error == 0 || error == (m->lost ? COVEY_ERR_CLOSED : COVEY_ERR_NO_MEMORY));
+    s->wrote = true; /* a server's first write may be an end */
+}
+
+static void give_data(struct machine *m, struct stream *s, struct cv_slice bytes, bool fin)
+{
+    if (s->call == NULL || s->peer_done || s->stopped || (bytes.size == 0 && !fin))
+        return;
+    uint8_t *copy = malloc(bytes.size + 1);
+    assert(copy != NULL);
+    if (bytes.size > 0)
+        memcpy(copy, bytes.data, bytes.size);
+    s->received += bytes.size;
+    s->peer_done = fin;
+    int error = step(
+        m, (struct cv_rpc_input){.type = CV_RPC_STREAM_DATA,
+                                 .call = s->call,
+                                 .data = {.bytes = cv_slice_of(copy, bytes.size), .fin = fin}});
+    assert(error == 0 || error == COVEY_ERR_NO_MEMORY);
+    free(copy);
+}
+
+static void reset_stream(struct machine *m, struct stream *s, uint64_t code)
+{
+    if (s->call == NULL || s->peer_done || s->stopped)
+        return;
+    s->peer_done = true;
+    step(m, (struct cv_rpc_input){
+                .type = CV_RPC_STREAM_RESET, .call = s->call, .reset = {.code = code}});
+}
+
+static void stop_stream(struct machine *m, struct stream *s, uint64_t code)
+{
+    if (s->call == NULL || s->sent_done)
+        return;
+    s->sent_done = true;
+    step(m, (struct cv_rpc_input){
+                .type = CV_RPC_STREAM_STOPPED, .call = s->call, .stopped = {.code = code}});
+}
+
+static void unblock_stream(struct machine *m, struct stream *s)
+{
+    if (s->call == NULL)
+        return;
+    s->blocked = false;
+    step(m, (struct cv_rpc_input){.type = CV_RPC_STREAM_WRITABLE, .call = s->call});
+}
+
+static void close_stream(struct machine *m, struct stream *s)
+{
+    if (s->call == NULL)
+        return;
+    struct cv_rpc_call *call = s->call;
+    s->call = NULL;
+    step(m, (struct cv_rpc_input){.type = CV_RPC_STREAM_CLOSED, .call = call});
+}
+
+static void bind_one(struct machine *m, struct stream *s, bool give_up)
+{
+    struct cv_rpc_call *call = cv_rpc_conn_unbound(m->rc);
+    if (call == NULL || s->call != NULL || m->lost)
+        return;
+    if (give_up) {
+        cv_rpc_call_give_up(call, COVEY_STATUS_RESOURCE_EXHAUSTED, "no stream");
+        return;
+    }
+    *s = (struct stream){.call = call};
+    cv_rpc_call_bind(call, s, m->now);
+    check(m);
+}
+
+/* ---- the user ---- */
+
+static uint8_t zeroes[1000];
+
+static bool has_room(const struct machine *m)
+{
+    size_t ours = 0;
+    for (size_t i = 0; i < USERS; i++)
+        ours += m->users[i].call != NULL && m->users[i].is_client;
+    return ours < SLOTS;
+}
+
+static void start(struct machine *m, struct user *u, struct stream *s, uint8_t how)
+{
+    if (u->call != NULL || !has_room(m))
+        return;
+    struct cv_rpc_metadata entry = {cv_slice_text("k"), cv_slice_of(zeroes, how)};
+    bool with_stream = (how & 1) != 0 && s->call == NULL;
+    struct cv_rpc_start start = {
+        .method = cv_slice_text("m"),
+        .deadline = (how & 2) != 0 ? m->now + how : COVEY_NEVER,
+        .metadata = &entry,
+        .metadata_count = (how & 4) != 0,
+        .stream = with_stream ? s : NULL,
+        .user = u,
+    };
+    struct cv_rpc_call *call = NULL;
+    int error = cv_rpc_conn_start(m->rc, &start, m->now, &call);
+    assert((error == 0) == (call != NULL));
+    if (error != 0) {
+        assert(error == COVEY_ERR_NO_MEMORY || error == COVEY_ERR_CLOSED ||
+               error == COVEY_ERR_BUSY);
+        return;
+    }
+    *u = (struct user){.call = call, .is_client = true};
+    if (with_stream)
+        *s = (struct stream){.call = call};
+    check(m);
+}
+
+static void send_message(struct machine *m, struct user *u, uint8_t how)
+{
+    static const size_t sizes[] = {0, 1, 60, 300, 700, 701, 64, 250};
+    bool end = u->is_client && (how & 8) != 0;
+    int error = step(m, (struct cv_rpc_input){
+                            .type = CV_RPC_SEND,
+                            .call = u->call,
+                            .send = {.message = cv_slice_of(zeroes, sizes[how & 7]), .end = end}});
+    assert(error == 0 || error == COVEY_ERR_STATE || error == COVEY_ERR_BUSY ||
+           error == COVEY_ERR_NO_MEMORY || (error == COVEY_ERR_TOO_LARGE && (how & 7) == 5));
+    assert(error != 0 || (!u->over && !u->ended && !u->finished));
+    u->ended = u->ended || (error == 0 && end);
+    u->answer_begun = u->answer_begun || (error == 0 && !u->is_client);
+}
+
+static void send_metadata(struct machine *m, struct user *u, uint8_t how)
+{
+    struct cv_rpc_metadata entry = {cv_slice_text((how & 1) != 0 ? "k" : "K"),
+                                    cv_slice_of(zeroes, how * 2)};
+    if (u->is_client)
+        return;
+    int error = step(m, (struct cv_rpc_input){.type = CV_RPC_SEND_METADATA,
+                                              .call = u->call,
+                                              .send_metadata = {&entry, (how & 2) >> 1}});
+    assert(error != 0 || (!u->over && !u->finished));
+}
+
+static void finish(struct machine *m, struct user *u, uint8_t how)
+{
+    if (u->is_client)
+        return;
+    struct cv_rpc_status status = {
+        .code = (enum covey_status_code)(how % 17),
+        .message = cv_slice_of("text", how & 4),
+        .details = cv_slice_of(zeroes, (how & 8) != 0 ? how : 0),
+    };
+    int error =
+        step(m, (struct cv_rpc_input){.type = CV_RPC_FINISH, .call = u->call, .finish = status});
+    assert(error == 0 || error == COVEY_ERR_STATE || error == COVEY_ERR_TOO_LARGE);
+    u->finished = u->finished || error == 0;
+}
+
+static void cancel(struct machine *m, struct user *u)
+{
+    step(m, (struct cv_rpc_input){.type = CV_RPC_CANCEL, .call = u->call});
+    u->cancelled = !u->is_client; /* answered ABORTED, unless its end is on its way to the user */
+}
+
+static void read_one(struct machine *m, struct user *u)
+{
+    if (u->held_count == 0)
+        return;
+    size_t size = u->held[--u->held_count];
+    step(m, (struct cv_rpc_input){.type = CV_RPC_READ, .call = u->call, .read = {.size = size}});
+}
+
+static void let_go(struct machine *m, struct user *u)
+{
+    struct cv_rpc_call *call = u->call;
+    *u = (struct user){0};
+    cv_rpc_call_set_user(call, NULL);
+    step(m, (struct cv_rpc_input){.type = CV_RPC_RELEASE, .call = call});
+}
+
+static void use(struct machine *m, struct user *u, uint8_t what, uint8_t how)
+{
+    if (u->call == NULL)
+        return;
+    switch (what) {
+    case 0:
+        send_message(m, u, how);
+        return;
+    case 1:
+        send_metadata(m, u, how);
+        return;
+    case 2:
+        if (u->is_client &&
+            step(m, (struct cv_rpc_input){.type = CV_RPC_END, .call = u->call}) == 0)
+            u->ended = true;
+        return;
+    case 3:
+        finish(m, u, how);
+        return;
+    case 4:
+        cancel(m, u);
+        return;
+    case 5:
+        read_one(m, u);
+        return;
+    default:
+        let_go(m, u);
+    }
+}
+
+/* ---- the steps ---- */
+
+static void lose(struct machine *m)
+{
+    if (m->lost)
+        return;
+    m->lost = true;
+    cv_rpc_conn_lost(m->rc, "lost");
+    for (size_t i = 0; i < SLOTS; i++)
+        m->streams[i].call = NULL;
+    check(m);
+}
+
+static void rare(struct machine *m, uint8_t how)
+{
+    if (how == 0)
+        lose(m);
+    else if (how == 1)
+        cv_rpc_conn_drain(m->rc);
+    else if (how < 16)
+        m->fail_in = how - 1u;
+}
+
+static void pass_time(struct machine *m, uint8_t how)
+{
+    m->now += how < 128 ? how : (how - 127u) * 100u;
+    step(m, (struct cv_rpc_input){.type = CV_RPC_TIME});
+    assert(cv_rpc_conn_deadline(m->rc) > m->now);
+}
+
+static void one_step(struct machine *m, struct cv_reader *r)
+{
+    uint8_t what = cv_read_u8(r), which = cv_read_u8(r), how = cv_read_u8(r);
+    struct stream *s = &m->streams[which % SLOTS];
+    struct user *u = &m->users[which / SLOTS % USERS];
+    switch (what % 20) {
+    case 0:
+        accept_stream(m, s);
+        return;
+    case 1:
+    case 2:
+    case 3: {
+        size_t left = cv_reader_left(r);
+        struct cv_slice bytes = cv_read_bytes(r, how < left ? how : left);
+        give_data(m, s, bytes, what % 20 == 3);
+        return;
+    }
+    case 4:
+        reset_stream(m, s, how);
+        return;
+    case 5:
+        stop_stream(m, s, how);
+        return;
+    case 6:
+        unblock_stream(m, s);
+        return;
+    case 7:
+        close_stream(m, s);
+        return;
+    case 8:
+        bind_one(m, s, how == 0);
+        return;
+    case 9:
+        start(m, u, s, how);
+        return;
+    case 10:
+        pass_time(m, how);
+        return;
+    case 11:
+        poll(m, how);
+        return;
+    case 12:
+        rare(m, how);
+        return;
+    default:
+        use(m, u, what % 20 - 13, how);
+    }
+}
+
+/* What one user gives back may be room for another's message. */
+static void read_all(struct machine *m)
+{
+    poll(m, SIZE_MAX);
+    while (m->rc->held > 0) {
+        for (size_t i = 0; i < USERS; i++)
+            while (m->users[i].call != NULL && m->users[i].held_count > 0)
+                read_one(m, &m->users[i]);
+        poll(m, SIZE_MAX);
+    }
+}
+
+/* Every call that the user knows ends with one event, and nothing is left. */
+static void end(struct machine *m)
+{
+    m->fail_in = 0;
+    lose(m);
+    read_all(m);
+    for (size_t i = 0; i < USERS; i++) {
+        struct user *u = &m->users[i];
+        if (u->call == NULL)
+            continue;
+        assert(u->over || u->finished || u->cancelled);
+        let_go(m, u);
+    }
+    poll(m, SIZE_MAX);
+    assert(cv_rpc_conn_count(m->rc) == 0);
+    cv_rpc_conn_free(m->rc);
+    assert(m->allocations == 0);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct machine m;
+    struct cv_rpc_limits limits = limits_of();
+    struct cv_reader r;
+    m = (struct machine){.now = 1000};
+    m.alloc = (struct cv_alloc){
+        .allocate = allocate, .reallocate = reallocate, .release = release, .user = &m};
+    int error = cv_rpc_conn_new(&m.alloc, &limits, &m.rc);
+    assert(error == 0);
+    cv_reader_init(&r, cv_slice_of(data, size));
+    while (cv_reader_left(&r) >= 3)
+        one_step(&m, &r);
+    end(&m);
+    return 0;
+}

@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+"""The benchmarks run, verify what they measure, and print what script/bench reads. No figure is
+judged here: this runs beside other tests."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+BENCHES = Path(os.environ["COVEY_BENCHES"])
+RPC_KEYS = ["bench", "connections", "inflight", "size", "reply_size", "seconds", "calls", "errors",
+            "calls_per_s", "p50_us", "p99_us", "p999_us", "client_cpu_us_per_call",
+            "server_cpu_us_per_call", "server_rss_kib"]
+CONNECTIONS_KEYS = ["bench", "connections", "errors", "seconds", "handshakes_per_s",
+                    "client_cpu_us_per_handshake", "server_cpu_us_per_handshake",
+                    "client_rss_kib", "server_rss_kib", "client_bytes_per_connection",
+                    "server_bytes_per_connection"]
+STREAM_KEYS = ["bench", "mib", "errors", "seconds", "ns_per_byte", "mb_per_s"]
+
+# What both programs of calls must do; each run takes a second and a half.
+RUNS = [
+    ["--inflight", "8"],
+    ["--inflight", "4", "--connections", "2", "--reply-size", "100000"],
+    ["--inflight", "4", "--size", "5000"],
+    ["--inflight", "4", "--rate", "200"],
+    ["--inflight", "1", "--loss", "1"],
+]
+# What only one of them can do.
+OWN_RUNS = {"rpc": [["--inflight", "2", "--blocking"], ["--inflight", "2", "--size", "0"]],
+            "rpc-bound": [["--inflight", "1", "--busy-poll", "50"]]}
+# Exit status 2 and a reason, at once.
+REFUSED = {"rpc": [["--inflight", "0"], ["--nonsense"]],
+           "rpc-bound": [["--loops", "2"], ["--blocking"], ["--size", "0"]],
+           "connections": [["--connections", "0"], ["--nonsense"]],
+           "stream": [["--nonsense"], ["--mib", "65"]]}
+
+
+def run(program, arguments):
+    done = subprocess.run([BENCHES / program, *arguments], capture_output=True, text=True,
+                          timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def check(problems, what, is_right, *details):
+    if not is_right:
+        problems.append(f"{what}: " + " ".join(str(d) for d in details))
+
+
+def check_line(problems, what, program, line, keys):
+    try:
+        result = json.loads(line)
+    except ValueError:
+        problems.append(f"{what}: no JSON: {line}")
+        return
+    check(problems, what, list(result) == keys, "keys", list(result))
+    check(problems, what, result.get("bench") == program, "bench", result.get("bench"))
+    check(problems, what, result.get("errors") == 0, "errors", result.get("errors"))
+    check(problems, what, result.get("calls", 1) > 0, "no calls")
+    check(problems, what, result.get("seconds", 0) > 0, "no time")
+
+
+def check_run(problems, program, arguments, keys, line_count=1):
+    what = " ".join([program, *arguments])
+    status, output, errors = run(program, [*arguments, "--json"])
+    print(f"{what}:\n{output}", end="")
+    check(problems, what, status == 0, "status", status, output, errors)
+    lines = output.splitlines()
+    check(problems, what, len(lines) == line_count, len(lines), "lines:", output)
+    for line in lines:
+        check_line(problems, what, program, line, keys)
+
+
+def main():
+    problems = []
+    for program, own in OWN_RUNS.items():
+        for arguments in RUNS + own:
+            check_run(problems, program, ["--seconds", "1", *arguments], RPC_KEYS)
+    check_run(problems, "connections", ["--connections", "20"], CONNECTIONS_KEYS)
+    check_run(problems, "stream", ["--mib", "4"], STREAM_KEYS, 2)
+    for program, lines in REFUSED.items():
+        for arguments in lines:
+            status, _, errors = run(program, arguments)
+            what = " ".join([program, *arguments])
+            check(problems, what, status == 2 and errors.startswith(program + ": "), status, errors)
+    for problem in problems:
+        print(problem)
+    sys.exit(1 if problems else 0)
+
+
+if __name__ == "__main__":
+    main()

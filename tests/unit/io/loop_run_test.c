@@ -1,0 +1,284 @@
+#define _GNU_SOURCE
+#include "io/loop.h"
+
+#include "io/clock.h"
+#include "unit/io/loop_fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+#include <uv.h>
+
+/* ---- a loop that the test steps ---- */
+
+static void init_step(struct loop_fixture *f)
+{
+    test_alloc_init(&f->memory);
+    struct cv_loop_config config = loop_config(&f->memory.alloc);
+    config.mode = CV_LOOP_STEP;
+    assert_int_equal(cv_loop_new(&config, &f->loop), 0);
+}
+
+static bool is_readable(int fd)
+{
+    struct pollfd wanted = {.fd = fd, .events = POLLIN};
+    return poll(&wanted, 1, 0) == 1;
+}
+
+/* Waits as the contract says, and steps. */
+static void wait_and_step(struct loop_fixture *f)
+{
+    if (cv_loop_timeout(f->loop) > 0)
+        assert_true(wait_readable(cv_loop_fd(f->loop)));
+    cv_loop_step(f->loop);
+}
+
+struct note {
+    struct cv_mail mail;
+    struct cv_loop *loop;
+    unsigned runs;
+    bool in_turn;
+};
+
+static void take_note(struct cv_mail *mail, bool cancelled)
+{
+    struct note *n = (struct note *)(void *)mail;
+    (void)cancelled;
+    n->runs++;
+    n->in_turn = cv_loop_in_turn(n->loop);
+}
+
+static void the_descriptor_tells_of_a_post(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    init_step(&f);
+    struct note n = {.mail = {.run = take_note}, .loop = f.loop};
+    cv_loop_step(f.loop);
+    assert_true(cv_loop_is_current(f.loop));
+    assert_false(cv_loop_in_turn(f.loop));
+    assert_true(cv_loop_timeout(f.loop) == COVEY_NEVER);
+    assert_false(is_readable(cv_loop_fd(f.loop)));
+    assert_int_equal(cv_loop_post(f.loop, &n.mail), 0);
+    assert_int_equal(n.runs, 0);
+    wait_and_step(&f);
+    assert_int_equal(n.runs, 1);
+    assert_true(n.in_turn);
+    assert_false(is_readable(cv_loop_fd(f.loop)));
+    fini(&f);
+}
+
+struct alarm {
+    struct cv_loop_task task;
+    struct cv_loop *loop;
+    covey_time deadline;
+    unsigned rings;
+};
+
+static void alarm_turn(void *user, covey_time now)
+{
+    struct alarm *a = user;
+    if (now < a->deadline)
+        return;
+    a->deadline = COVEY_NEVER;
+    a->rings++;
+}
+
+static covey_time alarm_deadline(void *user)
+{
+    const struct alarm *a = user;
+    return a->deadline;
+}
+
+static void alarm_add(void *user)
+{
+    struct alarm *a = user;
+    /* A called function has a time of its own, not that of the last turn. */
+    assert_true(cv_loop_now(a->loop) + COVEY_SECOND > cv_clock_now());
+    assert_true(cv_loop_in_turn(a->loop));
+    cv_loop_add(a->loop, &a->task);
+}
+
+static void alarm_remove(void *user)
+{
+    struct alarm *a = user;
+    cv_loop_remove(a->loop, &a->task);
+}
+
+static void a_deadline_sets_timeout_and_descriptor(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct alarm a = {.task = {.turn = alarm_turn, .deadline = alarm_deadline, .user = &a}};
+    init_step(&f);
+    a.loop = f.loop;
+    a.deadline = cv_clock_now() + 20 * COVEY_MILLISECOND;
+    call(&f, alarm_add, &a);
+    assert_true(cv_loop_timeout(f.loop) == 0); /* the call left something to do */
+    cv_loop_step(f.loop);
+    covey_time timeout = cv_loop_timeout(f.loop);
+    assert_true(timeout <= 20 * COVEY_MILLISECOND);
+    while (a.rings == 0)
+        wait_and_step(&f);
+    assert_true(cv_loop_timeout(f.loop) == COVEY_NEVER);
+    call(&f, alarm_remove, &a);
+    fini(&f);
+    assert_int_equal(a.rings, 1);
+}
+
+struct watched {
+    struct cv_loop *loop;
+    struct cv_loop_watch *watch;
+    int fds[2];
+    unsigned reads;
+};
+
+static void read_byte(void *user)
+{
+    struct watched *w = user;
+    char byte;
+    w->reads += read(w->fds[0], &byte, 1) == 1;
+}
+
+static void watch(void *user)
+{
+    struct watched *w = user;
+    assert_int_equal(cv_loop_watch(w->loop, w->fds[0], read_byte, w, &w->watch), 0);
+}
+
+static void unwatch(void *user)
+{
+    struct watched *w = user;
+    cv_loop_unwatch(w->watch);
+}
+
+static void a_watched_descriptor_shows_through(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct watched w = {0};
+    init_step(&f);
+    w.loop = f.loop;
+    assert_int_equal(pipe(w.fds), 0);
+    call(&f, watch, &w);
+    while (cv_loop_timeout(f.loop) == 0)
+        cv_loop_step(f.loop);
+    assert_false(is_readable(cv_loop_fd(f.loop)));
+    assert_int_equal(write(w.fds[1], "x", 1), 1);
+    assert_true(is_readable(cv_loop_fd(f.loop)));
+    cv_loop_step(f.loop);
+    assert_int_equal(w.reads, 1);
+    call(&f, unwatch, &w);
+    (void)close(w.fds[0]);
+    (void)close(w.fds[1]);
+    fini(&f);
+}
+
+/* ---- a user's libuv loop ---- */
+
+static void init_uv(struct loop_fixture *f, uv_loop_t *uv)
+{
+    test_alloc_init(&f->memory);
+    assert_int_equal(uv_loop_init(uv), 0);
+    struct cv_loop_config config = loop_config(&f->memory.alloc);
+    config.mode = CV_LOOP_UV;
+    config.uv_loop = uv;
+    assert_int_equal(cv_loop_new(&config, &f->loop), 0);
+}
+
+static void a_users_loop_makes_the_turns(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    uv_loop_t uv;
+    struct watched w = {0};
+    init_uv(&f, &uv);
+    struct note n = {.mail = {.run = take_note}, .loop = f.loop};
+    struct alarm a = {.task = {.turn = alarm_turn, .deadline = alarm_deadline, .user = &a}};
+    a.loop = w.loop = f.loop;
+    a.deadline = cv_clock_now() + 5 * COVEY_MILLISECOND;
+    assert_int_equal(pipe(w.fds), 0);
+    assert_int_equal(write(w.fds[1], "x", 1), 1);
+    call(&f, alarm_add, &a);
+    call(&f, watch, &w);
+    assert_int_equal(cv_loop_post(f.loop, &n.mail), 0);
+    while (a.rings == 0 || n.runs == 0 || w.reads == 0)
+        (void)uv_run(&uv, UV_RUN_ONCE);
+    assert_true(n.in_turn);
+    assert_false(cv_loop_in_turn(f.loop));
+    call(&f, alarm_remove, &a);
+    call(&f, unwatch, &w);
+    (void)close(w.fds[0]);
+    (void)close(w.fds[1]);
+    cv_loop_free(f.loop);
+    /* The watch closed in the same round as the loop's own handles. */
+    assert_int_equal(uv_run(&uv, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&uv), 0);
+    test_alloc_assert_empty(&f.memory);
+}
+
+/* A turn of nobody's costs the user's loop no turn of ours. */
+static void another_handle_makes_no_turn(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    uv_loop_t uv;
+    uv_async_t other;
+    init_uv(&f, &uv);
+    (void)uv_run(&uv, UV_RUN_NOWAIT);
+    covey_time before = cv_loop_now(f.loop);
+    assert_int_equal(uv_async_init(&uv, &other, NULL), 0);
+    assert_int_equal(uv_async_send(&other), 0);
+    (void)uv_run(&uv, UV_RUN_ONCE);
+    assert_true(cv_loop_now(f.loop) == before);
+    uv_close((uv_handle_t *)&other, NULL);
+    cv_loop_free(f.loop);
+    assert_int_equal(uv_run(&uv, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&uv), 0);
+    test_alloc_assert_empty(&f.memory);
+}
+
+/* ---- a thread that polls ---- */
+
+struct signal_mail {
+    struct cv_mail mail;
+    sem_t done;
+};
+
+static void post_semaphore(struct cv_mail *mail, bool cancelled)
+{
+    struct signal_mail *s = (struct signal_mail *)(void *)mail;
+    (void)cancelled;
+    sem_post(&s->done);
+}
+
+/* It polls for a whole second after each post, so posts and the end find it doing so. */
+static void a_polling_thread_sees_posts_and_the_end(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct signal_mail s = {.mail = {.run = post_semaphore}};
+    test_alloc_init(&f.memory);
+    struct cv_loop_config config = loop_config(&f.memory.alloc);
+    config.busy_poll = COVEY_SECOND;
+    assert_int_equal(cv_loop_new(&config, &f.loop), 0);
+    sem_init(&s.done, 0, 0);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(cv_loop_post(f.loop, &s.mail), 0);
+        assert_true(wait_for(&s.done));
+    }
+    fini(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_descriptor_tells_of_a_post),
+        cmocka_unit_test(a_deadline_sets_timeout_and_descriptor),
+        cmocka_unit_test(a_watched_descriptor_shows_through),
+        cmocka_unit_test(a_users_loop_makes_the_turns),
+        cmocka_unit_test(another_handle_makes_no_turn),
+        cmocka_unit_test(a_polling_thread_sees_posts_and_the_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
