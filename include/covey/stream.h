@@ -59,8 +59,11 @@ COVEY_API COVEY_MUST_USE int covey_stream_receive(covey_stream *stream, covey_ti
 
 /*
  * Ends the client's side and waits for the answer of a client-streaming call: one message with the
- * outcome, as covey_client_call() gives them. 0 with *reply filled (clear it), COVEY_ERR_TIMEOUT,
- * COVEY_ERR_WRONG_THREAD; *reply is empty then.
+ * outcome, as covey_client_call() gives them. 0 with *reply filled (clear it), once; or *reply is
+ * empty and
+ *   COVEY_ERR_TIMEOUT       the call goes on: it may be tried again
+ *   COVEY_ERR_NO_MEMORY     the answer is lost
+ *   COVEY_ERR_WRONG_THREAD
  */
 COVEY_API COVEY_MUST_USE int covey_stream_finish(covey_stream *stream, covey_time timeout,
                                                  struct covey_reply *reply);

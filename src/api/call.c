@@ -89,7 +89,7 @@ static void on_ready(struct cv_exchange *x)
     covey_call_ready ready = call->ready;
     void *user = call->ready_user;
     pthread_mutex_unlock(&x->lock);
-    if (ready != NULL && call->has_user)
+    if (ready != NULL && call->has_user && !atomic_load(&call->is_given_back))
         ready(call, user);
 }
 

@@ -92,6 +92,12 @@ struct covey_client {
 COVEY_MUST_USE int cv_client_post(covey_client *client, struct cv_mail *mail);
 
 covey_runtime *cv_stream_runtime(const covey_stream *stream);
+/* What covey_stream_finish() has of the answer so far, the receiving thread's. */
+struct cv_stream_answer {
+    struct covey_reply reply; /* with the first message */
+    unsigned count;           /* messages */
+};
+struct cv_stream_answer *cv_stream_answer(covey_stream *stream);
 
 /* ---- the loop's thread ---- */
 

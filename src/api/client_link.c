@@ -255,10 +255,24 @@ static int start_rpc(struct cv_client_request *r, struct cv_link *link)
     return error;
 }
 
+static void wait_for_link(struct cv_client_request *r)
+{
+    r->has_waited = true;
+    enter_list(r, &r->client->waiting);
+    r->timer.expired = on_waited_too_long;
+    cv_heap_set(&r->client->timers, &r->timer.timer, r->deadline);
+    want_link(r->client);
+}
+
 static void start(struct cv_client_request *r)
 {
     covey_client *client = r->client;
     int error = start_rpc(r, client->link);
+    if (error == COVEY_ERR_CLOSED) { /* lost just now: its calls hear of it before we do */
+        forget_link(client);
+        wait_for_link(r);
+        return;
+    }
     if (error != 0) {
         cv_client_request_doom(r, error);
         return;
@@ -271,17 +285,12 @@ static void start(struct cv_client_request *r)
 static void begin_now(struct cv_client_request *r)
 {
     covey_client *client = r->client;
-    if (r->deadline <= cv_loop_now(client->loop)) {
+    if (r->deadline <= cv_loop_now(client->loop))
         cv_client_request_doom(r, COVEY_ERR_TIMEOUT);
-    } else if (client->is_ready) {
+    else if (client->is_ready)
         start(r);
-    } else {
-        r->has_waited = true;
-        enter_list(r, &client->waiting);
-        r->timer.expired = on_waited_too_long;
-        cv_heap_set(&client->timers, &r->timer.timer, r->deadline);
-        want_link(client);
-    }
+    else
+        wait_for_link(r);
 }
 
 static void on_pause_over(struct cv_client_timer *timer)

@@ -77,7 +77,9 @@ int covey_call_draft_add_metadata(covey_call_draft *draft, const char *key, cons
     if (key == NULL || (value == NULL && size > 0))
         return COVEY_ERR_INVALID_ARGUMENT;
     size_t key_size = strlen(key);
-    if (key_size > CV_RPC_METADATA_KEY_SIZE_MAX || size > CV_METADATA_SIZE_MAX)
+    if (key_size > CV_RPC_METADATA_KEY_SIZE_MAX)
+        return COVEY_ERR_INVALID_ARGUMENT;
+    if (size > CV_METADATA_SIZE_MAX)
         return COVEY_ERR_TOO_LARGE;
     struct cv_draft_piece *piece =
         cv_pool_take(&draft->client->runtime->pool, sizeof *piece + key_size + size);

@@ -508,6 +508,8 @@ static void note(struct cv_exchange *x, bool in_ended, bool is_over)
     pthread_mutex_unlock(&x->lock);
     if (is_over)
         send_waiting(x); /* drops it */
+    if (is_over && atomic_load(&x->out_ended))
+        end_now(x);
     tell_user(x);
     release(x);
 }

@@ -13,6 +13,7 @@ struct covey_stream {
     covey_time begun;
     uint64_t messages_received;         /* the loop's */
     atomic_uint_fast64_t messages_sent; /* any thread */
+    struct cv_stream_answer answer;
 
     covey_stream_ready ready; /* under the exchange's lock, as all up to the size */
     void *ready_user;
@@ -153,6 +154,7 @@ static void on_free(struct cv_exchange *x)
     covey_runtime *runtime = x->runtime;
     cv_exchange_fini(x);
     covey_reply_clear(&stream->outcome);
+    covey_reply_clear(&stream->answer.reply);
     cv_pool_give(&runtime->pool, stream, stream->size);
     cv_runtime_release(runtime);
 }
@@ -192,6 +194,7 @@ static int init(covey_stream *stream, const struct covey_call_draft *draft, size
         return error;
     cv_draft_copy(draft, stream->bytes, &stream->header);
     cv_reply_set_constant(&stream->outcome, COVEY_STATUS_UNKNOWN, "");
+    cv_reply_init(&stream->answer.reply);
     stream->size = size;
     stream->begun = draft->begun;
     stream->request = (struct cv_client_request){
@@ -308,6 +311,11 @@ int covey_client_stream(covey_client *client, const char *method, const void *re
 covey_runtime *cv_stream_runtime(const covey_stream *stream)
 {
     return stream->x.runtime;
+}
+
+struct cv_stream_answer *cv_stream_answer(covey_stream *stream)
+{
+    return &stream->answer;
 }
 
 int covey_stream_send(covey_stream *stream, const void *message, size_t size)

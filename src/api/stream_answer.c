@@ -9,7 +9,19 @@ struct handed {
     struct covey_stream_handler handler;
 };
 
-/* The outcome of a stream that is over, without its metadata. */
+static int copy_metadata(const covey_stream *stream, covey_runtime *runtime,
+                         struct covey_reply *reply)
+{
+    struct cv_rpc_metadata borrowed[CV_RPC_METADATA_COUNT_MAX];
+    size_t count;
+    const struct covey_metadata *set = covey_stream_metadata(stream, &count);
+    int error = cv_metadata_borrow(set, count, borrowed);
+    if (error == 0 && count > 0)
+        error = cv_reply_set_metadata(reply, runtime, borrowed, count);
+    return error;
+}
+
+/* The outcome of a stream that is over; the answer is in `reply` already if there is one. */
 static void set_outcome(const covey_stream *stream, covey_runtime *runtime,
                         struct covey_reply *reply)
 {
@@ -17,6 +29,12 @@ static void set_outcome(const covey_stream *stream, covey_runtime *runtime,
     struct cv_rpc_status status = {.code = covey_stream_status(stream, &text)};
     size_t size;
     const void *details = covey_stream_details(stream, &size);
+    int error = copy_metadata(stream, runtime, reply);
+    if (error != 0) {
+        covey_reply_clear(reply);
+        cv_reply_set_constant(reply, COVEY_STATUS_RESOURCE_EXHAUSTED, covey_strerror(error));
+        return;
+    }
     status.message = cv_slice_text(text);
     status.details = cv_slice_of(details, size);
     cv_reply_set_status(reply, runtime, &status);
@@ -25,19 +43,8 @@ static void set_outcome(const covey_stream *stream, covey_runtime *runtime,
 static void hand_end(covey_stream *stream, struct handed *handed)
 {
     struct covey_reply reply;
-    struct cv_rpc_metadata borrowed[CV_RPC_METADATA_COUNT_MAX];
-    size_t count;
-    const struct covey_metadata *set = covey_stream_metadata(stream, &count);
     cv_reply_init(&reply);
-    int error = cv_metadata_borrow(set, count, borrowed);
-    if (error == 0 && count > 0)
-        error = cv_reply_set_metadata(&reply, handed->runtime, borrowed, count);
-    if (error == 0) {
-        set_outcome(stream, handed->runtime, &reply);
-    } else {
-        covey_reply_clear(&reply);
-        cv_reply_set_constant(&reply, COVEY_STATUS_RESOURCE_EXHAUSTED, covey_strerror(error));
-    }
+    set_outcome(stream, handed->runtime, &reply);
     handed->handler.end(&reply, handed->handler.user);
     covey_reply_clear(&reply);
     covey_stream_free(stream);
@@ -78,17 +85,17 @@ int covey_client_stream_async(covey_client *client, const char *method, const vo
 
 /* ---- one answer ---- */
 
-/* The one message, kept in the reply, and the end. */
+/* The one message, which is kept, and the end. */
 static int take_answer(covey_stream *stream, covey_runtime *runtime, covey_time deadline,
-                       struct covey_reply *reply, unsigned *count)
+                       struct cv_stream_answer *answer)
 {
     const void *message;
     size_t size;
     int error;
     while ((error = covey_stream_receive(stream, cv_time_left(deadline), &message, &size)) == 0) {
-        if ((*count)++ > 0)
+        if (answer->count++ > 0)
             continue; /* it is no answer of this kind any more */
-        error = cv_reply_set_data(reply, runtime, cv_slice_of(message, size));
+        error = cv_reply_set_data(&answer->reply, runtime, cv_slice_of(message, size));
         if (error != 0)
             return error;
     }
@@ -108,17 +115,16 @@ static void check_count(struct covey_reply *reply, covey_runtime *runtime, unsig
 int covey_stream_finish(covey_stream *stream, covey_time timeout, struct covey_reply *reply)
 {
     covey_runtime *runtime = cv_stream_runtime(stream);
-    unsigned count = 0;
+    struct cv_stream_answer *answer = cv_stream_answer(stream);
     cv_reply_init(reply);
     if (cv_runtime_is_loop_thread(runtime))
         return COVEY_ERR_WRONG_THREAD;
     covey_stream_end(stream);
-    int error = take_answer(stream, runtime, cv_deadline_after(timeout), reply, &count);
-    if (error != 0) {
-        covey_reply_clear(reply);
+    int error = take_answer(stream, runtime, cv_deadline_after(timeout), answer);
+    if (error != 0)
         return error;
-    }
+    cv_reply_move(reply, &answer->reply);
     set_outcome(stream, runtime, reply);
-    check_count(reply, runtime, count);
+    check_count(reply, runtime, answer->count);
     return 0;
 }
