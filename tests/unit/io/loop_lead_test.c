@@ -241,6 +241,24 @@ static void unwatch(void *user)
     cv_loop_close_work(w->loop);
 }
 
+static void watched_init(struct watched *w, struct cv_loop *loop)
+{
+    assert_int_equal(pipe(w->fds), 0);
+    w->loop = loop;
+    note_init(&w->note, NULL);
+}
+
+/* What is written is seen, by the loop's thread. */
+static void watched_check_and_fini(struct watched *w)
+{
+    assert_int_equal(write(w->fds[1], "x", 1), 1);
+    assert_true(wait_for(&w->note.done));
+    assert_false(pthread_equal(w->note.thread, pthread_self()));
+    assert_int_equal(cv_loop_call(w->loop, unwatch, w), 0);
+    (void)close(w->fds[0]);
+    (void)close(w->fds[1]);
+}
+
 /* Work that began while a caller led goes on when it stops. */
 static void the_loops_thread_goes_on_with_open_work(void **state)
 {
@@ -249,20 +267,13 @@ static void the_loops_thread_goes_on_with_open_work(void **state)
     struct request r;
     struct watched w;
     init_patient(&f);
-    assert_int_equal(pipe(w.fds), 0);
-    w.loop = f.loop;
-    note_init(&w.note, NULL);
+    watched_init(&w, f.loop);
     begin_leading(&r, f.loop);
     call(&f, watch, &w); /* here, at once */
     r.answer_at_once = true;
     assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
     cv_loop_wait(&r.waiter);
-    assert_int_equal(write(w.fds[1], "x", 1), 1);
-    assert_true(wait_for(&w.note.done));
-    assert_false(pthread_equal(w.note.thread, pthread_self()));
-    call(&f, unwatch, &w);
-    (void)close(w.fds[0]);
-    (void)close(w.fds[1]);
+    watched_check_and_fini(&w);
     fini(&f);
 }
 
@@ -280,19 +291,13 @@ static void the_loops_thread_stays_with_work_that_follows_at_once(void **state)
     struct request r;
     struct watched w;
     init_patient(&f);
-    assert_int_equal(pipe(w.fds), 0);
-    w.loop = f.loop;
-    note_init(&w.note, NULL);
+    watched_init(&w, f.loop);
     call(&f, watch, &w);
     begin(&r, f.loop); /* a caller who would like to lead */
     assert_false(r.waiter.leads);
     cv_loop_wait_cancel(&r.waiter);
     call(&f, close_and_open, &w);
-    assert_int_equal(write(w.fds[1], "x", 1), 1);
-    assert_true(wait_for(&w.note.done));
-    call(&f, unwatch, &w);
-    (void)close(w.fds[0]);
-    (void)close(w.fds[1]);
+    watched_check_and_fini(&w);
     fini(&f);
 }
 
