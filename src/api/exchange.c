@@ -169,7 +169,8 @@ static void drop_first_out(struct cv_exchange *x)
     pthread_mutex_lock(&x->lock);
     struct cv_exchange_message *m = STAILQ_FIRST(&x->out);
     STAILQ_REMOVE_HEAD(&x->out, entry);
-    size_t left = atomic_fetch_sub(&x->out_size, m->size + CV_EXCHANGE_MESSAGE_COST) - m->size - CV_EXCHANGE_MESSAGE_COST;
+    size_t left = atomic_fetch_sub(&x->out_size, m->size + CV_EXCHANGE_MESSAGE_COST) - m->size -
+                  CV_EXCHANGE_MESSAGE_COST;
     if (left <= CV_EXCHANGE_QUEUED_MAX)
         pthread_cond_broadcast(&x->changed);
     pthread_mutex_unlock(&x->lock);

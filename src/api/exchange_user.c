@@ -91,7 +91,8 @@ int cv_exchange_wait_room(struct cv_exchange *x, covey_time timeout)
     covey_time deadline = cv_deadline_after(timeout);
     bool in_time = true;
     pthread_mutex_lock(&x->lock);
-    while (in_time && !atomic_load(&x->is_over) && atomic_load(&x->out_size) > CV_EXCHANGE_QUEUED_MAX)
+    while (in_time && !atomic_load(&x->is_over) &&
+           atomic_load(&x->out_size) > CV_EXCHANGE_QUEUED_MAX)
         in_time = cv_condition_wait(&x->changed, &x->lock, deadline);
     pthread_mutex_unlock(&x->lock);
     if (atomic_load(&x->is_over))

@@ -52,7 +52,7 @@ static void over(covey_stream *stream, const struct cv_rpc_status *status)
     x->link = NULL;
     x->rpc = NULL;
     cv_client_request_end(&stream->request);
-    cv_client_forget_timers(client, 1);
+    cv_client_loop_forget_timers(client->shared, 1);
     cv_loop_close_work(client->loop);
     if (status->code == COVEY_STATUS_OK)
         cv_retry_budget_success(&client->budget);
@@ -164,7 +164,7 @@ static void on_free(struct cv_exchange *x)
 static void on_begin(struct cv_exchange *x)
 {
     covey_stream *stream = stream_of(x);
-    if (cv_client_want_timers(stream->request.client, 1) == 0) {
+    if (cv_client_loop_want_timers(stream->request.client->shared, 1) == 0) {
         cv_loop_open_work(x->loop);
         cv_client_request_begin(&stream->request, 0);
         return;
