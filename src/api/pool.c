@@ -14,21 +14,38 @@ void cv_pool_init(struct cv_pool *pool, const struct cv_alloc *alloc)
 
 void cv_pool_fini(struct cv_pool *pool)
 {
-    while (pool->free != NULL) {
-        struct cv_pool_block *block = pool->free;
-        pool->free = block->next;
-        cv_release(pool->alloc, block);
+    for (unsigned i = 0; i < CV_POOL_CLASSES; i++) {
+        struct cv_pool_class *class = &pool->classes[i];
+        while (class->free != NULL) {
+            struct cv_pool_block *block = class->free;
+            class->free = block->next;
+            cv_release(pool->alloc, block);
+        }
     }
     pthread_mutex_destroy(&pool->lock);
 }
 
-static void *take_kept(struct cv_pool *pool)
+static size_t block_size(unsigned class)
+{
+    return CV_POOL_BLOCK_SIZE_MIN << class;
+}
+
+/* Of the smallest block that holds `size`, at most CV_POOL_BLOCK_SIZE. */
+static unsigned class_of(size_t size)
+{
+    unsigned class = 0;
+    while (block_size(class) < size)
+        class++;
+    return class;
+}
+
+static void *take_kept(struct cv_pool *pool, struct cv_pool_class *class)
 {
     pthread_mutex_lock(&pool->lock);
-    struct cv_pool_block *block = pool->free;
+    struct cv_pool_block *block = class->free;
     if (block != NULL) {
-        pool->free = block->next;
-        pool->count--;
+        class->free = block->next;
+        class->count--;
     }
     pthread_mutex_unlock(&pool->lock);
     return block;
@@ -38,18 +55,19 @@ void *cv_pool_take(struct cv_pool *pool, size_t size)
 {
     if (size > CV_POOL_BLOCK_SIZE)
         return cv_allocate(pool->alloc, size);
-    void *memory = take_kept(pool);
-    return memory != NULL ? memory : cv_allocate(pool->alloc, CV_POOL_BLOCK_SIZE);
+    unsigned class = class_of(size);
+    void *memory = take_kept(pool, &pool->classes[class]);
+    return memory != NULL ? memory : cv_allocate(pool->alloc, block_size(class));
 }
 
-static bool keep(struct cv_pool *pool, struct cv_pool_block *block)
+static bool keep(struct cv_pool *pool, struct cv_pool_class *class, struct cv_pool_block *block)
 {
     pthread_mutex_lock(&pool->lock);
-    bool has_room = pool->count < CV_POOL_BLOCKS_MAX;
+    bool has_room = class->count < CV_POOL_BLOCKS_MAX;
     if (has_room) {
-        block->next = pool->free;
-        pool->free = block;
-        pool->count++;
+        block->next = class->free;
+        class->free = block;
+        class->count++;
     }
     pthread_mutex_unlock(&pool->lock);
     return has_room;
@@ -57,7 +75,9 @@ static bool keep(struct cv_pool *pool, struct cv_pool_block *block)
 
 void cv_pool_give(struct cv_pool *pool, void *memory, size_t size)
 {
-    if (memory == NULL || (size <= CV_POOL_BLOCK_SIZE && keep(pool, memory)))
+    if (memory == NULL)
+        return;
+    if (size <= CV_POOL_BLOCK_SIZE && keep(pool, &pool->classes[class_of(size)], memory))
         return;
     cv_release(pool->alloc, memory);
 }

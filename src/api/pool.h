@@ -8,19 +8,26 @@
 /*
  * Memory for what each call needs for a short while: calls, messages, replies. Small pieces are kept
  * for the next ones, so that calls in a steady state allocate nothing; larger ones come from the
- * allocator. Any thread.
+ * allocator. A piece takes less than twice its size, or the smallest block's: messages that wait are
+ * bounded by what they say they cost. Any thread.
  */
-#define CV_POOL_BLOCK_SIZE 1024
-/* About as many as calls are under way at once on a busy runtime; 2 MiB at most. */
+#define CV_POOL_CLASSES        4 /* blocks of 128, 256, 512 and 1024 bytes */
+#define CV_POOL_BLOCK_SIZE_MIN ((size_t)128)
+#define CV_POOL_BLOCK_SIZE     (CV_POOL_BLOCK_SIZE_MIN << (CV_POOL_CLASSES - 1))
+/* Of each class, about as many as calls are under way at once on a busy runtime; 4 MiB at most. */
 #define CV_POOL_BLOCKS_MAX 2048
 
 struct cv_pool_block;
 
+struct cv_pool_class {
+    struct cv_pool_block *free;
+    size_t count;
+};
+
 struct cv_pool {
     const struct cv_alloc *alloc;
     pthread_mutex_t lock;
-    struct cv_pool_block *free;
-    size_t count;
+    struct cv_pool_class classes[CV_POOL_CLASSES];
 };
 
 void cv_pool_init(struct cv_pool *pool, const struct cv_alloc *alloc);
