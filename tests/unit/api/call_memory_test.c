@@ -400,7 +400,7 @@ static void each_fails(struct plan plan)
 
 static void each_kind(int side, size_t fail_count)
 {
-    bool (*const kinds[])(struct pair *) = {unary, server_stream,  bidi,
+    bool (*const kinds[])(struct pair *) = {unary,    server_stream,  bidi,
                                             finished, with_functions, crowd};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         each_fails((struct plan){kinds[i], side, fail_count, true});

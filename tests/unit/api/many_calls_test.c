@@ -196,9 +196,9 @@ static void run_chain(struct bench *b, int count, unsigned width, size_t size)
     struct chain chain = {.bench = b, .left = count - (int)width, .size = size};
     tally_init(&chain.tally);
     for (unsigned i = 0; i < width; i++)
-        assert_int_equal(covey_client_call_async(b->client, "echo", request, size, NULL,
-                                                 next_in_chain, &chain),
-                         0);
+        assert_int_equal(
+            covey_client_call_async(b->client, "echo", request, size, NULL, next_in_chain, &chain),
+            0);
     tally_wait(&chain.tally, width);
     assert_int_equal(chain.tally.codes[COVEY_STATUS_OK], width);
     tally_fini(&chain.tally);
