@@ -63,6 +63,7 @@ covey_call_send_metadata(covey_call *call, const struct covey_metadata *set, siz
  *   COVEY_ERR_BUSY       more than 256 KiB wait for the client to read: covey_call_wait_writable()
  *   COVEY_ERR_CANCELLED  the client is gone or the deadline passed: finish the call
  *   COVEY_ERR_TOO_LARGE  above the server's message_send_max
+ *   COVEY_ERR_INVALID_ARGUMENT  NULL with a size
  *   COVEY_ERR_NO_MEMORY
  */
 COVEY_API COVEY_MUST_USE int covey_call_send(covey_call *call, const void *message, size_t size);
@@ -81,7 +82,8 @@ COVEY_API COVEY_MUST_USE int covey_call_wait_writable(covey_call *call, covey_ti
 typedef void (*covey_call_ready)(covey_call *call, void *user);
 COVEY_API void covey_call_on_ready(covey_call *call, covey_call_ready ready, void *user);
 
-/* Ends the call with a status; `text` may be NULL. The call must not be used any more. */
+/* Ends the call with a status; `text` may be NULL. A code that is none is UNKNOWN. The call must not
+ * be used any more. */
 COVEY_API void covey_call_finish(covey_call *call, enum covey_status_code code, const char *text);
 
 /*

@@ -104,10 +104,15 @@ static void end_unheard(covey_call *call)
     cv_exchange_leave(&call->x);
 }
 
+enum covey_status_code cv_call_code(enum covey_status_code code)
+{
+    return (unsigned)code <= COVEY_STATUS_UNAUTHENTICATED ? code : COVEY_STATUS_UNKNOWN;
+}
+
 void cv_call_refuse(covey_call *call, enum covey_status_code code, const char *text)
 {
     assert(!call->has_user);
-    call->code = code;
+    call->code = cv_call_code(code);
     call->text = cv_copy_text(alloc_of(call), text, strlen(text));
     end_unheard(call);
 }

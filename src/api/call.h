@@ -75,6 +75,9 @@ struct cv_call_begin {
     size_t message_size_max;
 };
 
+/* What a user's number means: one that is no status is UNKNOWN, as it would be for the client. */
+enum covey_status_code cv_call_code(enum covey_status_code code);
+
 /* A call that began, in `list`; NULL without memory. */
 covey_call *cv_call_new(const struct cv_call_begin *begin);
 /* Ends one whose user never heard of it, with a text that lives for ever. */

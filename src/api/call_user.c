@@ -72,10 +72,10 @@ static void set_status(covey_call *call, enum covey_status_code code, const char
                        struct cv_slice details)
 {
     const struct cv_alloc *alloc = &call->x.runtime->alloc;
-    call->code = code;
+    call->code = cv_call_code(code);
     /* Without memory the code has to do. */
     call->text = text == NULL ? NULL : cv_copy_text(alloc, text, strlen(text));
-    if (details.size == 0)
+    if (details.data == NULL || details.size == 0)
         return;
     call->details = cv_allocate(alloc, details.size);
     if (call->details == NULL)

@@ -68,6 +68,8 @@ static bool is_full(struct cv_exchange *x)
 
 int cv_exchange_send(struct cv_exchange *x, struct cv_slice message)
 {
+    if (message.data == NULL && message.size > 0)
+        return COVEY_ERR_INVALID_ARGUMENT;
     if (atomic_load(&x->out_ended))
         return COVEY_ERR_STATE;
     if (atomic_load(&x->is_over))

@@ -104,7 +104,7 @@ static void begin_call(struct cv_server_loop *sl, struct cv_link *link,
     enum covey_status_code code = judge(sl->server, call, &text);
     if (code != COVEY_STATUS_OK) {
         atomic_fetch_add(&sl->server->counters.refused, 1);
-        cv_call_refuse(call, code, text);
+        cv_call_refuse(call, code, text == NULL ? "" : text);
         return;
     }
     atomic_fetch_add(&sl->server->counters.begun, 1);

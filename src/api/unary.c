@@ -102,24 +102,29 @@ static void close_others(struct cv_unary *u, const struct cv_attempt *but)
     }
 }
 
+static void tell_interceptors(const struct cv_unary *u, enum covey_status_code code, bool is_begun)
+{
+    const struct cv_draft_end end = {
+        .begun = u->begun,
+        .method = u->header.method,
+        .code = code,
+        .messages_sent = is_begun,
+        .messages_received = code == COVEY_STATUS_OK,
+    };
+    cv_draft_tell_end(u->client, &end);
+}
+
 /* Gives the reply to the user; it is freed after this. */
 static void finish(struct cv_unary *u, struct covey_reply *reply)
 {
     covey_client *client = u->client;
-    const struct cv_draft_end end = {
-        .begun = u->begun,
-        .method = u->header.method,
-        .code = reply->code,
-        .messages_sent = 1,
-        .messages_received = reply->code == COVEY_STATUS_OK,
-    };
     close_others(u, NULL);
     cv_client_loop_set(client->shared, &u->timer, COVEY_NEVER);
     cv_client_loop_forget_timers(client->shared, TIMERS(client));
     cv_loop_close_work(client->loop);
     if (reply->code == COVEY_STATUS_OK)
         cv_retry_budget_success(&client->budget);
-    cv_draft_tell_end(client, &end);
+    tell_interceptors(u, reply->code, true);
     u->outcome->done(u, reply);
     covey_reply_clear(reply);
     covey_reply_clear(&u->last);
@@ -351,11 +356,12 @@ static void begin(struct cv_unary *u)
     open_attempt(u, 0);
 }
 
-/* It has not begun, and nothing of it counts yet. */
+/* It has not begun, and nothing of it counts yet, but its user knows it as made. */
 static void end_unbegun(struct cv_unary *u, enum covey_status_code code, const char *text)
 {
     struct covey_reply reply;
     cv_reply_set_constant(&reply, code, text);
+    tell_interceptors(u, code, false);
     u->outcome->done(u, &reply);
     cv_unary_drop(u);
 }
