@@ -515,6 +515,8 @@ static void rare(struct machine *m, uint8_t how)
         cv_rpc_conn_drain(m->rc);
     else if (how < 16)
         m->fail_in = how - 1u;
+    else if (how == 16)
+        cv_rpc_conn_none_begun(m->rc);
 }
 
 static void pass_time(struct machine *m, uint8_t how)
