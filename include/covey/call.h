@@ -115,6 +115,11 @@ COVEY_API const struct covey_metadata *covey_call_metadata(const covey_call *cal
 COVEY_API covey_node_id covey_call_peer_id(const covey_call *call);
 COVEY_API const char *covey_call_peer_name(const covey_call *call);
 COVEY_API enum covey_role covey_call_peer_role(const covey_call *call);
+/* The certificate itself, DER. */
+COVEY_API const void *covey_call_peer_certificate(const covey_call *call, size_t *size);
+/* The DNS names, IP addresses and URIs in it, as text: `*count` of them, at most 16; names of more
+ * than 255 characters are left out. */
+COVEY_API const char *const *covey_call_peer_names(const covey_call *call, size_t *count);
 
 COVEY_END
 

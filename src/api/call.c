@@ -33,6 +33,7 @@ static void on_free(struct cv_exchange *x)
     assert(call->owner == NULL);
     cv_exchange_fini(x);
     cv_metadata_clear(runtime, &call->metadata);
+    cv_caller_release(call->caller);
     cv_release(&runtime->alloc, call->text);
     cv_release(&runtime->alloc, call->details);
     cv_pool_give(&runtime->pool, call, call->size);
@@ -141,13 +142,6 @@ void cv_call_abandon(covey_call *call)
 
 /* ---- the beginning ---- */
 
-static void set_peer(covey_call *call, const struct cv_identity *peer)
-{
-    call->peer_id = peer->id;
-    call->peer_role = (enum covey_role)peer->role;
-    memcpy(call->peer_name, peer->name, sizeof call->peer_name);
-}
-
 static int call_init(covey_call *call, const struct cv_call_begin *begin)
 {
     const struct cv_rpc_output *event = begin->event;
@@ -173,7 +167,8 @@ covey_call *cv_call_new(const struct cv_call_begin *begin)
         cv_pool_give(&begin->runtime->pool, call, size);
         return NULL;
     }
-    set_peer(call, cv_link_peer(begin->link));
+    call->caller = begin->caller;
+    cv_caller_retain(call->caller);
     call->begun = cv_loop_now(begin->loop);
     call->deadline = begin->event->begin.deadline;
     call->method = begin->method->user;
