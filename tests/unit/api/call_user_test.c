@@ -67,8 +67,7 @@ static void messages_come_one_by_one_and_then_the_end(void **state)
         assert_memory_equal(message, "0123456789", i);
     }
     covey_stream_end(b.stream);
-    assert_int_equal(covey_call_receive(b.call, TEST_DEADLINE, &message, &size),
-                     COVEY_ERR_CLOSED);
+    assert_int_equal(covey_call_receive(b.call, TEST_DEADLINE, &message, &size), COVEY_ERR_CLOSED);
     assert_int_equal(covey_call_send(b.call, "still", 5), 0); /* the answer goes on */
     expect_message(b.stream, "still", 5);
     close_both(&b);
@@ -124,8 +123,7 @@ static void nothing_works_when_nobody_waits(void **state)
     AWAIT(covey_call_is_cancelled(b.call));
     assert_int_equal(covey_call_send(b.call, "x", 1), COVEY_ERR_CANCELLED);
     assert_int_equal(covey_call_send_metadata(b.call, set, 1), COVEY_ERR_CANCELLED);
-    assert_int_equal(covey_call_receive(b.call, COVEY_NEVER, &message, &size),
-                     COVEY_ERR_CANCELLED);
+    assert_int_equal(covey_call_receive(b.call, COVEY_NEVER, &message, &size), COVEY_ERR_CANCELLED);
     assert_int_equal(covey_call_wait_writable(b.call, COVEY_NEVER), COVEY_ERR_CANCELLED);
     assert_string_equal(covey_call_peer_name(b.call), "caller"); /* all that is known stays */
     covey_call_reply(b.call, "x", 1);
