@@ -40,7 +40,7 @@ static struct cv_quic_conn *new_conn(struct cv_quic_endpoint *e)
     cv_frame_guard_init(&c->guard);
     c->packet_size_max = CV_QUIC_PACKET_SIZE_MAX;
     c->probe_at = COVEY_NEVER;
-    c->life_at = COVEY_NEVER;
+    c->life_at = e->now + e->config.limits.handshake_timeout;
     cv_bucket_init(&c->ids_issued, e->config.limits.connection_ids_max, IDS_INTERVAL, e->now);
     cv_bucket_init(&c->control_frames, CONTROL_FRAMES_BURST, CONTROL_FRAMES_INTERVAL, e->now);
     cv_ring_init(&c->datagrams, e->alloc, sizeof(struct cv_queued_datagram),

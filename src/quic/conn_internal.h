@@ -96,7 +96,7 @@ struct cv_quic_conn {
     covey_time probe_at;    /* when datagrams without an answer are probed for, COVEY_NEVER */
     struct cv_bucket control_frames;
     struct cv_lifetime life; /* from READY on; see conn_life.c */
-    covey_time life_at;      /* when it is to be judged, COVEY_NEVER before READY */
+    covey_time life_at;      /* when it is to be judged, or given up before READY */
 
     struct cv_stream_table table;
     struct cv_stream_list streams; /* all, in order of opening */

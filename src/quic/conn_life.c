@@ -43,9 +43,19 @@ static void end(struct cv_quic_conn *c, int error, uint64_t code)
     cv_conn_end(c, CV_FAREWELL_APPLICATION, code, &why);
 }
 
+/* The library's own timeout ends with its handshake, and a client is ready only when the server has
+ * confirmed it: one that died in between would be waited for until the idle timeout. */
+static void give_up(struct cv_quic_conn *c)
+{
+    const struct cv_quic_close why = {.error = COVEY_ERR_TIMEOUT};
+    cv_conn_end(c, CV_FAREWELL_NONE, 0, &why);
+}
+
 void cv_conn_check_life(struct cv_quic_conn *c)
 {
     struct cv_quic_endpoint *e = c->endpoint;
+    if (c->state == CV_CONN_OPENING)
+        give_up(c);
     if (c->state != CV_CONN_READY)
         return;
     switch (cv_lifetime_judge(&c->life, e->now, wall_ms_of(e))) {

@@ -127,6 +127,15 @@ void cv_quic_endpoint_free(struct cv_quic_endpoint *e)
     cv_release(e->alloc, e);
 }
 
+void cv_quic_endpoint_stop_accepting(struct cv_quic_endpoint *e)
+{
+    struct cv_quic_conn *c;
+    e->config.accept = false;
+    TAILQ_FOREACH (c, &e->conns, link)
+        if (c->is_accepted && c->state == CV_CONN_OPENING)
+            cv_quic_conn_close(c, 0);
+}
+
 static void advance(struct cv_quic_endpoint *e, covey_time now)
 {
     if (now > e->now)

@@ -100,6 +100,10 @@ void cv_quic_endpoint_free(struct cv_quic_endpoint *e);
 void cv_quic_endpoint_receive(struct cv_quic_endpoint *e, const struct cv_datagram *d,
                               covey_time now);
 
+/* Before the end: no connection is accepted any more, and those that are being accepted, which nobody
+ * above knows yet, are closed. Their peers may hold them for ready. */
+void cv_quic_endpoint_stop_accepting(struct cv_quic_endpoint *e);
+
 /*
  * Somebody says that nothing listens at `remote` (ICMP): a hint that anybody can forge, so only
  * dials that have heard nothing from there believe it and end with COVEY_ERR_UNREACHABLE.

@@ -295,7 +295,7 @@ static void a_status_has_details(void **state)
 static void a_slow_handler_times_out_and_the_connection_goes_on(void **state)
 {
     struct rig *r = *state;
-    struct covey_call_options options = options_within(50 * COVEY_MILLISECOND);
+    struct covey_call_options options = options_within(300 * COVEY_MILLISECOND);
     expect_echo(r->client);
     expect_reply(call_with(r->client, "keep", "x", 1, &options), COVEY_STATUS_DEADLINE_EXCEEDED,
                  "deadline");
@@ -456,7 +456,7 @@ static void deadlines_and_traces_go_through_two_hops(void **state)
     assert_string_equal(last.trace, "00-0af7651916cd43dd8448eb211c80319c");
     /* The first caller's deadline ends all of them. */
     last.keeps = true;
-    options = options_within(50 * COVEY_MILLISECOND);
+    options = options_within(300 * COVEY_MILLISECOND);
     expect_reply(call_with(r->client, "first", "x", 1, &options), COVEY_STATUS_DEADLINE_EXCEEDED,
                  "");
     covey_call *call = kept_take(&last.kept);

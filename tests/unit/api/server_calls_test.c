@@ -207,11 +207,9 @@ static void a_cancelled_call_ends_once_as_cancelled(void **state)
 static void a_call_past_its_deadline_ends_once_as_cancelled(void **state)
 {
     struct court *c = *state;
-    struct covey_call_options options = options_within(30 * COVEY_MILLISECOND);
+    struct covey_call_options options = options_within(300 * COVEY_MILLISECOND);
     expect_reply(call_with(c->rig->client, "keep", "x", 1, &options),
                  COVEY_STATUS_DEADLINE_EXCEEDED, "");
-    if (kept_wait(&c->rig->kept, 1) == 0)
-        return; /* the deadline passed on the way */
     covey_call *call = kept_take(&c->rig->kept);
     AWAIT(covey_call_is_cancelled(call));
     covey_call_reply(call, "late", 4);

@@ -65,6 +65,59 @@ static void test_not_accepting_endpoint_is_silent(void **state)
     net_fini(&n);
 }
 
+/* Those that nobody above knows yet hear of a server's end too. */
+static void test_what_is_being_accepted_is_closed_in_the_end(void **state)
+{
+    struct net n;
+    (void)state;
+    net_init(&n);
+    net_start(&n);
+    net_dial(&n, CV_ALPN_ID_RPC, NULL);
+    while (stats_of(&n.server).connections_accepted == 0)
+        assert_true(test_wire_step(&n.wire, n.wire.now + LONG));
+    assert_int_equal(n.server.ready, 0);
+    cv_quic_endpoint_stop_accepting(n.server.endpoint);
+    assert_true(test_wire_wait(&n.wire, &n.client.closed, 1, COVEY_SECOND));
+    assert_int_equal(n.client.why.error, COVEY_ERR_CONNECTION_LOST);
+    assert_true(n.client.why.by_peer);
+    assert_int_equal(n.client.ready + n.server.ready, 0);
+    /* and there is nobody for the next */
+    net_dial(&n, CV_ALPN_ID_RPC, NULL);
+    assert_true(test_wire_wait(&n.wire, &n.client.closed, 2, LONG));
+    assert_int_equal(n.client.why.error, COVEY_ERR_TIMEOUT);
+    net_fini(&n);
+}
+
+static bool from_the_server_once(void *user, const struct test_wire_packet *packet)
+{
+    const struct cv_address server = test_wire_address(0);
+    unsigned *flights = user;
+    return !cv_address_equal(&packet->from, &server) || ++*flights <= 4;
+}
+
+/* The server's part of the handshake came, or some of it, and then nothing more. */
+static void test_a_server_that_dies_before_it_confirms(void **state)
+{
+    struct net n;
+    unsigned given_up = 0;
+    (void)state;
+    for (unsigned packets = 1; packets <= 4; packets++) {
+        unsigned seen = 4 - packets;
+        net_init(&n);
+        net_start(&n);
+        n.wire.filter = from_the_server_once;
+        n.wire.filter_user = &seen;
+        net_dial(&n, CV_ALPN_ID_RPC, NULL);
+        test_wire_run(&n.wire, 6 * COVEY_SECOND);
+        assert_int_equal(n.client.closed, n.client.ready == 0);
+        if (n.client.closed)
+            assert_int_equal(n.client.why.error, COVEY_ERR_TIMEOUT);
+        given_up += n.client.closed > 0;
+        net_fini(&n);
+    }
+    assert_true(given_up >= 2);
+}
+
 /* Puts the packet of `size` bytes from a stranger in front of the server and returns how many
  * packets it sent in answer. */
 static uint64_t send_raw(struct net *n, const uint8_t *bytes, size_t size)
@@ -352,6 +405,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ids_carry_the_loop),
         cmocka_unit_test(test_not_accepting_endpoint_is_silent),
+        cmocka_unit_test(test_what_is_being_accepted_is_closed_in_the_end),
+        cmocka_unit_test(test_a_server_that_dies_before_it_confirms),
         cmocka_unit_test(test_ids_of_every_size),
         cmocka_unit_test(test_garbage_changes_nothing),
         cmocka_unit_test(test_version_negotiation),
