@@ -245,7 +245,7 @@ void cv_gossip_conn_stream_data(struct cv_gossip_conn *peer, struct cv_quic_stre
                                 struct cv_slice bytes, bool fin)
 {
     struct inbox *in = cv_quic_stream_user(s);
-    cv_quic_stream_consume(s, bytes.size);
+    cv_quic_stream_consume(s, bytes.size, bytes.size);
     if (in == NULL || !cv_quic_stream_is_accepted(s))
         return; /* the answer to a message of ours, or the rest of what was refused */
     if (bytes.size > sizeof in->bytes - in->size) {

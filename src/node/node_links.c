@@ -289,7 +289,7 @@ void cv_link_stream_data(struct cv_link *link, struct cv_quic_stream *s, struct 
         .data = {.bytes = bytes, .fin = fin},
     };
     if (input.call == NULL) {
-        cv_quic_stream_consume(s, bytes.size);
+        cv_quic_stream_consume(s, bytes.size, bytes.size);
         return;
     }
     cv_rpc_conn_step(link->rpc, &input); /* without memory it has ended the call itself */
@@ -343,7 +343,7 @@ static void do_output(struct cv_link *link, const struct cv_rpc_output *out)
         write_stream(link, out);
         break;
     case CV_RPC_STREAM_CONSUME:
-        cv_quic_stream_consume(out->stream, out->consume.size);
+        cv_quic_stream_consume(out->stream, out->consume.size, out->consume.connection);
         break;
     case CV_RPC_STREAM_DO_RESET:
         cv_quic_stream_reset(out->stream, out->reset.code);

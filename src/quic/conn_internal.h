@@ -129,7 +129,8 @@ struct cv_quic_stream {
     uint64_t stop_code;
     uint64_t peer_stop_code;
     uint64_t received; /* bytes handed to the user or dropped for it */
-    uint64_t consumed; /* of these, given back to the connection's window */
+    uint64_t consumed; /* of these, given back to the stream's window */
+    uint64_t credited; /* and to the connection's */
     bool is_accepted;
     bool is_sending;      /* in conn->sending */
     bool is_blocked;      /* by the peer's window of this stream */

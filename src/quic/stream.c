@@ -92,8 +92,8 @@ static void leave_stopped(struct cv_quic_stream *s)
 /* Bytes that nobody will read any more go back to the connection's window, or it would starve. */
 static void give_back(struct cv_quic_stream *s)
 {
-    uint64_t left = s->received - s->consumed;
-    s->consumed = s->received;
+    uint64_t left = s->received - s->credited;
+    s->consumed = s->credited = s->received;
     if (left > 0 && s->conn->native != NULL)
         ngtcp2_conn_extend_max_offset(s->conn->native, left);
 }
@@ -303,16 +303,23 @@ int cv_quic_stream_write(struct cv_quic_stream *s, struct cv_slice bytes, bool f
     return COVEY_OK;
 }
 
-void cv_quic_stream_consume(struct cv_quic_stream *s, size_t size)
+static size_t at_most(size_t size, uint64_t left)
+{
+    return size < left ? size : (size_t)left;
+}
+
+void cv_quic_stream_consume(struct cv_quic_stream *s, size_t size, size_t connection)
 {
     struct cv_quic_conn *c = s->conn;
-    if (size > s->received - s->consumed)
-        size = (size_t)(s->received - s->consumed);
-    if (size == 0 || c->native == NULL)
+    size = at_most(size, s->received - s->consumed);
+    connection = at_most(connection, s->received - s->credited);
+    if (c->native == NULL || (size == 0 && connection == 0))
         return;
     s->consumed += size;
-    ngtcp2_conn_extend_max_offset(c->native, size);
-    if (!s->fin_received)
+    s->credited += connection;
+    if (connection > 0)
+        ngtcp2_conn_extend_max_offset(c->native, connection);
+    if (size > 0 && !s->fin_received)
         (void)ngtcp2_conn_extend_max_stream_offset(c->native, s->id, size);
     cv_conn_mark_dirty(c);
 }

@@ -32,8 +32,10 @@ COVEY_MUST_USE int cv_quic_stream_write(struct cv_quic_stream *s, struct cv_slic
 /* How many bytes a write may carry now. */
 size_t cv_quic_stream_room(const struct cv_quic_stream *s);
 
-/* Gives `size` received bytes back to the flow control windows: they were read. */
-void cv_quic_stream_consume(struct cv_quic_stream *s, size_t size);
+/* Gives received bytes back to the flow control windows, `size` to the stream's and `connection` to
+ * the connection's (RFC 9000 section 4.1): they were read, or may wait without being in the way of
+ * other streams. */
+void cv_quic_stream_consume(struct cv_quic_stream *s, size_t size, size_t connection);
 
 /* Ends our sending side at once; what is not yet acknowledged is dropped (RESET_STREAM). A stream
  * of ours of which nothing was acknowledged is stopped as well: the peer may not know it, and would

@@ -147,7 +147,7 @@ void cv_rpc_call_detach(struct cv_rpc_call *call)
     call->stream = NULL;
     call->closed = true;
     call->reset_due = false;
-    call->owed = 0;
+    call->owed = call->owed_connection = 0;
     if (!call->send.done)
         cv_rpc_call_drop_send(call);
     if (call->peer_end == CV_RPC_PEER_OPEN)

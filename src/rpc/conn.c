@@ -135,6 +135,7 @@ static int on_data(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
     struct cv_rpc_call *call = input->call;
     assert(!call->closed && call->peer_end == CV_RPC_PEER_OPEN);
     call->owed += input->data.bytes.size;
+    call->owed_connection += input->data.bytes.size;
     if (input->data.fin)
         cv_rpc_call_peer_ended(call, CV_RPC_PEER_FIN);
     cv_rpc_call_wake(call);

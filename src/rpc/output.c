@@ -114,23 +114,26 @@ static bool next_event(struct cv_rpc_call *call, struct cv_rpc_output *out)
 
 /*
  * Window is given back for all that arrived, so that a message of any allowed size can be
- * completed, as long as the user keeps up with whole messages. Nothing more comes for a call whose
- * receiving ended: what it owes goes back at once, because other calls share the connection's
- * window.
+ * completed, as long as the user keeps up with whole messages. A user who does not read one call
+ * holds up its stream only; the connection is held up when the users of all calls hold too much.
+ * Nothing more comes for a call whose receiving ended: what it owes goes back at once.
  */
 static bool next_consume(struct cv_rpc_call *call, struct cv_rpc_output *out)
 {
-    if (call->owed == 0)
+    const struct cv_rpc_conn *rc = call->conn;
+    if (call->owed_connection == 0 && call->owed == 0)
         return false;
     assert(!call->closed);
-    if (call->receiving && is_full(call)) {
+    bool holds_stream = call->receiving && is_full(call);
+    bool holds_connection = call->receiving && rc->held > rc->limits.receive_total_max;
+    if (holds_stream)
         withhold(call);
-        return false;
-    }
     out->type = CV_RPC_STREAM_CONSUME;
-    out->consume.size = call->owed;
-    call->owed = 0;
-    return true;
+    out->consume.size = holds_stream ? 0 : call->owed;
+    out->consume.connection = holds_connection ? 0 : call->owed_connection;
+    call->owed -= out->consume.size;
+    call->owed_connection -= out->consume.connection;
+    return out->consume.size > 0 || out->consume.connection > 0;
 }
 
 static bool next_write(struct cv_rpc_call *call, struct cv_rpc_output *out)

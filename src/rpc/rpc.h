@@ -140,7 +140,9 @@ enum cv_rpc_output_type {
     /* To the transport */
     CV_RPC_STREAM_WRITE,   /* at most 64 KiB, all or nothing: answer with cv_rpc_conn_written() at
                               once */
-    CV_RPC_STREAM_CONSUME, /* `size` bytes of window back to the peer */
+    CV_RPC_STREAM_CONSUME, /* window back to the peer: `size` bytes of the stream's, and `connection`
+                              bytes of the connection's, so that one call that is not read does not
+                              stop the others. One of them may be 0 */
     CV_RPC_STREAM_DO_RESET,
     CV_RPC_STREAM_DO_STOP,
     CV_RPC_DO_CLOSE, /* without a call: the connection is to be closed. At most once */
@@ -170,6 +172,7 @@ struct cv_rpc_output {
         } write;
         struct {
             size_t size;
+            size_t connection;
         } consume;
         struct {
             uint64_t code;

@@ -21,7 +21,8 @@ struct pipe {
     uint8_t *bytes;
     size_t capacity;
     size_t base;
-    size_t written, arrived, consumed;
+    size_t written, arrived;
+    size_t consumed, credited; /* given back to the stream's window, to the connection's */
     bool fin, reset, done; /* `done`: the reader has seen the end */
     bool cut;              /* the writer does not know that it was reset */
     bool stop, stop_told, blocked;
@@ -168,13 +169,16 @@ static void pipe_reset(struct pipe *p, uint64_t code)
 }
 
 /* The connection's window opens: who waited for it may go on. */
-static void give_back(struct transport *t, int writer, struct pipe *p, size_t size)
+static void give_back(struct transport *t, int writer, struct pipe *p, size_t size,
+                      size_t connection)
 {
     struct stream *s;
     bool was_full = t->ahead[writer] == CONNECTION_WINDOW;
     p->consumed += size;
-    assert_true(p->consumed <= p->arrived && t->ahead[writer] >= size);
-    t->ahead[writer] -= size;
+    p->credited += connection;
+    assert_true(p->consumed <= p->arrived && p->credited <= p->arrived);
+    assert_true(t->ahead[writer] >= connection);
+    t->ahead[writer] -= connection;
     if (was_full)
         TAILQ_FOREACH (s, &t->all, all)
             activate(t, s);
@@ -192,8 +196,8 @@ static void stream_output(struct transport *t, int side, const struct cv_rpc_out
         cv_rpc_conn_written(t->ends[side], out->call, pipe_write(sent, out));
         return;
     case CV_RPC_STREAM_CONSUME:
-        assert_true(out->consume.size > 0);
-        give_back(t, 1 - side, received, out->consume.size);
+        assert_true(out->consume.size > 0 || out->consume.connection > 0);
+        give_back(t, 1 - side, received, out->consume.size, out->consume.connection);
         return;
     case CV_RPC_STREAM_DO_RESET:
         pipe_reset(sent, out->reset.code);
@@ -203,7 +207,8 @@ static void stream_output(struct transport *t, int side, const struct cv_rpc_out
         assert_false(received->stop || received->done);
         received->stop = true;
         received->stop_code = out->stop.code;
-        give_back(t, 1 - side, received, received->arrived - received->consumed);
+        give_back(t, 1 - side, received, received->arrived - received->consumed,
+                  received->arrived - received->credited);
     }
 }
 
@@ -336,7 +341,7 @@ static bool deliver(struct transport *t, int writer, struct stream *s)
     p->arrived += size;
     t->ahead[writer] += size;
     if (p->stop) /* nobody reads it */
-        give_back(t, writer, p, size);
+        give_back(t, writer, p, size, size);
     else
         input(t, 1 - writer, s,
               (struct cv_rpc_input){.type = CV_RPC_STREAM_DATA, .data = {bytes, fin}});
@@ -349,7 +354,7 @@ static bool close_stream(struct transport *t, struct stream *s)
         return false;
     for (int side = 0; side < 2; side++) {
         struct pipe *p = &s->pipes[1 - side];
-        give_back(t, 1 - side, p, p->arrived - p->consumed);
+        give_back(t, 1 - side, p, p->arrived - p->consumed, p->arrived - p->credited);
         input(t, side, s, (struct cv_rpc_input){.type = CV_RPC_STREAM_CLOSED});
     }
     stream_free(t, s);

@@ -134,7 +134,7 @@ static void server_data(void *user, struct cv_quic_stream *s, struct cv_slice by
     struct host *host = user;
     if ((bytes.size > 0 || fin) && cv_quic_stream_write(s, bytes, fin) != 0)
         abort();
-    cv_quic_stream_consume(s, bytes.size);
+    cv_quic_stream_consume(s, bytes.size, bytes.size);
     host->misplaced += is_misplaced(host, cv_quic_stream_conn(s));
 }
 
@@ -159,7 +159,7 @@ static void client_ready(void *user, struct cv_quic_conn *c)
 static void client_data(void *user, struct cv_quic_stream *s, struct cv_slice bytes, bool fin)
 {
     struct host *host = user;
-    cv_quic_stream_consume(s, bytes.size);
+    cv_quic_stream_consume(s, bytes.size, bytes.size);
     if (fin && ++host->net->echoed == host->net->wanted)
         sem_post(&host->net->done);
 }

@@ -100,7 +100,7 @@ static inline void on_data(void *user, struct cv_quic_stream *s, struct cv_slice
     if (p->echoes && (bytes.size > 0 || fin))
         assert_int_equal(cv_quic_stream_write(s, bytes, fin), 0);
     if (!p->keeps)
-        cv_quic_stream_consume(s, bytes.size);
+        cv_quic_stream_consume(s, bytes.size, bytes.size);
 }
 
 static inline void on_reset(void *user, struct cv_quic_stream *s, uint64_t code)

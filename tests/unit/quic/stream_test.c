@@ -139,7 +139,7 @@ static void test_back_pressure(void **state)
         COVEY_ERR_TOO_LARGE);
     /* reading lets it go on, by as much as was read */
     n.client.writable = 0;
-    cv_quic_stream_consume(n.server.stream, 200 * 1024);
+    cv_quic_stream_consume(n.server.stream, 200 * 1024, 200 * 1024);
     assert_true(test_wire_wait(&n.wire, &n.client.writable, 1, LONG));
     test_wire_run(&n.wire, COVEY_SECOND);
     assert_int_equal(n.server.received, limits.stream_window + 200 * 1024);

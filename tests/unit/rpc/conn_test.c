@@ -183,9 +183,9 @@ static void a_user_that_does_not_read_gets_no_more(void **state)
     end_init_limits(&one, &limits);
     struct cv_rpc_call *call = serve(&one, &stream_1);
     DATA(&one, call, "\x00\x00\x00\x00", true);
-    expect(&one, "message() message() message() ");
+    expect(&one, "message() message() message() consume 0 of 4 ");
     assert_int_equal(read_message(&one, call, 0), 0);
-    expect(&one, "message() end consume 4 ");
+    expect(&one, "message() end consume 4 of 0 ");
     assert_int_equal(one.rc->held, 3 * CV_RPC_MESSAGE_COST);
 
     /* A client's stream may even be closed by then. */
@@ -300,9 +300,9 @@ static void receive_memory_is_shared(void **state)
     assert_true(one.rc->receive_memory.used <= limits.receive_memory_max);
     assert_int_equal(stats_of(&one).memory_refused, 1);
     assert_int_equal(data(&one, calls[0], large, (4 << 20) - 4190000, false), 0);
-    expect(&one, "message[4194304] ");
+    expect(&one, "message[4194304] consume 0 of 4304 ");
     assert_int_equal(read_message(&one, calls[0], 4 << 20), 0);
-    expect(&one, "consume 4304 ");
+    expect(&one, "consume 4304 of 0 ");
     assert_int_equal(data(&one, calls[3], large, 100000, false), 0);
     expect(&one, "consume 100000 ");
     end_fini(&one);
@@ -324,7 +324,7 @@ static void one_message_always_fits(void **state)
     assert_int_equal(send_bytes(&one, call, large, 4 << 20, false), 0);
     DATA(&one, call, "\x81\x00\x00\x00", false);
     assert_int_equal(data(&one, call, large, 4 << 20, false), 0);
-    expect(&one, "message[4194304] full ");
+    expect(&one, "message[4194304] consume 0 of 4194308 full ");
     end_fini(&one);
 }
 

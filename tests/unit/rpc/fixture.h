@@ -121,6 +121,8 @@ static inline void end_log_output(struct end *e, const struct cv_rpc_output *out
         return;
     case CV_RPC_STREAM_CONSUME:
         end_log(e, "consume %zu ", out->consume.size);
+        if (out->consume.connection != out->consume.size)
+            end_log(e, "of %zu ", out->consume.connection);
         return;
     case CV_RPC_STREAM_DO_RESET:
         end_log(e, "reset %d ", (int)out->reset.code);

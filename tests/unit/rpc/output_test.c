@@ -22,7 +22,7 @@ static int teardown(void **state)
 }
 
 /* 936 bytes and their cost are the whole of the limit; one byte more is above it. */
-static void window_is_held_back_until_messages_are_read(void **state)
+static void a_streams_window_is_held_back_until_messages_are_read(void **state)
 {
     (void)state;
     static uint8_t bytes[2 + 936];
@@ -31,13 +31,13 @@ static void window_is_held_back_until_messages_are_read(void **state)
     assert_int_equal(data(&e, call, bytes, sizeof bytes, false), 0);
     expect(&e, "message[936] consume 938 ");
     DATA(&e, call, "\x00", false);
-    expect(&e, "message() ");
+    expect(&e, "message() consume 0 of 1 ");
     DATA(&e, call, "\x08hi\x08", false);
-    expect(&e, "");
+    expect(&e, "consume 0 of 4 ");
     assert_int_equal(read_message(&e, call, 0), 0);
     expect(&e, "message(hi) ");
     assert_int_equal(read_message(&e, call, 936), 0);
-    expect(&e, "consume 5 ");
+    expect(&e, "consume 5 of 0 ");
     assert_int_equal(read_message(&e, call, 2), 0);
     expect(&e, "");
 }
@@ -52,9 +52,9 @@ static void empty_messages_count(void **state)
     expect(&e, "message() message() message() message() message() message() message() message() "
                "message() message() message() message() message() message() message() consume 15 ");
     assert_int_equal(data(&e, call, bytes, 1, false), 0);
-    expect(&e, "message() ");
+    expect(&e, "message() consume 0 of 1 ");
     assert_int_equal(read_message(&e, call, 0), 0);
-    expect(&e, "consume 1 ");
+    expect(&e, "consume 1 of 0 ");
 }
 
 /* However large: what arrives of one message is given back as it comes. */
@@ -80,9 +80,9 @@ static void the_end_gives_all_window_back(void **state)
     struct cv_rpc_call *call = serve(&e, &stream_1);
     memcpy(bytes, "\x4f\xa0", 2);
     assert_int_equal(data(&e, call, bytes, sizeof bytes, false), 0);
-    expect(&e, "message[1000] ");
+    expect(&e, "message[1000] consume 0 of 1002 ");
     assert_int_equal(finish(&e, call, COVEY_STATUS_OK, ""), 0);
-    expect(&e, "consume 1002 write 1 fin stop 4 ");
+    expect(&e, "consume 1002 of 0 write 1 fin stop 4 ");
     DATA(&e, call, "late", false);
     expect(&e, "consume 4 ");
     assert_int_equal(read_message(&e, call, 1000), 0);
@@ -126,7 +126,7 @@ static void calls_come_in_the_order_in_which_they_woke(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(window_is_held_back_until_messages_are_read, setup,
+        cmocka_unit_test_setup_teardown(a_streams_window_is_held_back_until_messages_are_read, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(empty_messages_count, setup, teardown),
         cmocka_unit_test_setup_teardown(a_partial_message_never_holds_the_window, setup, teardown),
