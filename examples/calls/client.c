@@ -53,8 +53,12 @@ static bool run(const char *tls, const char *address, char **names, size_t count
     covey_runtime *runtime;
     covey_client *client;
     struct covey_client_config config;
+    char reason[COVEY_REASON_SIZE];
 
-    must(covey_identity_load(tls, &identity, NULL), tls);
+    if (covey_identity_load(tls, &identity, reason) != 0) {
+        fprintf(stderr, "calls_client: %s\n", reason); /* which file, and what is wrong with it */
+        return false;
+    }
     must(covey_runtime_new(NULL, &runtime), "runtime");
     covey_client_config_init(&config);
     config.runtime = runtime;

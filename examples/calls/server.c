@@ -15,7 +15,7 @@ static const char usage[] =
     "usage: calls_server --tls DIR [--listen HOST:PORT] [--next HOST:PORT]\n"
     "  --tls     ca.pem, cert.pem and key.pem of a member, made by `covey ca issue`\n"
     "  --listen  the address of the one UDP port; 127.0.0.1:0, where 0 picks a port\n"
-    "  --next    the server that `relay` asks; this one\n";
+    "  --next    the server that `relay` asks; this one, which --listen must name then\n";
 
 struct program {
     const char *tls;
@@ -76,7 +76,7 @@ static int load_identity(const struct program *p, covey_identity **out)
     char reason[COVEY_REASON_SIZE];
     const int error = covey_identity_load(p->tls, out, reason);
     if (error != 0)
-        fprintf(stderr, "calls_server: %s: %s\n", covey_strerror(error), reason);
+        fprintf(stderr, "calls_server: %s\n", reason);
     return error;
 }
 
