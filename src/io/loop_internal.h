@@ -91,7 +91,7 @@ void cv_loop_cancel_mails(struct cv_loop *loop);
 
 /* ---- loop_mail.c ---- */
 /* Ends the wait of the loop's thread. Any thread, while it holds the mailbox. */
-void cv_loop_wake(void *loop);
+void cv_loop_wake(void *user);
 
 /* ---- loop_run.c ---- */
 /* Something that is this thread's own. */

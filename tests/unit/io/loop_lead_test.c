@@ -2,55 +2,9 @@
 #include "io/loop.h"
 
 #include "io/clock.h"
-#include "unit/io/loop_fixture.h"
+#include "unit/io/loop_lead_fixture.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <unistd.h>
-
-/* A request is open work from its start, which is posted, to its answer: at once, or when another
- * mail says so. */
-struct request {
-    struct cv_mail mail;
-    struct cv_loop_waiter waiter;
-    struct cv_loop *loop;
-    bool answer_at_once;
-    bool is_cancelled;
-    bool ran_here; /* on the thread that waits */
-    pthread_t caller;
-};
-
-static void answer(struct request *r)
-{
-    r->ran_here = pthread_equal(r->caller, pthread_self()) != 0;
-    cv_loop_close_work(r->loop);
-    cv_loop_wait_end(&r->waiter);
-}
-
-static void run_request(struct cv_mail *mail, bool cancelled)
-{
-    struct request *r = (struct request *)(void *)mail;
-    r->is_cancelled = cancelled;
-    cv_loop_open_work(r->loop);
-    if (r->answer_at_once || cancelled)
-        answer(r);
-}
-
-static void begin(struct request *r, struct cv_loop *loop)
-{
-    *r = (struct request){.mail = {.run = run_request}, .loop = loop, .caller = pthread_self()};
-    cv_loop_wait_begin(&r->waiter, loop);
-}
-
-/* A loop whose thread comes back only when it is called: what is forgotten stays undone. */
-static void init_patient(struct loop_fixture *f)
-{
-    test_alloc_init(&f->memory);
-    struct cv_loop_config config = loop_config(&f->memory.alloc);
-    config.park_time = 3600 * COVEY_SECOND;
-    assert_int_equal(cv_loop_new(&config, &f->loop), 0);
-}
 
 /* One whole call; true when this thread led. */
 static bool call_once(struct request *r, struct cv_loop *loop)
@@ -241,6 +195,24 @@ static void unwatch(void *user)
     cv_loop_close_work(w->loop);
 }
 
+static void watched_init(struct watched *w, struct cv_loop *loop)
+{
+    assert_int_equal(pipe(w->fds), 0);
+    w->loop = loop;
+    note_init(&w->note, NULL);
+}
+
+/* What is written is seen, by the loop's thread. */
+static void watched_check_and_fini(struct watched *w)
+{
+    assert_int_equal(write(w->fds[1], "x", 1), 1);
+    assert_true(wait_for(&w->note.done));
+    assert_false(pthread_equal(w->note.thread, pthread_self()));
+    assert_int_equal(cv_loop_call(w->loop, unwatch, w), 0);
+    (void)close(w->fds[0]);
+    (void)close(w->fds[1]);
+}
+
 /* Work that began while a caller led goes on when it stops. */
 static void the_loops_thread_goes_on_with_open_work(void **state)
 {
@@ -249,20 +221,13 @@ static void the_loops_thread_goes_on_with_open_work(void **state)
     struct request r;
     struct watched w;
     init_patient(&f);
-    assert_int_equal(pipe(w.fds), 0);
-    w.loop = f.loop;
-    note_init(&w.note, NULL);
+    watched_init(&w, f.loop);
     begin_leading(&r, f.loop);
     call(&f, watch, &w); /* here, at once */
     r.answer_at_once = true;
     assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
     cv_loop_wait(&r.waiter);
-    assert_int_equal(write(w.fds[1], "x", 1), 1);
-    assert_true(wait_for(&w.note.done));
-    assert_false(pthread_equal(w.note.thread, pthread_self()));
-    call(&f, unwatch, &w);
-    (void)close(w.fds[0]);
-    (void)close(w.fds[1]);
+    watched_check_and_fini(&w);
     fini(&f);
 }
 
@@ -280,19 +245,13 @@ static void the_loops_thread_stays_with_work_that_follows_at_once(void **state)
     struct request r;
     struct watched w;
     init_patient(&f);
-    assert_int_equal(pipe(w.fds), 0);
-    w.loop = f.loop;
-    note_init(&w.note, NULL);
+    watched_init(&w, f.loop);
     call(&f, watch, &w);
     begin(&r, f.loop); /* a caller who would like to lead */
     assert_false(r.waiter.leads);
     cv_loop_wait_cancel(&r.waiter);
     call(&f, close_and_open, &w);
-    assert_int_equal(write(w.fds[1], "x", 1), 1);
-    assert_true(wait_for(&w.note.done));
-    call(&f, unwatch, &w);
-    (void)close(w.fds[0]);
-    (void)close(w.fds[1]);
+    watched_check_and_fini(&w);
     fini(&f);
 }
 
@@ -384,110 +343,6 @@ static void a_waiter_of_a_loop_that_ends_goes_on(void **state)
     test_alloc_assert_empty(&memory);
 }
 
-/* ---- many ---- */
-
-#define CALLERS     4
-#define CALLS       2000
-#define OTHER_MAILS 2000
-
-struct crowd {
-    struct cv_loop *loop;
-    unsigned in_turn; /* the leader's: nobody else may be there */
-    atomic_uint leads;
-    atomic_uint mails;
-};
-
-struct counted {
-    struct request request; /* first: the mail names it */
-    struct crowd *crowd;
-};
-
-static void run_counted(struct cv_mail *mail, bool cancelled)
-{
-    struct counted *c = (struct counted *)(void *)mail;
-    c->crowd->in_turn++;
-    assert_int_equal(c->crowd->in_turn, 1);
-    run_request(mail, cancelled);
-    c->crowd->in_turn--;
-}
-
-static void *call_often(void *user)
-{
-    struct crowd *crowd = user;
-    for (int i = 0; i < CALLS; i++) {
-        struct counted c = {.crowd = crowd};
-        begin(&c.request, crowd->loop);
-        c.request.mail.run = run_counted;
-        c.request.answer_at_once = true;
-        atomic_fetch_add(&crowd->leads, c.request.waiter.leads);
-        assert_int_equal(cv_loop_post(crowd->loop, &c.request.mail), 0);
-        cv_loop_wait(&c.request.waiter);
-    }
-    return NULL;
-}
-
-struct plain {
-    struct cv_mail mail;
-    struct crowd *crowd;
-};
-
-static void count_mail(struct cv_mail *mail, bool cancelled)
-{
-    struct plain *p = (struct plain *)(void *)mail;
-    (void)cancelled;
-    p->crowd->in_turn++;
-    assert_int_equal(p->crowd->in_turn, 1);
-    p->crowd->in_turn--;
-    atomic_fetch_add(&p->crowd->mails, 1);
-    free(p);
-}
-
-static void *post_often(void *user)
-{
-    struct crowd *crowd = user;
-    for (int i = 0; i < OTHER_MAILS; i++) {
-        struct plain *p = malloc(sizeof *p);
-        *p = (struct plain){.mail = {.run = count_mail}, .crowd = crowd};
-        cv_loop_post_sure(crowd->loop, &p->mail);
-        if (i % 16 == 0)
-            sched_yield();
-    }
-    return NULL;
-}
-
-/* Nothing is lost and no two threads are in a turn; the thread sanitizer looks on. */
-static void run_crowd(struct cv_loop *loop)
-{
-    struct crowd crowd = {0};
-    pthread_t threads[CALLERS + 1];
-    crowd.loop = loop;
-    assert_int_equal(pthread_create(&threads[CALLERS], NULL, post_often, &crowd), 0);
-    for (int i = 0; i < CALLERS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, call_often, &crowd), 0);
-    for (int i = 0; i <= CALLERS; i++)
-        assert_int_equal(pthread_join(threads[i], NULL), 0);
-    cv_loop_free(loop);
-    assert_int_equal(atomic_load(&crowd.mails), OTHER_MAILS);
-}
-
-static void a_crowd_of_callers_and_posters(void **state)
-{
-    (void)state;
-    struct loop_fixture f;
-    init(&f, 65536);
-    run_crowd(f.loop);
-    test_alloc_assert_empty(&f.memory);
-}
-
-static void a_crowd_and_a_patient_loop(void **state)
-{
-    (void)state;
-    struct loop_fixture f;
-    init_patient(&f);
-    run_crowd(f.loop);
-    test_alloc_assert_empty(&f.memory);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -501,8 +356,6 @@ int main(void)
         cmocka_unit_test(a_deadline_is_kept_while_nobody_leads),
         cmocka_unit_test(a_parked_loop_can_be_freed),
         cmocka_unit_test(a_waiter_of_a_loop_that_ends_goes_on),
-        cmocka_unit_test(a_crowd_of_callers_and_posters),
-        cmocka_unit_test(a_crowd_and_a_patient_loop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
