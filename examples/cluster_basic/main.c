@@ -25,7 +25,7 @@ static void must(int error, const char *what)
     exit(EXIT_FAILURE);
 }
 
-/* Handlers run on the library's thread: answer at once, or keep the call and answer later. */
+/* Handlers run on a thread of the library's: answer at once, or keep the call and answer later. */
 static void hello(covey_call *call, const void *request, size_t size, void *user)
 {
     (void)request, (void)size, (void)user;
@@ -51,7 +51,7 @@ static void print_events(covey_event_receiver *events)
 static void run_node(const char *tls_dir, const char *listen, const char *const *seeds, size_t n)
 {
     covey_identity *identity; /* ca.pem, cert.pem and key.pem of a directory */
-    covey_runtime *runtime;   /* a thread that everything runs on */
+    covey_runtime *runtime;   /* the threads that everything runs on */
     covey_server *server;     /* one UDP port, for calls and for membership */
     covey_event_receiver *events;
     const struct covey_method method = {.name = "hello", .handler = hello};

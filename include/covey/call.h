@@ -88,7 +88,7 @@ COVEY_API void covey_call_finish(covey_call *call, enum covey_status_code code, 
 
 /*
  * The same with details: bytes for programs, as an error's fields. When they and `text` take more
- * than the 8 KiB of metadata, the client gets the code and text without them.
+ * than 9 KiB on the wire, the client gets the code and text without them.
  */
 COVEY_API void covey_call_finish_with(covey_call *call, enum covey_status_code code,
                                       const char *text, const void *details, size_t size);

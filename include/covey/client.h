@@ -56,19 +56,20 @@ struct covey_client_config {
 #define covey_client_config_init(config) covey_client_config_init_sized((config), sizeof *(config))
 COVEY_API void covey_client_config_init_sized(struct covey_client_config *config, size_t size);
 
-/* Does not connect yet. 0, COVEY_ERR_ADDRESS, COVEY_ERR_INVALID_ARGUMENT,
- * COVEY_ERR_CERTIFICATE_EXPIRED (our own), COVEY_ERR_SYSTEM, COVEY_ERR_BUSY, COVEY_ERR_NO_MEMORY.
- */
+/* Does not connect yet. With COVEY_RUN_THREADS not inside a handler or callback: it waits for the
+ * client's loop, and two loops would wait for each other. 0, COVEY_ERR_ADDRESS, COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_CERTIFICATE_EXPIRED (our own),
+ * COVEY_ERR_SYSTEM, COVEY_ERR_BUSY, COVEY_ERR_NO_MEMORY. */
 COVEY_API COVEY_MUST_USE int covey_client_new(const struct covey_client_config *config,
                                               covey_client **out);
 /* Calls under way end with CANCELLED before it returns; streams must still be freed. Calls made
- * from their handlers meanwhile get COVEY_ERR_CLOSED. COVEY_ERR_WRONG_THREAD on a loop's thread.
- * NULL is allowed. */
+ * from their handlers meanwhile get COVEY_ERR_CLOSED. COVEY_ERR_WRONG_THREAD inside a handler or
+ * callback that runs on a loop. NULL is allowed. */
 COVEY_API int covey_client_free(covey_client *client);
 
 /*
  * Presents another certificate, and trusts other CAs, on connections made from now on; calls on those
- * that there are go on undisturbed. Any role of the same cluster's. 0, COVEY_ERR_INVALID_ARGUMENT,
+ * that there are go on undisturbed. Any role of the same cluster's. Not inside a handler or callback,
+ * as covey_client_new(). 0, COVEY_ERR_INVALID_ARGUMENT,
  * COVEY_ERR_WRONG_CLUSTER, COVEY_ERR_CERTIFICATE_EXPIRED, COVEY_ERR_SYSTEM, COVEY_ERR_NO_MEMORY: then
  * nothing changed.
  */
@@ -86,9 +87,11 @@ struct covey_call_options {
     bool
         wait_for_ready; /* until the deadline for a connection, instead of UNAVAILABLE when there is
                             none to be had */
-    bool idempotent; /* may run more than once: see struct covey_retry_policy. Unary calls only */
+    bool idempotent;    /* may run more than once: see struct covey_retry_policy. Unary calls only:
+                        with others it is COVEY_ERR_INVALID_ARGUMENT */
     covey_time hedge_after; /* idempotent ones: makes the call a second time, and so on, each time
-                               that no answer came for so long; the first answer counts. 0: no */
+                               that no answer came for so long; the first answer counts. 0: no.
+                               Without `idempotent`: COVEY_ERR_INVALID_ARGUMENT */
 };
 #define covey_call_options_init(options) covey_call_options_init_sized((options), sizeof *(options))
 COVEY_API void covey_call_options_init_sized(struct covey_call_options *options, size_t size);

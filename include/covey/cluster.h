@@ -39,11 +39,16 @@ COVEY_API void covey_cluster_config_init_sized(struct covey_cluster_config *conf
 
 /*
  * Waits until this node is a member. 0, or
- *   COVEY_ERR_TIMEOUT              not yet
+ *
+ *   COVEY_ERR_TIMEOUT       not yet
+ *   COVEY_ERR_CLOSED        left
+ *   COVEY_ERR_WRONG_THREAD  a loop's
+ *
+ * or joining was given up for this reason:
+ *
  *   COVEY_ERR_NO_SEEDS_REACHABLE, COVEY_ERR_JOIN_TIMEOUT, COVEY_ERR_RESOLVE, COVEY_ERR_REFUSED,
- * COVEY_ERR_CERTIFICATE, COVEY_ERR_CERTIFICATE_EXPIRED, COVEY_ERR_WRONG_CLUSTER,
- * COVEY_ERR_WRONG_ROLE    joining was given up for this reason COVEY_ERR_CLOSED               left
- *   COVEY_ERR_WRONG_THREAD
+ *   COVEY_ERR_CERTIFICATE, COVEY_ERR_CERTIFICATE_EXPIRED, COVEY_ERR_WRONG_CLUSTER,
+ *   COVEY_ERR_WRONG_ROLE
  */
 COVEY_API COVEY_MUST_USE int covey_cluster_wait_joined(covey_cluster *cluster, covey_time timeout);
 /* Tries again after joining was given up. 0, COVEY_ERR_STATE. */

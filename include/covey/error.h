@@ -8,7 +8,8 @@ COVEY_BEGIN
 /*
  * Every function of covey that can fail returns 0 or one of these negative numbers. The numbers are
  * part of the ABI: they never change and are never used again. What a remote method answers is not
- * an error of this kind but a status (covey/status.h).
+ * an error of this kind but a status (covey/status.h). PARTITIONED and POOL_EXHAUSTED are kept for what
+ * is to come; nothing returns them yet.
  *
  * X(NAME, number, text)
  */

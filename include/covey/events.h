@@ -20,6 +20,7 @@ COVEY_BEGIN
     X(NODE_CONFLICT, 8, "node_conflict")                                                           \
     X(PEER_MISBEHAVED, 9, "peer_misbehaved")                                                       \
     X(EVENTS_DROPPED, 10, "events_dropped")
+/* PARTITION_DETECTED and HEALTH_CHECK_FAILED are for what is to come; nothing makes them yet. */
 
 enum covey_event_type {
 #define X(name, number, text) COVEY_EVENT_##name = number,
@@ -49,9 +50,11 @@ typedef struct covey_event_receiver covey_event_receiver;
 
 /*
  * Waits up to `timeout` for the next event and fills *event, whose `size` is set. 0 as timeout does
- * not wait, COVEY_NEVER waits for ever. Returns 0                       an event, EVENTS_DROPPED
- * among them COVEY_ERR_TIMEOUT       none came COVEY_ERR_CLOSED        none will come: the cluster
- * was left or freed COVEY_ERR_WRONG_THREAD  waiting on a thread of the library
+ * not wait, COVEY_NEVER waits for ever. Returns 0 with an event, EVENTS_DROPPED among them, or
+ *
+ *   COVEY_ERR_TIMEOUT       none came
+ *   COVEY_ERR_CLOSED        none will come: the cluster was left or freed
+ *   COVEY_ERR_WRONG_THREAD  waiting on a loop's thread
  */
 COVEY_API COVEY_MUST_USE int covey_event_receive(covey_event_receiver *receiver, covey_time timeout,
                                                  struct covey_event *event);

@@ -17,7 +17,9 @@ typedef struct covey_runtime covey_runtime;
  * Who runs it. Everything that covey does happens in turns: handlers, callbacks, timers, what is
  * read and what is sent.
  *
- *   COVEY_RUN_THREADS  threads of the library's own
+ *   COVEY_RUN_THREADS  threads of the library's own; but a thread that waits in covey_client_call()
+ *                      may make the turns of the client's loop itself, and is "the loop's thread" to
+ *                      handlers and callbacks meanwhile
  *   COVEY_RUN_STEP     the user: he polls covey_runtime_fd() beside his own descriptors, for at most
  *                      covey_runtime_timeout(), and calls covey_runtime_step()
  *   COVEY_RUN_UV       the user's uv_loop_t: covey_uv_runtime_new() of covey/uv.h

@@ -37,7 +37,8 @@ struct covey_server_config {
 COVEY_API void covey_server_config_init_sized(struct covey_server_config *config, size_t size);
 
 /*
- * Binds the port; nothing is served before covey_server_start(). 0, or
+ * Binds the port; nothing is served before covey_server_start(). With COVEY_RUN_THREADS neither
+ * may be called inside a handler or callback: they wait for the loops. 0, or
  *   COVEY_ERR_ADDRESS, COVEY_ERR_ADDRESS_IN_USE, COVEY_ERR_WRONG_ROLE (not a member's certificate),
  *   COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_CERTIFICATE_EXPIRED, COVEY_ERR_SYSTEM,
  *   COVEY_ERR_NO_MEMORY
@@ -82,9 +83,10 @@ covey_server_add_interceptor(covey_server *server,
  * Begins to accept. 0, COVEY_ERR_STATE.
  *
  * Every server has these methods of its own:
- *   covey.health           "serving", or "draining" after covey_server_drain()
- *   covey.methods          a line for each method, in the order of their names: its name, "unary" or
- *                          "stream", and the roles that may call it, with commas
+ *   covey.health           "serving"; a server that drains refuses it like every other call
+ *   covey.methods          a line for each method, in the order of their names: its name; "unary" if
+ *                          it takes one message, "stream" if any number, whatever it answers; and
+ *                          the roles that `allow` lets call it, with commas
  *   covey.cluster.members, covey.admin.*   what covey/admin.h asks for
  */
 COVEY_API COVEY_MUST_USE int covey_server_start(covey_server *server);
@@ -108,7 +110,8 @@ COVEY_API int covey_server_drain(covey_server *server, covey_time timeout);
  * the new one everywhere, then issue, then trust the new one alone. 0, or nothing changed:
  *   COVEY_ERR_WRONG_IDENTITY  another key or name: a server is its key
  *   COVEY_ERR_WRONG_CLUSTER, COVEY_ERR_WRONG_ROLE, COVEY_ERR_CERTIFICATE_EXPIRED
- *   COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_WRONG_THREAD (a loop's), COVEY_ERR_NO_MEMORY
+ *   COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_WRONG_THREAD (a loop's)
+ *   COVEY_ERR_NO_MEMORY  some loops may have the new one: try again
  */
 COVEY_API COVEY_MUST_USE int covey_server_reload(covey_server *server,
                                                  const covey_identity *identity);
