@@ -56,8 +56,8 @@ struct covey_client_config {
 #define covey_client_config_init(config) covey_client_config_init_sized((config), sizeof *(config))
 COVEY_API void covey_client_config_init_sized(struct covey_client_config *config, size_t size);
 
-/* Does not connect yet. With COVEY_RUN_THREADS not inside a handler or callback: it waits for the
- * client's loop, and two loops would wait for each other. 0, COVEY_ERR_ADDRESS, COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_CERTIFICATE_EXPIRED (our own),
+/* Does not connect yet. One that is made in a handler or callback lives on that one's loop. 0,
+ * COVEY_ERR_ADDRESS, COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_CERTIFICATE_EXPIRED (our own),
  * COVEY_ERR_SYSTEM, COVEY_ERR_BUSY, COVEY_ERR_NO_MEMORY. */
 COVEY_API COVEY_MUST_USE int covey_client_new(const struct covey_client_config *config,
                                               covey_client **out);
@@ -68,9 +68,8 @@ COVEY_API int covey_client_free(covey_client *client);
 
 /*
  * Presents another certificate, and trusts other CAs, on connections made from now on; calls on those
- * that there are go on undisturbed. Any role of the same cluster's. Not inside a handler or callback,
- * as covey_client_new(). 0, COVEY_ERR_INVALID_ARGUMENT,
- * COVEY_ERR_WRONG_CLUSTER, COVEY_ERR_CERTIFICATE_EXPIRED, COVEY_ERR_SYSTEM, COVEY_ERR_NO_MEMORY: then
+ * that there are go on undisturbed. Any role of the same cluster's. 0, COVEY_ERR_INVALID_ARGUMENT,
+ * COVEY_ERR_WRONG_THREAD (on another loop's thread than the client's), COVEY_ERR_WRONG_CLUSTER, COVEY_ERR_CERTIFICATE_EXPIRED, COVEY_ERR_SYSTEM, COVEY_ERR_NO_MEMORY: then
  * nothing changed.
  */
 COVEY_API COVEY_MUST_USE int covey_client_reload(covey_client *client,

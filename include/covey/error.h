@@ -48,7 +48,8 @@ COVEY_BEGIN
     X(NO_SEEDS_REACHABLE, -32, "no seed is reachable")                                             \
     X(JOIN_TIMEOUT, -33, "a seed was reached but joining did not finish in time")                  \
     X(PARTITIONED, -34, "this node is on the small side of a partition and read-only")             \
-    X(POOL_EXHAUSTED, -35, "every connection of the pool is in use")
+    X(POOL_EXHAUSTED, -35, "every connection of the pool is in use")                               \
+    X(DRAINING, -36, "the server takes no more calls")
 
 enum covey_error {
     COVEY_OK = 0,

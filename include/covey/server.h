@@ -37,8 +37,8 @@ struct covey_server_config {
 COVEY_API void covey_server_config_init_sized(struct covey_server_config *config, size_t size);
 
 /*
- * Binds the port; nothing is served before covey_server_start(). With COVEY_RUN_THREADS neither
- * may be called inside a handler or callback: they wait for the loops. 0, or
+ * Binds the port; nothing is served before covey_server_start(). 0, or
+ *   COVEY_ERR_WRONG_THREAD  on a loop's thread, of a runtime that has several: as for start
  *   COVEY_ERR_ADDRESS, COVEY_ERR_ADDRESS_IN_USE, COVEY_ERR_WRONG_ROLE (not a member's certificate),
  *   COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_CERTIFICATE_EXPIRED, COVEY_ERR_SYSTEM,
  *   COVEY_ERR_NO_MEMORY
@@ -80,7 +80,7 @@ covey_server_add_interceptor(covey_server *server,
                              const struct covey_server_interceptor *interceptor);
 
 /*
- * Begins to accept. 0, COVEY_ERR_STATE.
+ * Begins to accept. 0, COVEY_ERR_STATE, COVEY_ERR_WRONG_THREAD.
  *
  * Every server has these methods of its own:
  *   covey.health           "serving"; a server that drains refuses it like every other call

@@ -175,6 +175,7 @@ covey_call *cv_call_new(const struct cv_call_begin *begin)
     call->is_stream = call->method->stream_handler != NULL;
     call->owner = begin->owner;
     call->list = begin->list;
+    call->off_loop = begin->off_loop;
     call->size = size;
     memcpy(call->name, name.data, name.size);
     call->name[name.size] = 0;
@@ -269,13 +270,14 @@ static void run_on_worker(covey_call *call, struct cv_slice request)
     if (submit(call, request) == 0)
         return;
     call->has_user = false;
+    call->owner->exhausted(call->owner->user);
     cv_call_refuse(call, COVEY_STATUS_RESOURCE_EXHAUSTED, "the server has no worker for the call");
 }
 
 static void run_handler(covey_call *call, struct cv_slice request)
 {
     const struct covey_method *method = call->method;
-    if (method->blocking) {
+    if (method->blocking || call->off_loop) {
         run_on_worker(call, request);
         return;
     }

@@ -25,6 +25,8 @@ TAILQ_HEAD(cv_call_list, covey_call);
 struct cv_call_owner {
     /* The call is over for the server: `code` is what was said, or CANCELLED. */
     void (*ended)(void *user, covey_call *call, enum covey_status_code code);
+    /* No worker takes the call. */
+    void (*exhausted)(void *user);
     /* A handler goes to a worker (+1) or has returned there (-1). Any thread. */
     void (*work)(void *user, int change);
     void *user;
@@ -53,6 +55,7 @@ struct covey_call {
     TAILQ_ENTRY(covey_call) entry;     /* of the owner's list */
     struct cv_call_list *list;
     unsigned judged; /* interceptors that have seen it begin */
+    bool off_loop;   /* its loop is membership's: no handler runs there */
     bool has_user;   /* the handler runs or ran */
     bool in_handler;
     bool release_due; /* when the handler has returned */
@@ -73,6 +76,7 @@ struct cv_call_begin {
     const struct cv_call_owner *owner; /* outlives the call's place in `list` */
     struct cv_call_list *list;
     size_t message_size_max;
+    bool off_loop;
 };
 
 /* What a user's number means: one that is no status is UNKNOWN, as it would be for the client. */

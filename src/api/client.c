@@ -231,6 +231,8 @@ int covey_client_reload(covey_client *client, const covey_identity *identity)
         return COVEY_ERR_INVALID_ARGUMENT;
     if (strcmp(identity->who.cluster, client->cluster) != 0)
         return COVEY_ERR_WRONG_CLUSTER;
+    if (cv_runtime_is_loop_thread(client->runtime) && !cv_loop_is_current(client->loop))
+        return COVEY_ERR_WRONG_THREAD;
     int error = cv_loop_call(client->loop, reload_on_loop, &r);
     return error != 0 ? error : r.error;
 }

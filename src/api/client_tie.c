@@ -50,6 +50,8 @@ static void on_link_closed(void *user, struct cv_link *link, int error)
         return;
     /* A server that takes connections and no calls is as good as none. */
     bool was_in_vain = !client->was_useful;
+    if (error == 0 && client->is_ready)
+        error = COVEY_ERR_DRAINING;
     cv_client_forget_link(client);
     if (was_in_vain)
         cv_client_connect_failed(client, error);

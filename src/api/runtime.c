@@ -372,6 +372,11 @@ bool cv_runtime_is_loop_thread(const covey_runtime *runtime)
     return false;
 }
 
+bool cv_runtime_may_ask_loops(const covey_runtime *runtime)
+{
+    return runtime->loop_count == 1 || !cv_runtime_is_loop_thread(runtime);
+}
+
 bool cv_runtime_is_in_turn(const covey_runtime *runtime)
 {
     for (unsigned i = 0; i < runtime->loop_count; i++) {
@@ -384,6 +389,11 @@ bool cv_runtime_is_in_turn(const covey_runtime *runtime)
 struct cv_client_loop *cv_runtime_next_loop(covey_runtime *runtime)
 {
     unsigned count = runtime->loop_count;
+    /* One made in a handler: a loop never waits for another. */
+    for (unsigned i = 0; i < count; i++) {
+        if (cv_loop_is_current(runtime->loops[i]))
+            return &runtime->client_loops[i];
+    }
     unsigned index = count == 1 ? 0 : 1 + atomic_fetch_add(&runtime->next_loop, 1) % (count - 1);
     return &runtime->client_loops[index];
 }

@@ -37,11 +37,13 @@ struct covey_runtime {
 
 /* True on a thread that must not wait, because what it would wait for may happen on it. */
 bool cv_runtime_is_loop_thread(const covey_runtime *runtime);
+/* False where asking every loop would make one wait for another. */
+bool cv_runtime_may_ask_loops(const covey_runtime *runtime);
 /* True inside a turn of one of the loops: what lives there may not be freed. */
 bool cv_runtime_is_in_turn(const covey_runtime *runtime);
 /* True on one of its workers. */
 bool cv_runtime_is_worker(covey_runtime *runtime);
-/* The loop for one more client: one after the other. */
+/* The loop for one more client: the calling thread's, else one after the other. */
 struct cv_client_loop *cv_runtime_next_loop(covey_runtime *runtime);
 
 void cv_runtime_retain(covey_runtime *runtime);

@@ -3,6 +3,7 @@
 #include "api/cluster.h"
 #include "api/identity.h"
 #include "io/entropy.h"
+#include "quic/reset_secret.h"
 #include "transport/route.h"
 
 #include <string.h>
@@ -141,9 +142,11 @@ void cv_server_call_loop(struct cv_loop *loop, void (*function)(void *user), voi
 static int open_loop(covey_server *server, struct cv_host_config *host, unsigned index)
 {
     struct cv_server_loop *sl = &server->loops[index];
-    *sl = (struct cv_server_loop){
-        .server = server,
-        .owner = {.ended = cv_server_call_ended, .work = cv_server_work, .user = sl}};
+    *sl = (struct cv_server_loop){.server = server,
+                                  .owner = {.ended = cv_server_call_ended,
+                                            .exhausted = cv_server_exhausted,
+                                            .work = cv_server_work,
+                                            .user = sl}};
     TAILQ_INIT(&sl->calls);
     host->loop = server->runtime->loops[index];
     host->udp = cv_port_group_socket(server->group, index);
@@ -184,13 +187,13 @@ static int open_handover(covey_server *server)
 static int open_all(covey_server *server, const struct covey_server_config *config,
                     const struct cv_address *listen)
 {
-    uint8_t secret[32];
+    uint8_t secret[CV_RESET_SECRET_SIZE];
     struct cv_host_config host = host_config(server, config);
     unsigned count = server->runtime->loop_count;
     server->loops = cv_allocate_zeroed(&server->runtime->alloc, count, sizeof *server->loops);
     if (server->loops == NULL)
         return COVEY_ERR_NO_MEMORY;
-    cv_entropy(NULL, secret, sizeof secret);
+    cv_reset_secret(config->identity->key_pem, secret);
     host.secret = secret;
     int error = cv_server_add_builtin_methods(server);
     if (error == 0)
@@ -220,9 +223,18 @@ static void close_on_loop(void *user)
         cv_cluster_forget_questions(server);
 }
 
-/* The loop of membership last: the others' packets come through its port too. */
+static void stop_on_loop(void *user)
+{
+    struct cv_server_loop *sl = user;
+    cv_node_stop_accepting(sl->host.node);
+}
+
+/* All stop to accept before one closes, or its clients would come back through another. The loop of
+ * membership goes last: the others' packets come through its port too. */
 static void close_all(covey_server *server)
 {
+    for (unsigned i = 0; i < server->loop_count; i++)
+        cv_server_call_loop(server->loops[i].host.loop, stop_on_loop, &server->loops[i]);
     for (unsigned i = server->loop_count; i-- > 0;)
         cv_server_call_loop(server->loops[i].host.loop, close_on_loop, &server->loops[i]);
     cv_handover_free(server->handover);
@@ -273,6 +285,8 @@ int covey_server_new(const struct covey_server_config *callers, covey_server **o
     int error = cv_config_take(&config, sizeof config, callers);
     if (error == 0)
         error = check_config(&config);
+    if (error == 0 && !cv_runtime_may_ask_loops(config.runtime))
+        error = COVEY_ERR_WRONG_THREAD;
     if (error == 0)
         error = check_addresses(&config, &listen, &advertise);
     if (error != 0)
@@ -393,6 +407,8 @@ static int start_all(covey_server *server)
 
 int covey_server_start(covey_server *server)
 {
+    if (!cv_runtime_may_ask_loops(server->runtime))
+        return COVEY_ERR_WRONG_THREAD;
     pthread_mutex_lock(&server->lock);
     bool was_started = server->is_started;
     server->is_started = true;

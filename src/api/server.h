@@ -74,12 +74,12 @@ COVEY_MUST_USE int cv_server_add_builtin_methods(covey_server *server);
 
 /* Runs `function(user)` on a loop and waits for it, however full its mailbox is. */
 void cv_server_call_loop(struct cv_loop *loop, void (*function)(void *user), void *user);
-bool cv_server_is_draining(covey_server *server);
 
 /* What happens on the links of a loop, whose `user` is a struct cv_server_loop. */
 void cv_server_on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event);
 void cv_server_on_link_closed(void *user, struct cv_link *link, int error);
 /* For the owner of a loop's calls. */
+void cv_server_exhausted(void *user);
 void cv_server_work(void *user, int change);
 void cv_server_call_ended(void *user, covey_call *call, enum covey_status_code code);
 

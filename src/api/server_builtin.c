@@ -146,16 +146,12 @@ static void leave(covey_call *call, const void *request, size_t size, void *user
 
 /* ---- covey.health, covey.methods ---- */
 
-static void reply_text(covey_call *call, const char *text)
-{
-    covey_call_reply(call, text, strlen(text));
-}
-
 static void health(covey_call *call, const void *request, size_t size, void *user)
 {
     (void)request;
     (void)size;
-    reply_text(call, cv_server_is_draining(user) ? "draining" : "serving");
+    (void)user;
+    covey_call_reply(call, "serving", strlen("serving"));
 }
 
 static int by_name(const void *a, const void *b)

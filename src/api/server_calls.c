@@ -73,6 +73,8 @@ static covey_call *make(struct cv_server_loop *sl, struct cv_link *link,
         .owner = &sl->owner,
         .list = &sl->calls,
         .message_size_max = server->message_send_max,
+        /* Strangers may choose an id that leads there; covey's clients do not. */
+        .off_loop = sl == server->loops && server->loop_count > 1,
     };
     bool has_room = atomic_fetch_add(&server->counters.calls, 1) < server->calls_max;
     if (has_room && begin.caller != NULL) {
@@ -157,6 +159,12 @@ void cv_server_call_ended(void *user, covey_call *call, enum covey_status_code c
     if (call->judged > 0)
         tell_interceptors(sl->server, call, code);
     atomic_fetch_sub(&sl->server->counters.calls, 1);
+}
+
+void cv_server_exhausted(void *user)
+{
+    covey_server *server = ((struct cv_server_loop *)user)->server;
+    atomic_fetch_add(&server->counters.exhausted, 1);
 }
 
 void cv_server_work(void *user, int change)

@@ -62,14 +62,6 @@ void cv_server_on_link_closed(void *user, struct cv_link *link, int error)
     pthread_mutex_unlock(&server->lock);
 }
 
-bool cv_server_is_draining(covey_server *server)
-{
-    pthread_mutex_lock(&server->lock);
-    bool is_draining = server->is_draining;
-    pthread_mutex_unlock(&server->lock);
-    return is_draining;
-}
-
 static bool begin_draining(covey_server *server)
 {
     pthread_mutex_lock(&server->lock);
@@ -131,7 +123,7 @@ int covey_server_stats(covey_server *server, struct covey_server_stats *stats)
     };
     if (stats->size < sizeof stats->size)
         return COVEY_ERR_INVALID_ARGUMENT;
-    if (cv_runtime_is_loop_thread(server->runtime))
+    if (!cv_runtime_may_ask_loops(server->runtime))
         return COVEY_ERR_WRONG_THREAD;
     for (size_t i = 0; i < server->loop_count; i++) {
         struct counting c = count_loop(server, i);

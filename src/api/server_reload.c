@@ -35,7 +35,7 @@ int covey_server_reload(covey_server *server, const covey_identity *identity)
 {
     if (identity == NULL)
         return COVEY_ERR_INVALID_ARGUMENT;
-    if (cv_runtime_is_loop_thread(server->runtime))
+    if (!cv_runtime_may_ask_loops(server->runtime))
         return COVEY_ERR_WRONG_THREAD;
     int error = reload_loop(server, 0, identity, true);
     for (unsigned i = 0; error == 0 && i < server->loop_count; i++)

@@ -40,10 +40,13 @@ struct cv_link {
     bool is_closed; /* no connection any more; freed when the last call is released */
     bool is_dirty;
     bool told_closed;
-    bool is_closing;                                /* the peer broke a rule ... */
-    enum cv_close_code closing_code;                /* ... that this says */
-    bool is_retiring;                               /* to be closed when nothing runs on it */
-    int error;                                      /* why it closed */
+    bool is_closing;                 /* the peer broke a rule ... */
+    enum cv_close_code closing_code; /* ... that this says */
+    bool is_busy;                    /* it is ready and has calls */
+    covey_time busy_since;
+    covey_time silence_check; /* when it is looked whether the peer is silent */
+    bool is_retiring;         /* to be closed when nothing runs on it */
+    int error;                /* why it closed */
     struct cv_address remotes[CV_LINK_REMOTES_MAX]; /* still to be tried */
     size_t remote_count;
     size_t remote_next;

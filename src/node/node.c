@@ -314,13 +314,18 @@ covey_time cv_node_deadline(const struct cv_node *node)
     return deadline;
 }
 
+void cv_node_stop_accepting(struct cv_node *node)
+{
+    cv_quic_endpoint_stop_accepting(node->endpoint);
+}
+
 void cv_node_close(struct cv_node *node)
 {
     struct cv_gossip_conn *peer;
     cv_node_close_links(node, COVEY_ERR_CLOSED);
     TAILQ_FOREACH (peer, &node->peers, all)
         cv_quic_conn_close(peer->head.conn, CV_CLOSE_DONE);
-    cv_quic_endpoint_stop_accepting(node->endpoint);
+    cv_node_stop_accepting(node);
 }
 
 void cv_node_stats(const struct cv_node *node, struct cv_node_stats *out)

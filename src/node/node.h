@@ -113,6 +113,8 @@ void cv_node_close_links_of(struct cv_node *node, const void *user, int error);
 /* The RPC counters of all links that there are or were. */
 void cv_node_rpc_stats(const struct cv_node *node, struct cv_rpc_stats *out);
 
+/* Before the end: accepts no connection any more, and closes those that are being accepted. */
+void cv_node_stop_accepting(struct cv_node *node);
 /* Closes every connection; the next turn tells the peers. */
 void cv_node_close(struct cv_node *node);
 

@@ -6,9 +6,11 @@
 #include <assert.h>
 #include <string.h>
 
-/* While calls are open a silent connection is asked for a sign of life, so that a dead peer ends
- * them within the idle timeout and a NAT keeps its binding. */
-#define KEEP_ALIVE (15 * COVEY_SECOND)
+/* While calls are open a silent connection is asked for a sign of life, which also keeps a NAT's
+ * binding; three of these without any, and the peer is taken for dead. The idle timeout is for
+ * connections that nobody waits for. */
+#define KEEP_ALIVE  (5 * COVEY_SECOND)
+#define SILENCE_MAX (3 * KEEP_ALIVE)
 
 static void mark_dirty(struct cv_link *link)
 {
@@ -32,7 +34,7 @@ int cv_link_new(struct cv_node *node, void *user, struct cv_link **out)
     struct cv_link *link = cv_allocate(node->alloc, sizeof *link);
     if (link == NULL)
         return COVEY_ERR_NO_MEMORY;
-    *link = (struct cv_link){.user = user};
+    *link = (struct cv_link){.user = user, .silence_check = COVEY_NEVER};
     int error = cv_rpc_conn_new(&node->buffers.alloc, &node->rpc_limits, &link->rpc);
     if (error == 0)
         error = cv_conn_head_init(&link->head, node, CV_CONN_LINK);
@@ -365,9 +367,33 @@ static void do_output(struct cv_link *link, const struct cv_rpc_output *out)
 
 static void keep_alive(struct cv_link *link)
 {
+    bool is_busy = link->is_ready && cv_rpc_conn_count(link->rpc) > 0;
+    if (is_busy == link->is_busy)
+        return;
+    link->is_busy = is_busy;
+    link->busy_since = link->head.node->now;
+    link->silence_check = is_busy ? link->busy_since + SILENCE_MAX : COVEY_NEVER;
     if (link->is_ready)
-        cv_quic_conn_set_keep_alive(link->head.conn,
-                                    cv_rpc_conn_count(link->rpc) > 0 ? KEEP_ALIVE : 0);
+        cv_quic_conn_set_keep_alive(link->head.conn, is_busy ? KEEP_ALIVE : 0);
+}
+
+/* Looks at it only when it could be so, not with each packet. */
+static void check_silence(struct cv_link *link)
+{
+    covey_time now = link->head.node->now;
+    if (!link->is_busy || !link->is_ready || now < link->silence_check)
+        return;
+    covey_time heard = cv_quic_conn_heard_at(link->head.conn);
+    covey_time since = heard > link->busy_since ? heard : link->busy_since;
+    if (now - since >= SILENCE_MAX)
+        cv_link_close(link, COVEY_ERR_TIMEOUT);
+    else
+        link->silence_check = since + SILENCE_MAX;
+}
+
+static covey_time earlier(covey_time a, covey_time b)
+{
+    return a < b ? a : b;
 }
 
 static void link_run(struct cv_link *link)
@@ -377,8 +403,10 @@ static void link_run(struct cv_link *link)
     bind_waiting(link);
     while (cv_rpc_conn_poll(link->rpc, &out))
         do_output(link, &out);
-    cv_heap_set(&node->timers, &link->head.timer, cv_rpc_conn_deadline(link->rpc));
     keep_alive(link);
+    check_silence(link);
+    cv_heap_set(&node->timers, &link->head.timer,
+                earlier(cv_rpc_conn_deadline(link->rpc), link->silence_check));
     /* A call counts until its stream is done, so what was said has arrived. */
     if (link->is_retiring && link->is_ready && cv_rpc_conn_count(link->rpc) == 0)
         close_idle(link);

@@ -114,6 +114,9 @@ size_t cv_quic_conn_datagram_size_max(const struct cv_quic_conn *c);
  */
 void cv_quic_conn_close(struct cv_quic_conn *c, uint64_t code);
 
+/* When the last packet came that only the peer can have sent, once keys were agreed on; 0 before. */
+covey_time cv_quic_conn_heard_at(const struct cv_quic_conn *c);
+
 /* Sends a PING when nothing was sent or received for `interval`; 0 switches it off. */
 void cv_quic_conn_set_keep_alive(struct cv_quic_conn *c, covey_time interval);
 

@@ -129,3 +129,8 @@ void cv_quic_conn_set_keep_alive(struct cv_quic_conn *c, covey_time interval)
     cv_ngtcp2_set_keep_alive(c->native, interval);
     cv_conn_mark_dirty(c);
 }
+
+covey_time cv_quic_conn_heard_at(const struct cv_quic_conn *c)
+{
+    return c->heard_at;
+}

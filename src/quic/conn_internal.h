@@ -92,6 +92,7 @@ struct cv_quic_conn {
     struct cv_frame_guard guard;
     struct cv_frame_report report; /* of the datagram that is being read */
     size_t packet_size_max;        /* that we build; see conn_write.c */
+    covey_time heard_at;           /* when the last packet with a short header came; 0: none yet */
     covey_time progress_at; /* when something was acknowledged, or nothing was waiting for it */
     covey_time probe_at;    /* when datagrams without an answer are probed for, COVEY_NEVER */
     struct cv_bucket control_frames;

@@ -31,6 +31,7 @@ void cv_conn_inspect(struct cv_quic_conn *c, uint8_t *payload, size_t size)
     const struct cv_frame_guard_config config = {
         .overwrite = !CV_NGTCP2_GUARDS_IDS, .stopped = note_stopped, .user = c};
     struct cv_frame_report report = cv_frame_guard_walk(&c->guard, &config, payload, size);
+    c->heard_at = c->endpoint->now; /* it was decrypted, so it is the peer's */
     c->report.guarded += report.guarded;
     c->report.control += report.control;
     c->report.progress = c->report.progress || report.progress;

@@ -70,8 +70,8 @@ struct cv_rpc_call {
     enum covey_status_code code;
     const char *text; /* static */
 
-    size_t held; /* messages that the user has and did not READ, with their cost */
-    size_t owed; /* received bytes that were not given back to the stream's window */
+    size_t held;            /* messages that the user has and did not READ, with their cost */
+    size_t owed;            /* received bytes that were not given back to the stream's window */
     size_t owed_connection; /* and to the connection's */
     struct cv_rpc_receive receive;
     struct cv_rpc_send send;

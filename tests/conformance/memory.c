@@ -23,8 +23,8 @@ struct pipe {
     size_t base;
     size_t written, arrived;
     size_t consumed, credited; /* given back to the stream's window, to the connection's */
-    bool fin, reset, done; /* `done`: the reader has seen the end */
-    bool cut;              /* the writer does not know that it was reset */
+    bool fin, reset, done;     /* `done`: the reader has seen the end */
+    bool cut;                  /* the writer does not know that it was reset */
     bool stop, stop_told, blocked;
     uint64_t reset_code, stop_code;
 };

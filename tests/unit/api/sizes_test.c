@@ -351,6 +351,32 @@ static void slow_readers_of_empty_messages(void **state)
     expect_slow_readers_bounded(0);
 }
 
+/* Other calls of the same connection go on beside a reader that does not read. */
+static void a_slow_reader_holds_nobody_else_up(void **state)
+{
+    (void)state;
+    const struct sizes sizes = {4 * MIB, 4 * MIB, 4 * MIB, 4 * MIB};
+    struct covey_call_options options = options_within(COVEY_NEVER);
+    struct scales *s = scales_new(&sizes);
+    covey_stream *streams[2];
+    covey_call *calls[2];
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(covey_client_open(s->client, "keep_stream", &options, &streams[i]), 0);
+        calls[i] = kept_take(&s->kept);
+        fill_stream(streams[i], 10000);
+        fill_call(calls[i], 10000);
+    }
+    unsigned char *bytes = bytes_of(MIB);
+    for (int i = 0; i < 3; i++)
+        expect_echo_of(s, bytes, MIB);
+    free(bytes);
+    for (int i = 0; i < 2; i++) {
+        covey_stream_free(streams[i]);
+        covey_call_finish(calls[i], COVEY_STATUS_OK, NULL);
+    }
+    scales_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,6 +387,7 @@ int main(void)
         cmocka_unit_test(slow_readers_of_large_messages),
         cmocka_unit_test(slow_readers_of_small_messages),
         cmocka_unit_test(slow_readers_of_empty_messages),
+        cmocka_unit_test(a_slow_reader_holds_nobody_else_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -126,8 +126,8 @@ static void calls_come_in_the_order_in_which_they_woke(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(a_streams_window_is_held_back_until_messages_are_read, setup,
-                                        teardown),
+        cmocka_unit_test_setup_teardown(a_streams_window_is_held_back_until_messages_are_read,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(empty_messages_count, setup, teardown),
         cmocka_unit_test_setup_teardown(a_partial_message_never_holds_the_window, setup, teardown),
         cmocka_unit_test_setup_teardown(the_end_gives_all_window_back, setup, teardown),
