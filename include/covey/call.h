@@ -63,6 +63,7 @@ covey_call_send_metadata(covey_call *call, const struct covey_metadata *set, siz
  *   COVEY_ERR_BUSY       more than 256 KiB wait for the client to read: covey_call_wait_writable()
  *   COVEY_ERR_CANCELLED  the client is gone or the deadline passed: finish the call
  *   COVEY_ERR_TOO_LARGE  above the server's message_send_max
+ *   COVEY_ERR_INVALID_ARGUMENT  NULL with a size
  *   COVEY_ERR_NO_MEMORY
  */
 COVEY_API COVEY_MUST_USE int covey_call_send(covey_call *call, const void *message, size_t size);
@@ -81,7 +82,8 @@ COVEY_API COVEY_MUST_USE int covey_call_wait_writable(covey_call *call, covey_ti
 typedef void (*covey_call_ready)(covey_call *call, void *user);
 COVEY_API void covey_call_on_ready(covey_call *call, covey_call_ready ready, void *user);
 
-/* Ends the call with a status; `text` may be NULL. The call must not be used any more. */
+/* Ends the call with a status; `text` may be NULL. A code that is none is UNKNOWN. The call must not
+ * be used any more. */
 COVEY_API void covey_call_finish(covey_call *call, enum covey_status_code code, const char *text);
 
 /*
@@ -113,6 +115,11 @@ COVEY_API const struct covey_metadata *covey_call_metadata(const covey_call *cal
 COVEY_API covey_node_id covey_call_peer_id(const covey_call *call);
 COVEY_API const char *covey_call_peer_name(const covey_call *call);
 COVEY_API enum covey_role covey_call_peer_role(const covey_call *call);
+/* The certificate itself, DER. */
+COVEY_API const void *covey_call_peer_certificate(const covey_call *call, size_t *size);
+/* The DNS names, IP addresses and URIs in it, as text: `*count` of them, at most 16; names of more
+ * than 255 characters are left out. */
+COVEY_API const char *const *covey_call_peer_names(const covey_call *call, size_t *count);
 
 COVEY_END
 

@@ -37,6 +37,7 @@ COVEY_API COVEY_MUST_USE int covey_client_stream(covey_client *client, const cha
  *   COVEY_ERR_CLOSED     the call is over: covey_stream_status() says how
  *   COVEY_ERR_STATE      after covey_stream_end()
  *   COVEY_ERR_TOO_LARGE  above the client's message_send_max
+ *   COVEY_ERR_INVALID_ARGUMENT  NULL with a size
  *   COVEY_ERR_NO_MEMORY
  */
 COVEY_API COVEY_MUST_USE int covey_stream_send(covey_stream *stream, const void *message,

@@ -33,6 +33,7 @@ static void on_free(struct cv_exchange *x)
     assert(call->owner == NULL);
     cv_exchange_fini(x);
     cv_metadata_clear(runtime, &call->metadata);
+    cv_caller_release(call->caller);
     cv_release(&runtime->alloc, call->text);
     cv_release(&runtime->alloc, call->details);
     cv_pool_give(&runtime->pool, call, call->size);
@@ -104,10 +105,15 @@ static void end_unheard(covey_call *call)
     cv_exchange_leave(&call->x);
 }
 
+enum covey_status_code cv_call_code(enum covey_status_code code)
+{
+    return (unsigned)code <= COVEY_STATUS_UNAUTHENTICATED ? code : COVEY_STATUS_UNKNOWN;
+}
+
 void cv_call_refuse(covey_call *call, enum covey_status_code code, const char *text)
 {
     assert(!call->has_user);
-    call->code = code;
+    call->code = cv_call_code(code);
     call->text = cv_copy_text(alloc_of(call), text, strlen(text));
     end_unheard(call);
 }
@@ -136,13 +142,6 @@ void cv_call_abandon(covey_call *call)
 
 /* ---- the beginning ---- */
 
-static void set_peer(covey_call *call, const struct cv_identity *peer)
-{
-    call->peer_id = peer->id;
-    call->peer_role = (enum covey_role)peer->role;
-    memcpy(call->peer_name, peer->name, sizeof call->peer_name);
-}
-
 static int call_init(covey_call *call, const struct cv_call_begin *begin)
 {
     const struct cv_rpc_output *event = begin->event;
@@ -168,7 +167,8 @@ covey_call *cv_call_new(const struct cv_call_begin *begin)
         cv_pool_give(&begin->runtime->pool, call, size);
         return NULL;
     }
-    set_peer(call, cv_link_peer(begin->link));
+    call->caller = begin->caller;
+    cv_caller_retain(call->caller);
     call->begun = cv_loop_now(begin->loop);
     call->deadline = begin->event->begin.deadline;
     call->method = begin->method->user;

@@ -1,6 +1,7 @@
 #ifndef CV_API_CALL_H
 #define CV_API_CALL_H
 
+#include "api/caller.h"
 #include "api/exchange.h"
 #include "api/metadata.h"
 #include "rpc/dispatch.h"
@@ -30,10 +31,8 @@ struct cv_call_owner {
 };
 
 struct covey_call {
-    struct cv_exchange x;  /* first: the exchange names the call */
-    covey_node_id peer_id; /* any thread, these never change */
-    enum covey_role peer_role;
-    char peer_name[COVEY_NODE_NAME_MAX + 1];
+    struct cv_exchange x;     /* first: the exchange names the call */
+    struct cv_caller *caller; /* any thread, these never change */
     covey_time begun;
     covey_time deadline;
     bool is_stream; /* its method has a stream handler */
@@ -68,12 +67,16 @@ struct cv_call_begin {
     covey_runtime *runtime;
     struct cv_loop *loop;
     struct cv_link *link;
+    struct cv_caller *caller;
     const struct cv_rpc_output *event; /* EVENT_CALL */
     const struct cv_rpc_method *method;
     const struct cv_call_owner *owner; /* outlives the call's place in `list` */
     struct cv_call_list *list;
     size_t message_size_max;
 };
+
+/* What a user's number means: one that is no status is UNKNOWN, as it would be for the client. */
+enum covey_status_code cv_call_code(enum covey_status_code code);
 
 /* A call that began, in `list`; NULL without memory. */
 covey_call *cv_call_new(const struct cv_call_begin *begin);

@@ -72,10 +72,10 @@ static void set_status(covey_call *call, enum covey_status_code code, const char
                        struct cv_slice details)
 {
     const struct cv_alloc *alloc = &call->x.runtime->alloc;
-    call->code = code;
+    call->code = cv_call_code(code);
     /* Without memory the code has to do. */
     call->text = text == NULL ? NULL : cv_copy_text(alloc, text, strlen(text));
-    if (details.size == 0)
+    if (details.data == NULL || details.size == 0)
         return;
     call->details = cv_allocate(alloc, details.size);
     if (call->details == NULL)
@@ -136,15 +136,27 @@ const struct covey_metadata *covey_call_metadata(const covey_call *call, size_t 
 
 covey_node_id covey_call_peer_id(const covey_call *call)
 {
-    return call->peer_id;
+    return call->caller->id;
 }
 
 const char *covey_call_peer_name(const covey_call *call)
 {
-    return call->peer_name;
+    return call->caller->name;
 }
 
 enum covey_role covey_call_peer_role(const covey_call *call)
 {
-    return call->peer_role;
+    return call->caller->role;
+}
+
+const void *covey_call_peer_certificate(const covey_call *call, size_t *size)
+{
+    *size = call->caller->der_size;
+    return call->caller->der;
+}
+
+const char *const *covey_call_peer_names(const covey_call *call, size_t *count)
+{
+    *count = call->caller->name_count;
+    return call->caller->names;
 }

@@ -50,11 +50,16 @@ static void open_on_loop(void *user)
 {
     struct opening *o = user;
     covey_client *client = o->client;
-    /* Before the host's: what it begins leaves in the same turn. */
-    cv_loop_add(client->loop, &client->task);
-    o->error = cv_client_tie_to(client, o->identity);
+    cv_client_loop_join(client->shared);
+    /* For the timer that ends a pause. */
+    o->error = cv_client_loop_want_timers(client->shared, 1);
+    if (o->error == 0) {
+        o->error = cv_client_tie_to(client, o->identity);
+        if (o->error != 0)
+            cv_client_loop_forget_timers(client->shared, 1);
+    }
     if (o->error != 0)
-        cv_loop_remove(client->loop, &client->task);
+        cv_client_loop_leave(client->shared);
 }
 
 static int client_open(covey_client *client, const covey_identity *identity)
@@ -106,7 +111,6 @@ static int check_config(const struct covey_client_config *config, uint8_t *famil
 
 static void client_release(covey_client *client)
 {
-    cv_heap_fini(&client->timers);
     pthread_mutex_destroy(&client->lock);
     cv_release(&client->runtime->alloc, client);
 }
@@ -114,7 +118,9 @@ static void client_release(covey_client *client)
 static void take_config(covey_client *client, const struct covey_client_config *config)
 {
     client->runtime = config->runtime;
-    client->loop = cv_runtime_next_loop(config->runtime);
+    client->shared = cv_runtime_next_loop(config->runtime);
+    client->loop = client->shared->loop;
+    client->connect.expired = cv_client_on_connect_timer;
     client->message_send_max = config->message_send_max;
     client->message_receive_max = config->message_receive_max;
     client->age_max = config->connection_age_max;
@@ -132,7 +138,7 @@ static void take_config(covey_client *client, const struct covey_client_config *
         client->expected = *config->expected;
 }
 
-/* Everything but the host; the heap has room for the timer that ends a pause. */
+/* Everything but the host. */
 static covey_client *client_make(const struct covey_client_config *config, uint8_t family)
 {
     uint64_t seed;
@@ -143,8 +149,6 @@ static covey_client *client_make(const struct covey_client_config *config, uint8
     take_config(client, config);
     memcpy(client->cluster, config->identity->who.cluster, sizeof client->cluster);
     client->family = family;
-    client->task = (struct cv_loop_task){
-        .turn = cv_client_turn, .deadline = cv_client_deadline, .user = client};
     memcpy(client->address, config->address, size);
     cv_entropy(NULL, &seed, sizeof seed);
     cv_rand_seed(&client->random, seed);
@@ -152,13 +156,8 @@ static covey_client *client_make(const struct covey_client_config *config, uint8
     TAILQ_INIT(&client->paused);
     TAILQ_INIT(&client->waiting);
     TAILQ_INIT(&client->running);
-    TAILQ_INIT(&client->doomed);
     pthread_mutex_init(&client->lock, NULL);
-    cv_heap_init(&client->timers, &client->runtime->alloc);
-    if (cv_client_want_timers(client, 1) == 0)
-        return client;
-    client_release(client);
-    return NULL;
+    return client;
 }
 
 int covey_client_new(const struct covey_client_config *callers, covey_client **out)
@@ -189,8 +188,10 @@ static void close_on_loop(void *user)
 {
     covey_client *client = user;
     cv_client_end_all(client);
-    cv_client_untie(client);
-    cv_loop_remove(client->loop, &client->task);
+    cv_client_untie_all(client);
+    cv_client_loop_set(client->shared, &client->connect, COVEY_NEVER);
+    cv_client_loop_forget_timers(client->shared, 1);
+    cv_client_loop_leave(client->shared);
 }
 
 int covey_client_free(covey_client *client)

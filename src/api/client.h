@@ -2,8 +2,8 @@
 #define CV_API_CLIENT_H
 
 #include "api/client_host.h"
+#include "api/client_loop.h"
 #include "api/metadata.h"
-#include "base/heap.h"
 #include "rpc/backoff.h"
 #include "rpc/retry_budget.h"
 
@@ -12,9 +12,6 @@
 
 #include <stdatomic.h>
 #include <sys/queue.h>
-
-struct cv_client_request;
-TAILQ_HEAD(cv_client_requests, cv_client_request);
 
 #define CV_CLIENT_INTERCEPTORS_MAX 8
 
@@ -48,6 +45,7 @@ struct cv_client_tie {
 struct covey_client {
     covey_runtime *runtime; /* any thread, as all up to the counters; they do not change */
     struct cv_loop *loop;
+    struct cv_client_loop *shared; /* with the other clients of the loop */
     size_t message_send_max;
     size_t message_receive_max;
     covey_time age_max;
@@ -65,14 +63,11 @@ struct covey_client {
     pthread_mutex_t lock;
     atomic_bool is_closing; /* set under the lock: what is posted then would come after the end */
 
-    LIST_HEAD(, cv_client_tie) ties; /* the loop's thread from here on */
-    struct cv_client_tie *tie;       /* for new links */
-    struct cv_loop_task task;
+    struct cv_client_ties ties; /* the loop's thread from here on */
+    struct cv_client_tie *tie;  /* for new links */
     struct cv_rand random;
     struct cv_retry_budget budget;
-    struct cv_heap timers;
-    size_t timers_wanted;              /* room in the heap that somebody counts on */
-    struct cv_timer connect;           /* ends the pause, while somebody waits */
+    struct cv_client_timer connect;    /* ends the pause, while somebody waits */
     struct cv_link *link;              /* takes new calls, or will; NULL: there is none */
     bool is_ready;                     /* `link` is */
     bool was_useful;                   /* `link` has brought an answer */
@@ -82,7 +77,6 @@ struct covey_client {
     struct cv_client_requests paused;  /* until their time */
     struct cv_client_requests waiting; /* for a link */
     struct cv_client_requests running; /* on one */
-    struct cv_client_requests doomed;  /* cannot go on; told in the next turn */
 
     char address[]; /* any thread, never changes */
 };
@@ -100,17 +94,6 @@ struct cv_stream_answer {
 struct cv_stream_answer *cv_stream_answer(covey_stream *stream);
 
 /* ---- the loop's thread ---- */
-
-/* Room for `count` more timers in client->timers; 0 or COVEY_ERR_NO_MEMORY. Given back by
- * cv_client_forget_timers(). */
-COVEY_MUST_USE int cv_client_want_timers(covey_client *client, size_t count);
-void cv_client_forget_timers(covey_client *client, size_t count);
-
-/* What the client's timers belong to: the first member of their owners. */
-struct cv_client_timer {
-    struct cv_timer timer;
-    void (*expired)(struct cv_client_timer *timer);
-};
 
 /*
  * One RPC call on its way: it waits for a link, runs on one, and ends with one of two words. It is in
@@ -155,14 +138,27 @@ int cv_client_request_step(struct cv_client_request *request, struct cv_rpc_inpu
  * DEADLINE_EXCEEDED, INTERNAL (COVEY_ERR_PROTOCOL), else UNAVAILABLE, and a text. */
 void cv_client_request_doom(struct cv_client_request *request, int error);
 
-/* Takes new links to a host of this identity; 0, or the errors of cv_host_open(). */
-COVEY_MUST_USE int cv_client_tie_to(covey_client *client, const covey_identity *identity);
-/* Closes all links and leaves all hosts. */
-void cv_client_untie(covey_client *client);
+/* For the client's loop: ends a doomed one with failed(). */
+void cv_client_request_tell_doomed(struct cv_client_request *request);
+/* On the link, which is ready. */
+void cv_client_request_start(struct cv_client_request *request);
 
-/* For client.c: what happens on links, to timers, and in a turn. */
-void cv_client_turn(void *user, covey_time now);
-covey_time cv_client_deadline(void *user);
+/* client_link.c: somebody waits; a link is made, at once or when the pause is over. */
+void cv_client_want_link(covey_client *client);
+/* New calls get another one. One that is ready ends when its calls do; one that is not has none. */
+void cv_client_leave_link(covey_client *client);
+/* The link is not for new calls any more; nothing else happens to it. */
+void cv_client_forget_link(covey_client *client);
+/* An attempt was in vain: the next one comes after a pause. */
+void cv_client_connect_failed(covey_client *client, int error);
+void cv_client_on_connect_timer(struct cv_client_timer *timer);
+
+/* client_tie.c: takes new links to a host of this identity; 0, or the errors of cv_host_open(). */
+COVEY_MUST_USE int cv_client_tie_to(covey_client *client, const covey_identity *identity);
+/* Closes its links and leaves the host. */
+void cv_client_untie(struct cv_client_tie *tie);
+void cv_client_untie_all(covey_client *client);
+
 /* Ends all requests with CANCELLED, at once. */
 void cv_client_end_all(covey_client *client);
 

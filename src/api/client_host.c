@@ -5,15 +5,6 @@
 #include <assert.h>
 #include <string.h>
 
-/* The place for the hosts of one loop. */
-static struct cv_client_hosts *hosts_of(covey_runtime *runtime, const struct cv_loop *loop)
-{
-    unsigned i = 0;
-    while (runtime->loops[i] != loop)
-        i++;
-    return &runtime->client_hosts[i];
-}
-
 static bool fits(const struct cv_client_host *h, const struct cv_client_host_wish *wish)
 {
     const covey_identity *identity = wish->identity;
@@ -46,7 +37,7 @@ static int host_open(struct cv_client_host *h, const struct cv_client_host_wish 
 {
     struct cv_host_config config = {
         .runtime = wish->runtime,
-        .loop = wish->loop,
+        .loop = wish->shared->loop,
         .identity = wish->identity,
         .bind = {.family = wish->family},
         .events = {.link = wish->events},
@@ -78,7 +69,7 @@ static int host_new(const struct cv_client_host_wish *wish, struct cv_client_hos
         host_free(h, alloc);
         return error;
     }
-    LIST_INSERT_HEAD(hosts_of(wish->runtime, wish->loop), h, entry);
+    LIST_INSERT_HEAD(&wish->shared->hosts, h, entry);
     *out = h;
     return 0;
 }
@@ -87,7 +78,7 @@ int cv_client_host_get(const struct cv_client_host_wish *wish, struct cv_client_
 {
     struct cv_client_host *h;
     int error = 0;
-    LIST_FOREACH (h, hosts_of(wish->runtime, wish->loop), entry) {
+    LIST_FOREACH (h, &wish->shared->hosts, entry) {
         if (fits(h, wish))
             break;
     }

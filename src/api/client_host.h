@@ -1,6 +1,7 @@
 #ifndef CV_API_CLIENT_HOST_H
 #define CV_API_CLIENT_HOST_H
 
+#include "api/client_loop.h"
 #include "api/host.h"
 
 #include <covey/client.h>
@@ -27,7 +28,7 @@ struct cv_client_host {
 
 struct cv_client_host_wish {
     covey_runtime *runtime;
-    struct cv_loop *loop;
+    struct cv_client_loop *shared;
     const covey_identity *identity;
     uint8_t family; /* of the socket */
     size_t message_send_max;

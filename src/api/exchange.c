@@ -1,21 +1,13 @@
-#include "api/exchange.h"
+#include "api/exchange_internal.h"
 
 #include <assert.h>
 #include <string.h>
-
-/* What a user may have waiting in one call, beyond what the RPC layer and the stream hold. */
-#define QUEUED_MAX ((size_t)256 * 1024)
-/* An empty message waits too: each counts with this much beside its bytes. */
-#define MESSAGE_COST 64
-/* The RPC layer lets a peer send 256 KiB more than was read: it is told in steps well below, so that
- * not each message costs a mail. */
-#define TOLD_STEP ((size_t)64 * 1024)
 
 static void service(struct cv_exchange *x);
 
 /* ---- messages ---- */
 
-static struct cv_exchange_message *message_new(struct cv_exchange *x, struct cv_slice bytes)
+struct cv_exchange_message *cv_exchange_message_new(struct cv_exchange *x, struct cv_slice bytes)
 {
     struct cv_exchange_message *m = cv_pool_take(&x->runtime->pool, sizeof *m + bytes.size);
     if (m == NULL)
@@ -26,7 +18,7 @@ static struct cv_exchange_message *message_new(struct cv_exchange *x, struct cv_
     return m;
 }
 
-static void message_free(struct cv_exchange *x, struct cv_exchange_message *m)
+void cv_exchange_message_free(struct cv_exchange *x, struct cv_exchange_message *m)
 {
     if (m == NULL)
         return;
@@ -39,7 +31,7 @@ static void drop_all(struct cv_exchange *x, struct cv_exchange_messages *list)
     struct cv_exchange_message *m;
     while ((m = STAILQ_FIRST(list)) != NULL) {
         STAILQ_REMOVE_HEAD(list, entry);
-        message_free(x, m);
+        cv_exchange_message_free(x, m);
     }
 }
 
@@ -74,7 +66,7 @@ int cv_exchange_init(struct cv_exchange *x, const struct cv_exchange_kind *kind,
 void cv_exchange_fini(struct cv_exchange *x)
 {
     assert(x->references == 0 && x->rpc == NULL);
-    message_free(x, x->current);
+    cv_exchange_message_free(x, x->current);
     drop_all(x, &x->in);
     drop_all(x, &x->out);
     pthread_cond_destroy(&x->changed);
@@ -88,7 +80,7 @@ static void retain(struct cv_exchange *x)
     pthread_mutex_unlock(&x->lock);
 }
 
-static void release_and_unlock(struct cv_exchange *x)
+void cv_exchange_release_and_unlock(struct cv_exchange *x)
 {
     assert(x->references > 0);
     bool is_last = --x->references == 0;
@@ -100,11 +92,11 @@ static void release_and_unlock(struct cv_exchange *x)
 static void release(struct cv_exchange *x)
 {
     pthread_mutex_lock(&x->lock);
-    release_and_unlock(x);
+    cv_exchange_release_and_unlock(x);
 }
 
 /* With the lock held. */
-static void post(struct cv_exchange *x)
+void cv_exchange_post_locked(struct cv_exchange *x)
 {
     if (x->mail_is_out)
         return;
@@ -116,25 +108,12 @@ static void post(struct cv_exchange *x)
 void cv_exchange_post(struct cv_exchange *x)
 {
     pthread_mutex_lock(&x->lock);
-    post(x);
+    cv_exchange_post_locked(x);
     pthread_mutex_unlock(&x->lock);
 }
-
-void cv_exchange_begin(struct cv_exchange *x)
-{
-    pthread_mutex_lock(&x->lock);
-    x->begin_wanted = true;
-    if (!cv_loop_in_turn(x->loop))
-        post(x);
-    pthread_mutex_unlock(&x->lock);
-    if (cv_loop_in_turn(x->loop))
-        cv_exchange_writable(x);
-}
-
-/* ---- the user: sending ---- */
 
 /* Straight through. COVEY_ERR_BUSY: it has to wait after all. */
-static int send_now(struct cv_exchange *x, struct cv_slice message)
+int cv_exchange_send_now(struct cv_exchange *x, struct cv_slice message)
 {
     struct cv_rpc_input send = {.type = CV_RPC_SEND, .send = {.message = message}};
     if (x->rpc == NULL)
@@ -143,25 +122,7 @@ static int send_now(struct cv_exchange *x, struct cv_slice message)
     return error == COVEY_ERR_STATE ? COVEY_ERR_CLOSED : error;
 }
 
-static void queue(struct cv_exchange *x, struct cv_exchange_message *m)
-{
-    pthread_mutex_lock(&x->lock);
-    STAILQ_INSERT_TAIL(&x->out, m, entry);
-    atomic_fetch_add(&x->out_size, m->size + MESSAGE_COST);
-    post(x);
-    pthread_mutex_unlock(&x->lock);
-}
-
-static int send_later(struct cv_exchange *x, struct cv_slice message)
-{
-    struct cv_exchange_message *m = message_new(x, message);
-    if (m == NULL)
-        return COVEY_ERR_NO_MEMORY;
-    queue(x, m);
-    return 0;
-}
-
-static int metadata_now(struct cv_exchange *x, const struct cv_rpc_metadata *set, size_t count)
+int cv_exchange_metadata_now(struct cv_exchange *x, const struct cv_rpc_metadata *set, size_t count)
 {
     struct cv_rpc_input send = {.type = CV_RPC_SEND_METADATA,
                                 .send_metadata = {.entries = set, .count = count}};
@@ -171,80 +132,8 @@ static int metadata_now(struct cv_exchange *x, const struct cv_rpc_metadata *set
     return error == COVEY_ERR_STATE ? COVEY_ERR_CLOSED : error;
 }
 
-static int metadata_later(struct cv_exchange *x, const struct cv_rpc_metadata *set, size_t count)
-{
-    struct cv_exchange_message *m = message_new(x, (struct cv_slice){NULL, 0});
-    if (m == NULL)
-        return COVEY_ERR_NO_MEMORY;
-    m->is_metadata = true;
-    if (cv_metadata_copy(x->runtime, set, count, &m->metadata) != 0) {
-        message_free(x, m);
-        return COVEY_ERR_NO_MEMORY;
-    }
-    queue(x, m);
-    return 0;
-}
-
-int cv_exchange_send_metadata(struct cv_exchange *x, const struct cv_rpc_metadata *set,
-                              size_t count)
-{
-    if (atomic_load(&x->is_over))
-        return COVEY_ERR_CLOSED;
-    if (cv_loop_in_turn(x->loop)) {
-        int error = metadata_now(x, set, count);
-        if (error != COVEY_ERR_BUSY)
-            return error;
-    }
-    return metadata_later(x, set, count);
-}
-
-/* Notes down that room is wanted, unless there is some by now. */
-static bool is_full(struct cv_exchange *x)
-{
-    if (atomic_load(&x->out_size) <= QUEUED_MAX)
-        return false;
-    pthread_mutex_lock(&x->lock);
-    x->wants_room = atomic_load(&x->out_size) > QUEUED_MAX;
-    bool full = x->wants_room;
-    pthread_mutex_unlock(&x->lock);
-    return full;
-}
-
-int cv_exchange_send(struct cv_exchange *x, struct cv_slice message)
-{
-    if (atomic_load(&x->out_ended))
-        return COVEY_ERR_STATE;
-    if (atomic_load(&x->is_over))
-        return COVEY_ERR_CLOSED;
-    if (message.size > x->message_size_max)
-        return COVEY_ERR_TOO_LARGE;
-    if (is_full(x))
-        return COVEY_ERR_BUSY;
-    if (atomic_load(&x->out_size) == 0 && cv_loop_in_turn(x->loop)) {
-        int error = send_now(x, message);
-        if (error != COVEY_ERR_BUSY)
-            return error;
-    }
-    return send_later(x, message);
-}
-
-int cv_exchange_wait_room(struct cv_exchange *x, covey_time timeout)
-{
-    if (cv_runtime_is_loop_thread(x->runtime))
-        return COVEY_ERR_WRONG_THREAD;
-    covey_time deadline = cv_deadline_after(timeout);
-    bool in_time = true;
-    pthread_mutex_lock(&x->lock);
-    while (in_time && !atomic_load(&x->is_over) && atomic_load(&x->out_size) > QUEUED_MAX)
-        in_time = cv_condition_wait(&x->changed, &x->lock, deadline);
-    pthread_mutex_unlock(&x->lock);
-    if (atomic_load(&x->is_over))
-        return COVEY_ERR_CLOSED;
-    return atomic_load(&x->out_size) > QUEUED_MAX ? COVEY_ERR_TIMEOUT : 0;
-}
-
 /* Once, when nothing waits any more. */
-static void end_now(struct cv_exchange *x)
+void cv_exchange_end_now(struct cv_exchange *x)
 {
     if (x->end_done)
         return;
@@ -252,84 +141,10 @@ static void end_now(struct cv_exchange *x)
     x->kind->end(x);
 }
 
-void cv_exchange_end(struct cv_exchange *x)
-{
-    atomic_store(&x->out_ended, true);
-    if (atomic_load(&x->out_size) == 0 && cv_loop_in_turn(x->loop) && x->rpc != NULL) {
-        end_now(x);
-        return;
-    }
-    cv_exchange_post(x);
-}
-
-void cv_exchange_cancel(struct cv_exchange *x)
-{
-    pthread_mutex_lock(&x->lock);
-    x->cancel_wanted = true;
-    post(x);
-    pthread_mutex_unlock(&x->lock);
-}
-
-/* ---- the user: receiving ---- */
-
-/* With the lock held: the first message that waits becomes the current one. */
-static void take_first(struct cv_exchange *x)
-{
-    struct cv_exchange_message *m = STAILQ_FIRST(&x->in);
-    STAILQ_REMOVE_HEAD(&x->in, entry);
-    x->current = m;
-    x->read_count++;
-    x->read_size += m->size;
-    if (x->read_size + x->read_count * MESSAGE_COST >= TOLD_STEP && !x->in_ended)
-        post(x);
-}
-
 /* With the lock held. */
-static bool is_something_there(const struct cv_exchange *x)
+bool cv_exchange_has_something(const struct cv_exchange *x)
 {
     return !STAILQ_EMPTY(&x->in) || x->in_ended || atomic_load(&x->is_over);
-}
-
-static int wait_and_take(struct cv_exchange *x, covey_time timeout)
-{
-    covey_time deadline = timeout == 0 ? 0 : cv_deadline_after(timeout);
-    bool in_time = timeout > 0;
-    int error = 0;
-    pthread_mutex_lock(&x->lock);
-    while (in_time && !is_something_there(x))
-        in_time = cv_condition_wait(&x->changed, &x->lock, deadline);
-    if (!STAILQ_EMPTY(&x->in))
-        take_first(x);
-    else if (is_something_there(x))
-        error = COVEY_ERR_CLOSED;
-    else
-        error = COVEY_ERR_TIMEOUT;
-    x->wants_message = error == COVEY_ERR_TIMEOUT;
-    pthread_mutex_unlock(&x->lock);
-    return error;
-}
-
-int cv_exchange_receive(struct cv_exchange *x, covey_time timeout, struct cv_slice *out)
-{
-    if (timeout > 0 && cv_runtime_is_loop_thread(x->runtime))
-        return COVEY_ERR_WRONG_THREAD;
-    message_free(x, x->current);
-    x->current = NULL;
-    int error = wait_and_take(x, timeout);
-    if (error == 0)
-        *out = cv_slice_of(x->current->bytes, x->current->size);
-    return error;
-}
-
-void cv_exchange_leave(struct cv_exchange *x)
-{
-    pthread_mutex_lock(&x->lock);
-    assert(!x->user_is_gone);
-    x->user_is_gone = true;
-    x->wants_room = x->wants_message = false;
-    while (x->is_telling && !cv_loop_is_current(x->loop))
-        cv_condition_wait(&x->changed, &x->lock, COVEY_NEVER);
-    release_and_unlock(x);
 }
 
 /* ---- the loop's thread ---- */
@@ -354,11 +169,12 @@ static void drop_first_out(struct cv_exchange *x)
     pthread_mutex_lock(&x->lock);
     struct cv_exchange_message *m = STAILQ_FIRST(&x->out);
     STAILQ_REMOVE_HEAD(&x->out, entry);
-    size_t left = atomic_fetch_sub(&x->out_size, m->size + MESSAGE_COST) - m->size - MESSAGE_COST;
-    if (left <= QUEUED_MAX)
+    size_t left = atomic_fetch_sub(&x->out_size, m->size + CV_EXCHANGE_MESSAGE_COST) - m->size -
+                  CV_EXCHANGE_MESSAGE_COST;
+    if (left <= CV_EXCHANGE_QUEUED_MAX)
         pthread_cond_broadcast(&x->changed);
     pthread_mutex_unlock(&x->lock);
-    message_free(x, m);
+    cv_exchange_message_free(x, m);
 }
 
 static int hand_on(struct cv_exchange *x, const struct cv_exchange_message *m)
@@ -367,9 +183,9 @@ static int hand_on(struct cv_exchange *x, const struct cv_exchange_message *m)
     if (atomic_load(&x->is_over))
         return COVEY_ERR_CLOSED;
     if (!m->is_metadata)
-        return send_now(x, cv_slice_of(m->bytes, m->size));
+        return cv_exchange_send_now(x, cv_slice_of(m->bytes, m->size));
     int error = cv_metadata_borrow(m->metadata.set, m->metadata.count, set);
-    return error != 0 ? error : metadata_now(x, set, m->metadata.count);
+    return error != 0 ? error : cv_exchange_metadata_now(x, set, m->metadata.count);
 }
 
 /* Hands on what waits. False when the RPC layer takes no more now. */
@@ -407,8 +223,8 @@ static bool take_ready(struct cv_exchange *x)
 {
     pthread_mutex_lock(&x->lock);
     bool over = atomic_load(&x->is_over) && !x->told_over;
-    bool room = x->wants_room && atomic_load(&x->out_size) <= QUEUED_MAX / 2;
-    bool message = x->wants_message && is_something_there(x);
+    bool room = x->wants_room && atomic_load(&x->out_size) <= CV_EXCHANGE_QUEUED_MAX / 2;
+    bool message = x->wants_message && cv_exchange_has_something(x);
     bool is_due = !x->user_is_gone && (over || room || message);
     if (is_due) {
         x->told_over = x->told_over || over;
@@ -446,7 +262,7 @@ static void work(struct cv_exchange *x)
     tell_read(x);
     bool has_way = x->rpc != NULL || atomic_load(&x->is_over);
     if (send_waiting(x) && has_way && atomic_load(&x->out_ended))
-        end_now(x);
+        cv_exchange_end_now(x);
     tell_user(x);
 }
 
@@ -475,7 +291,7 @@ void cv_exchange_start(struct cv_exchange *x, struct cv_link *link, struct cv_rp
 
 int cv_exchange_message(struct cv_exchange *x, struct cv_slice message)
 {
-    struct cv_exchange_message *m = message_new(x, message);
+    struct cv_exchange_message *m = cv_exchange_message_new(x, message);
     if (m == NULL)
         return COVEY_ERR_NO_MEMORY;
     retain(x);
@@ -489,7 +305,7 @@ int cv_exchange_message(struct cv_exchange *x, struct cv_slice message)
         pthread_cond_broadcast(&x->changed);
     }
     pthread_mutex_unlock(&x->lock);
-    message_free(x, m);
+    cv_exchange_message_free(x, m);
     if (m != NULL)
         tell_read(x);
     tell_user(x);
@@ -509,7 +325,7 @@ static void note(struct cv_exchange *x, bool in_ended, bool is_over)
     if (is_over)
         send_waiting(x); /* drops it */
     if (is_over && atomic_load(&x->out_ended))
-        end_now(x);
+        cv_exchange_end_now(x);
     tell_user(x);
     release(x);
 }

@@ -90,7 +90,8 @@ void cv_exchange_fini(struct cv_exchange *x);
 /* ---- the user, any thread ---- */
 
 /* 0; COVEY_ERR_BUSY: wants_room is set, ready() follows; COVEY_ERR_CLOSED when it is over;
- * COVEY_ERR_STATE after the end; COVEY_ERR_TOO_LARGE; COVEY_ERR_NO_MEMORY. */
+ * COVEY_ERR_STATE after the end; COVEY_ERR_TOO_LARGE; COVEY_ERR_INVALID_ARGUMENT: no bytes where there
+ * must be some; COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_exchange_send(struct cv_exchange *x, struct cv_slice message);
 /* A server's metadata that was checked, before its first message. 0, COVEY_ERR_CLOSED,
  * COVEY_ERR_NO_MEMORY. */

@@ -35,7 +35,7 @@ static unsigned class_of(size_t size)
 {
     unsigned class = 0;
     while (block_size(class) < size)
-        class++;
+        class ++;
     return class;
 }
 

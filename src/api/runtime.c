@@ -166,10 +166,12 @@ static int settle(struct plan *plan)
 
 static void close_loops(struct covey_runtime *runtime)
 {
-    while (runtime->loop_count > 0)
+    while (runtime->loop_count > 0) {
         cv_loop_free(runtime->loops[--runtime->loop_count]);
+        cv_client_loop_fini(&runtime->client_loops[runtime->loop_count]);
+    }
     cv_release(&runtime->alloc, runtime->loops);
-    cv_release(&runtime->alloc, runtime->client_hosts);
+    cv_release(&runtime->alloc, runtime->client_loops);
 }
 
 static int open_loop(struct covey_runtime *runtime, const struct plan *plan)
@@ -191,10 +193,13 @@ static int open_loop(struct covey_runtime *runtime, const struct plan *plan)
         .mails_max = MAILS_MAX,
         .busy_poll = plan->config.busy_poll_us * COVEY_MICROSECOND,
     };
-    int error = cv_loop_new(&config, &runtime->loops[runtime->loop_count]);
-    if (error == 0)
-        runtime->loop_count++;
-    return error;
+    unsigned index = runtime->loop_count;
+    int error = cv_loop_new(&config, &runtime->loops[index]);
+    if (error != 0)
+        return error;
+    cv_client_loop_init(&runtime->client_loops[index], runtime->loops[index], &runtime->alloc);
+    runtime->loop_count++;
+    return 0;
 }
 
 static int open_loops(struct covey_runtime *runtime, const struct plan *plan)
@@ -202,10 +207,9 @@ static int open_loops(struct covey_runtime *runtime, const struct plan *plan)
     bool has_threads = plan->config.mode == COVEY_RUN_THREADS;
     unsigned count = has_threads ? 1 + plan->config.loops : 1;
     runtime->loops = cv_allocate_zeroed(&runtime->alloc, count, sizeof *runtime->loops);
-    /* Empty lists are zeroes. */
-    runtime->client_hosts =
-        cv_allocate_zeroed(&runtime->alloc, count, sizeof *runtime->client_hosts);
-    if (runtime->loops == NULL || runtime->client_hosts == NULL) {
+    runtime->client_loops =
+        cv_allocate_zeroed(&runtime->alloc, count, sizeof *runtime->client_loops);
+    if (runtime->loops == NULL || runtime->client_loops == NULL) {
         close_loops(runtime);
         return COVEY_ERR_NO_MEMORY;
     }
@@ -377,12 +381,11 @@ bool cv_runtime_is_in_turn(const covey_runtime *runtime)
     return false;
 }
 
-struct cv_loop *cv_runtime_next_loop(covey_runtime *runtime)
+struct cv_client_loop *cv_runtime_next_loop(covey_runtime *runtime)
 {
     unsigned count = runtime->loop_count;
-    if (count == 1)
-        return runtime->loop;
-    return runtime->loops[1 + atomic_fetch_add(&runtime->next_loop, 1) % (count - 1)];
+    unsigned index = count == 1 ? 0 : 1 + atomic_fetch_add(&runtime->next_loop, 1) % (count - 1);
+    return &runtime->client_loops[index];
 }
 
 void cv_runtime_retain(covey_runtime *runtime)

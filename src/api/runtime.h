@@ -1,6 +1,7 @@
 #ifndef CV_API_RUNTIME_H
 #define CV_API_RUNTIME_H
 
+#include "api/client_loop.h"
 #include "api/pool.h"
 #include "base/alloc.h"
 #include "base/log.h"
@@ -13,9 +14,6 @@
 #include <stdatomic.h>
 #include <sys/queue.h>
 
-struct cv_client_host;
-LIST_HEAD(cv_client_hosts, cv_client_host);
-
 /* The inside of a runtime, for the other files of this layer. */
 struct covey_runtime {
     struct cv_alloc alloc;
@@ -26,7 +24,7 @@ struct covey_runtime {
     struct cv_loop **loops;
     unsigned loop_count;   /* 1 unless COVEY_RUN_THREADS, where all but the first serve calls */
     atomic_uint next_loop; /* for a client */
-    struct cv_client_hosts *client_hosts; /* of each loop, which they belong to */
+    struct cv_client_loop *client_loops; /* one for each loop, which it belongs to */
     struct cv_workers_config workers_config;
     struct cv_workers *workers; /* NULL before it is asked for; under the lock */
     /* Everything that was handed out and uses `alloc` or the loop: servers, clients, calls,
@@ -44,7 +42,7 @@ bool cv_runtime_is_in_turn(const covey_runtime *runtime);
 /* True on one of its workers. */
 bool cv_runtime_is_worker(covey_runtime *runtime);
 /* The loop for one more client: one after the other. */
-struct cv_loop *cv_runtime_next_loop(covey_runtime *runtime);
+struct cv_client_loop *cv_runtime_next_loop(covey_runtime *runtime);
 
 void cv_runtime_retain(covey_runtime *runtime);
 void cv_runtime_release(covey_runtime *runtime);

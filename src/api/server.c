@@ -111,6 +111,8 @@ static struct cv_host_config host_config(covey_server *server,
     host.quic_limits.connections_max = config->connections_max;
     host.quic_limits.age_max = config->connection_age_max;
     host.rpc_limits.calls_max = config->connection_calls_max;
+    if (host.quic_limits.streams_max < config->connection_calls_max)
+        host.quic_limits.streams_max = config->connection_calls_max; /* each has a stream */
     cv_host_set_message_sizes(&host, config->message_send_max, config->message_receive_max);
     return host;
 }

@@ -51,6 +51,14 @@ static const struct cv_rpc_method *choose(struct cv_server_loop *sl, struct cv_l
 
 /* ---- beginning ---- */
 
+/* The link's, made with its first call. */
+static struct cv_caller *caller_of(const covey_server *server, struct cv_link *link)
+{
+    if (cv_link_user(link) == NULL)
+        cv_link_set_user(link, cv_caller_new(server->runtime, link));
+    return cv_link_user(link);
+}
+
 static covey_call *make(struct cv_server_loop *sl, struct cv_link *link,
                         const struct cv_rpc_output *event, const struct cv_rpc_method *method)
 {
@@ -59,13 +67,15 @@ static covey_call *make(struct cv_server_loop *sl, struct cv_link *link,
         .runtime = server->runtime,
         .loop = sl->host.loop,
         .link = link,
+        .caller = caller_of(server, link),
         .event = event,
         .method = method,
         .owner = &sl->owner,
         .list = &sl->calls,
         .message_size_max = server->message_send_max,
     };
-    if (atomic_fetch_add(&server->counters.calls, 1) < server->calls_max) {
+    bool has_room = atomic_fetch_add(&server->counters.calls, 1) < server->calls_max;
+    if (has_room && begin.caller != NULL) {
         covey_call *call = cv_call_new(&begin);
         if (call != NULL)
             return call;
@@ -104,7 +114,7 @@ static void begin_call(struct cv_server_loop *sl, struct cv_link *link,
     enum covey_status_code code = judge(sl->server, call, &text);
     if (code != COVEY_STATUS_OK) {
         atomic_fetch_add(&sl->server->counters.refused, 1);
-        cv_call_refuse(call, code, text);
+        cv_call_refuse(call, code, text == NULL ? "" : text);
         return;
     }
     atomic_fetch_add(&sl->server->counters.begun, 1);

@@ -51,8 +51,9 @@ static struct counting count_loop(covey_server *server, size_t index)
 void cv_server_on_link_closed(void *user, struct cv_link *link, int error)
 {
     covey_server *server = ((struct cv_server_loop *)user)->server;
-    (void)link;
     (void)error;
+    cv_caller_release(cv_link_user(link));
+    cv_link_set_user(link, NULL);
     pthread_mutex_lock(&server->lock);
     if (server->is_draining) {
         server->links_closed++;

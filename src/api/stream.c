@@ -34,29 +34,34 @@ static covey_stream *stream_of(struct cv_exchange *x)
 
 /* ---- the loop's thread: the end ---- */
 
+static void tell_interceptors(covey_stream *stream, enum covey_status_code code)
+{
+    const struct cv_draft_end end = {
+        .begun = stream->begun,
+        .method = stream->header.method,
+        .code = code,
+        .messages_sent = atomic_load(&stream->messages_sent),
+        .messages_received = stream->messages_received,
+    };
+    cv_draft_tell_end(stream->request.client, &end);
+}
+
 /* The last thing that happens to it there. */
 static void over(covey_stream *stream, const struct cv_rpc_status *status)
 {
     struct cv_exchange *x = &stream->x;
     covey_client *client = stream->request.client;
-    const struct cv_draft_end end = {
-        .begun = stream->begun,
-        .method = stream->header.method,
-        .code = status->code,
-        .messages_sent = atomic_load(&stream->messages_sent),
-        .messages_received = stream->messages_received,
-    };
     pthread_mutex_lock(&x->lock);
     cv_reply_set_status(&stream->outcome, x->runtime, status);
     pthread_mutex_unlock(&x->lock);
     x->link = NULL;
     x->rpc = NULL;
     cv_client_request_end(&stream->request);
-    cv_client_forget_timers(client, 1);
+    cv_client_loop_forget_timers(client->shared, 1);
     cv_loop_close_work(client->loop);
     if (status->code == COVEY_STATUS_OK)
         cv_retry_budget_success(&client->budget);
-    cv_draft_tell_end(client, &end);
+    tell_interceptors(stream, status->code);
     cv_exchange_over(x);
     cv_exchange_detach(x);
 }
@@ -164,7 +169,7 @@ static void on_free(struct cv_exchange *x)
 static void on_begin(struct cv_exchange *x)
 {
     covey_stream *stream = stream_of(x);
-    if (cv_client_want_timers(stream->request.client, 1) == 0) {
+    if (cv_client_loop_want_timers(stream->request.client->shared, 1) == 0) {
         cv_loop_open_work(x->loop);
         cv_client_request_begin(&stream->request, 0);
         return;
@@ -173,6 +178,7 @@ static void on_begin(struct cv_exchange *x)
     cv_reply_set_constant(&stream->outcome, COVEY_STATUS_RESOURCE_EXHAUSTED,
                           covey_strerror(COVEY_ERR_NO_MEMORY));
     pthread_mutex_unlock(&stream->x.lock);
+    tell_interceptors(stream, COVEY_STATUS_RESOURCE_EXHAUSTED);
     cv_exchange_over(&stream->x);
     cv_exchange_detach(&stream->x);
 }

@@ -102,24 +102,29 @@ static void close_others(struct cv_unary *u, const struct cv_attempt *but)
     }
 }
 
+static void tell_interceptors(const struct cv_unary *u, enum covey_status_code code, bool is_begun)
+{
+    const struct cv_draft_end end = {
+        .begun = u->begun,
+        .method = u->header.method,
+        .code = code,
+        .messages_sent = is_begun,
+        .messages_received = code == COVEY_STATUS_OK,
+    };
+    cv_draft_tell_end(u->client, &end);
+}
+
 /* Gives the reply to the user; it is freed after this. */
 static void finish(struct cv_unary *u, struct covey_reply *reply)
 {
     covey_client *client = u->client;
-    const struct cv_draft_end end = {
-        .begun = u->begun,
-        .method = u->header.method,
-        .code = reply->code,
-        .messages_sent = 1,
-        .messages_received = reply->code == COVEY_STATUS_OK,
-    };
     close_others(u, NULL);
-    cv_heap_clear(&client->timers, &u->timer.timer);
-    cv_client_forget_timers(client, TIMERS(client));
+    cv_client_loop_set(client->shared, &u->timer, COVEY_NEVER);
+    cv_client_loop_forget_timers(client->shared, TIMERS(client));
     cv_loop_close_work(client->loop);
     if (reply->code == COVEY_STATUS_OK)
         cv_retry_budget_success(&client->budget);
-    cv_draft_tell_end(client, &end);
+    tell_interceptors(u, reply->code, true);
     u->outcome->done(u, reply);
     covey_reply_clear(reply);
     covey_reply_clear(&u->last);
@@ -162,8 +167,8 @@ static bool pays_for_repeating(struct cv_unary *u)
 static void set_timer(struct cv_unary *u, covey_time after)
 {
     covey_time now = cv_loop_now(u->client->loop);
-    cv_heap_set(&u->client->timers, &u->timer.timer,
-                after < COVEY_NEVER - now ? now + after : COVEY_NEVER);
+    cv_client_loop_set(u->client->shared, &u->timer,
+                       after < COVEY_NEVER - now ? now + after : COVEY_NEVER);
 }
 
 /* No answer came for so long: another attempt beside those that go on. */
@@ -264,7 +269,7 @@ static int take_message(struct cv_attempt *a, struct cv_slice message)
     cv_client_request_step(&a->request, &read);
     if (error == 0 && !u->is_decided) {
         u->is_decided = true;
-        cv_heap_clear(&u->client->timers, &u->timer.timer);
+        cv_client_loop_set(u->client->shared, &u->timer, COVEY_NEVER);
         close_others(u, a);
     }
     return error;
@@ -351,11 +356,12 @@ static void begin(struct cv_unary *u)
     open_attempt(u, 0);
 }
 
-/* It has not begun, and nothing of it counts yet. */
+/* It has not begun, and nothing of it counts yet, but its user knows it as made. */
 static void end_unbegun(struct cv_unary *u, enum covey_status_code code, const char *text)
 {
     struct covey_reply reply;
     cv_reply_set_constant(&reply, code, text);
+    tell_interceptors(u, code, false);
     u->outcome->done(u, &reply);
     cv_unary_drop(u);
 }
@@ -366,7 +372,7 @@ static void run_start(struct cv_mail *mail, bool cancelled)
         (struct cv_unary *)(void *)((unsigned char *)mail - offsetof(struct cv_unary, mail));
     if (cancelled)
         end_unbegun(u, COVEY_STATUS_CANCELLED, "the runtime ends");
-    else if (cv_client_want_timers(u->client, TIMERS(u->client)) != 0)
+    else if (cv_client_loop_want_timers(u->client->shared, TIMERS(u->client)) != 0)
         end_unbegun(u, COVEY_STATUS_RESOURCE_EXHAUSTED, covey_strerror(COVEY_ERR_NO_MEMORY));
     else
         begin(u);
@@ -376,8 +382,9 @@ static void run_start(struct cv_mail *mail, bool cancelled)
 static int begin_here(struct cv_unary *u)
 {
     covey_client *client = u->client;
-    int error = atomic_load(&client->is_closing) ? COVEY_ERR_CLOSED
-                                                 : cv_client_want_timers(client, TIMERS(client));
+    int error = atomic_load(&client->is_closing)
+                    ? COVEY_ERR_CLOSED
+                    : cv_client_loop_want_timers(client->shared, TIMERS(client));
     if (error != 0) {
         cv_unary_drop(u);
         return error;

@@ -79,10 +79,18 @@ static void stream_free(struct transport *t, struct stream *s)
     free(s);
 }
 
+static void free_streams(struct transport *t)
+{
+    struct stream *next;
+    for (struct stream *s = TAILQ_FIRST(&t->all); s != NULL; s = next) {
+        next = TAILQ_NEXT(s, all);
+        stream_free(t, s);
+    }
+}
+
 void transport_free(struct transport *t)
 {
-    while (!TAILQ_EMPTY(&t->all))
-        stream_free(t, TAILQ_FIRST(&t->all));
+    free_streams(t);
     for (int side = 0; side < 2; side++) {
         cv_rpc_conn_free(t->ends[side]);
         assert_int_equal(t->memory[side].used, 0);
@@ -428,8 +436,7 @@ void transport_cut(struct transport *t)
     t->closed = true;
     for (int side = 0; side < 2; side++)
         cv_rpc_conn_lost(t->ends[side], "the connection was closed");
-    while (!TAILQ_EMPTY(&t->all))
-        stream_free(t, TAILQ_FIRST(&t->all));
+    free_streams(t);
 }
 
 bool transport_is_closed(const struct transport *t)

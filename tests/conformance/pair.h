@@ -71,9 +71,9 @@ struct pair {
 
 void pair_config_init(struct pair_config *config, uint64_t seed);
 void pair_init(struct pair *p, uint64_t seed,
-               void (*on_event)(struct record *r, const struct cv_rpc_output *event));
+               void (*handler)(struct record *r, const struct cv_rpc_output *event));
 void pair_init_with(struct pair *p, const struct pair_config *config,
-                    void (*on_event)(struct record *r, const struct cv_rpc_output *event));
+                    void (*handler)(struct record *r, const struct cv_rpc_output *event));
 /* Without asking what became of the calls. */
 void pair_free(struct pair *p);
 /* Runs on, asserts that every call is over, released and forgotten at both ends, and frees. */

@@ -246,9 +246,8 @@ static void calls_complete_in_the_order_of_their_answers(void **state)
     tally_init(&order.tally);
     for (int i = 0; i < 8; i++) {
         calls[i] = (struct in_order){&order, i};
-        assert_int_equal(covey_client_call_async(r->client, "keep", "x", 1, NULL, note_order,
-                                                 &calls[i]),
-                         0);
+        assert_int_equal(
+            covey_client_call_async(r->client, "keep", "x", 1, NULL, note_order, &calls[i]), 0);
         kept[i] = kept_take(&r->kept);
     }
     for (int i = 7; i >= 0; i--) {

@@ -321,7 +321,7 @@ struct looking {
 static void look(void *user)
 {
     struct looking *l = user;
-    l->wanted = l->client->timers_wanted;
+    l->wanted = l->client->shared->timers_wanted;
 }
 
 /* What calls reserve they give back, however they end. */

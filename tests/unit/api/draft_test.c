@@ -108,8 +108,7 @@ static void names_are_checked(void **state)
     assert_int_equal(cv_draft_init(&draft, d.client, name, NULL), 0);
     cv_draft_fini(&draft);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(cv_draft_init(&draft, d.client, bad[i], NULL),
-                         COVEY_ERR_INVALID_ARGUMENT);
+        assert_int_equal(cv_draft_init(&draft, d.client, bad[i], NULL), COVEY_ERR_INVALID_ARGUMENT);
     assert_int_equal(cv_draft_init(&draft, NULL, "m", NULL), COVEY_ERR_INVALID_ARGUMENT);
     assert_int_equal(cv_draft_init(&draft, d.client, NULL, NULL), COVEY_ERR_INVALID_ARGUMENT);
     desk_fini(&d);
@@ -298,8 +297,7 @@ static void an_interceptor_may_forbid_the_call(void **state)
     struct covey_reply reply;
     covey_stream *stream;
     desk_init(&d, all, 3);
-    assert_int_equal(covey_client_call(d.client, "method", NULL, 0, NULL, &reply),
-                     COVEY_ERR_LIMIT);
+    assert_int_equal(covey_client_call(d.client, "method", NULL, 0, NULL, &reply), COVEY_ERR_LIMIT);
     assert_int_equal(covey_client_open(d.client, "method", NULL, &stream), COVEY_ERR_LIMIT);
     assert_int_equal(first.begins, 2);
     assert_int_equal(third.begins, 0);

@@ -24,7 +24,9 @@ static void its_methods_are_listed_in_order(void **state)
     struct rig *r = *state;
     const struct covey_method some[] = {
         {.name = "z", .handler = echo, .allow = COVEY_ALLOW_ADMIN},
-        {.name = "Zoo", .stream_handler = keep_stream, .user = &r->kept,
+        {.name = "Zoo",
+         .stream_handler = keep_stream,
+         .user = &r->kept,
          .allow = COVEY_ALLOW_MEMBER | COVEY_ALLOW_CLIENT},
         {.name = "a/b.c_d-e", .handler = echo},
     };
@@ -191,12 +193,9 @@ static void methods_come_from_everywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        RIG_TEST(a_server_says_that_it_serves),
-        RIG_TEST(its_methods_are_listed_in_order),
-        RIG_TEST(as_many_methods_as_there_can_be),
-        RIG_TEST(a_method_may_come_while_a_call_runs),
-        RIG_TEST(adding_waits_for_no_handler),
-        RIG_TEST(methods_come_from_everywhere),
+        RIG_TEST(a_server_says_that_it_serves),    RIG_TEST(its_methods_are_listed_in_order),
+        RIG_TEST(as_many_methods_as_there_can_be), RIG_TEST(a_method_may_come_while_a_call_runs),
+        RIG_TEST(adding_waits_for_no_handler),     RIG_TEST(methods_come_from_everywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -35,7 +35,7 @@ static enum covey_status_code scribe_begin(const covey_call *call, const char **
     write_down(s->journal, line);
     atomic_fetch_add(&s->journal->begins, 1);
     int code = atomic_load(&s->code);
-    if (code != COVEY_STATUS_OK && s->words != NULL)
+    if (code != COVEY_STATUS_OK)
         *text = s->words;
     return (enum covey_status_code)code;
 }
@@ -144,7 +144,10 @@ static void the_first_judge_that_says_no_decides(void **state)
     c->b.words = NULL; /* no text is an empty one */
     expect_call(c->rig->client, "echo", COVEY_STATUS_RESOURCE_EXHAUSTED, "");
     expect_journal(c, "+a(echo) +b(echo) -b(RESOURCE_EXHAUSTED,0/0) -a(RESOURCE_EXHAUSTED,0/0) ");
-    assert_int_equal(stats_of(c->rig->server).calls_refused, 2);
+    atomic_store(&c->b.code, 99);
+    expect_call(c->rig->client, "echo", COVEY_STATUS_UNKNOWN, "");
+    expect_journal(c, "+a(echo) +b(echo) -b(UNKNOWN,0/0) -a(UNKNOWN,0/0) ");
+    assert_int_equal(stats_of(c->rig->server).calls_refused, 3);
     assert_int_equal(stats_of(c->rig->server).calls_begun, 0);
 }
 

@@ -253,7 +253,7 @@ static void a_limit_is_from_one_byte_to_64_mib(void **state)
 
 /* What one end has of two streams that nobody reads: its own queue and its streams' buffers, a MiB
  * and more, and what the other end sent ahead, 256 KiB; all in blocks that are too large by half. */
-#define READER_COST_MAX (6 * MIB)
+#define READER_COST_MAX (8 * MIB)
 
 static void expect_bounded(struct scales *s, size_t server_before, size_t client_before)
 {

@@ -200,8 +200,7 @@ static void half_an_answer_in_time(void **state)
     assert_int_equal(covey_call_send(call, "answer", 6), 0);
     for (int i = 0; i < 20; i++) {
         expect_echo(r->client);
-        assert_int_equal(covey_stream_finish(stream, COVEY_MILLISECOND, &reply),
-                         COVEY_ERR_TIMEOUT);
+        assert_int_equal(covey_stream_finish(stream, COVEY_MILLISECOND, &reply), COVEY_ERR_TIMEOUT);
         assert_null(reply.data);
     }
     covey_call_finish(call, COVEY_STATUS_OK, NULL);

@@ -7,7 +7,7 @@
 
 struct flaky {
     atomic_uint calls;
-    atomic_uint failures;       /* the first so many fail */
+    atomic_uint failures;        /* the first so many fail */
     enum covey_status_code code; /* with this */
 };
 

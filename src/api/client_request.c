@@ -1,0 +1,213 @@
+/* The requests of a client: each waits for the client's link, and runs on one. */
+#include "api/client.h"
+
+#include <stdio.h>
+
+/* ---- lists ---- */
+
+static void leave_list(struct cv_client_request *r)
+{
+    cv_client_loop_set(r->client->shared, &r->timer, COVEY_NEVER);
+    if (r->list != NULL)
+        TAILQ_REMOVE(r->list, r, entry);
+    r->list = NULL;
+}
+
+static void enter_list(struct cv_client_request *r, struct cv_client_requests *list)
+{
+    leave_list(r);
+    TAILQ_INSERT_TAIL(list, r, entry);
+    r->list = list;
+}
+
+void cv_client_request_doom(struct cv_client_request *r, int error)
+{
+    r->error = error;
+    enter_list(r, &r->client->shared->doomed);
+    cv_loop_again(r->client->loop);
+}
+
+static void on_waited_too_long(struct cv_client_timer *timer)
+{
+    cv_client_request_doom((struct cv_client_request *)(void *)timer, COVEY_ERR_TIMEOUT);
+}
+
+/* ---- on a link ---- */
+
+static int start_rpc(struct cv_client_request *r, struct cv_link *link)
+{
+    const struct cv_rpc_start start = {
+        .method = r->method,
+        .deadline = r->deadline,
+        .metadata = r->metadata,
+        .metadata_count = r->metadata_count,
+        .user = r,
+    };
+    int error = cv_link_start(link, &start, cv_loop_now(r->client->loop), &r->rpc);
+    if (error == 0)
+        r->link = link;
+    return error;
+}
+
+static void wait_for_link(struct cv_client_request *r)
+{
+    r->has_waited = true;
+    enter_list(r, &r->client->waiting);
+    r->timer.expired = on_waited_too_long;
+    cv_client_loop_set(r->client->shared, &r->timer, r->deadline);
+    cv_client_want_link(r->client);
+}
+
+void cv_client_request_start(struct cv_client_request *r)
+{
+    covey_client *client = r->client;
+    int error = start_rpc(r, client->link);
+    if (error == COVEY_ERR_CLOSED) { /* lost just now: its calls hear of it before we do */
+        cv_client_forget_link(client);
+        wait_for_link(r);
+        return;
+    }
+    if (error != 0) {
+        cv_client_request_doom(r, error);
+        return;
+    }
+    enter_list(r, &client->running);
+    atomic_fetch_add(&client->counters.calls, 1);
+    r->kind->started(r);
+}
+
+static void begin_now(struct cv_client_request *r)
+{
+    covey_client *client = r->client;
+    if (r->deadline <= cv_loop_now(client->loop))
+        cv_client_request_doom(r, COVEY_ERR_TIMEOUT);
+    else if (client->is_ready)
+        cv_client_request_start(r);
+    else
+        wait_for_link(r);
+}
+
+static void on_pause_over(struct cv_client_timer *timer)
+{
+    begin_now((struct cv_client_request *)(void *)timer);
+}
+
+void cv_client_request_begin(struct cv_client_request *r, covey_time pause)
+{
+    covey_client *client = r->client;
+    r->list = NULL;
+    r->rpc = NULL;
+    r->link = NULL;
+    r->has_waited = false;
+    if (pause == 0) {
+        begin_now(r);
+        return;
+    }
+    enter_list(r, &client->paused);
+    r->timer.expired = on_pause_over;
+    cv_client_loop_set(client->shared, &r->timer, cv_loop_now(client->loop) + pause);
+}
+
+int cv_client_request_step(struct cv_client_request *r, struct cv_rpc_input *input)
+{
+    input->now = cv_loop_now(r->client->loop);
+    input->call = r->rpc;
+    return cv_link_step(r->link, input);
+}
+
+/* Lets go of the RPC layer's part, which cancels it if it is not over. */
+static void release_rpc(struct cv_client_request *r)
+{
+    struct cv_rpc_input release = {.type = CV_RPC_RELEASE};
+    if (r->rpc == NULL)
+        return;
+    cv_rpc_call_set_user(r->rpc, NULL);
+    cv_client_request_step(r, &release);
+    r->rpc = NULL;
+    r->link = NULL;
+}
+
+void cv_client_request_end(struct cv_client_request *r)
+{
+    leave_list(r);
+    release_rpc(r);
+}
+
+/* ---- the end ---- */
+
+static enum covey_status_code code_of(int error)
+{
+    switch (error) {
+    case COVEY_ERR_TIMEOUT:
+        return COVEY_STATUS_DEADLINE_EXCEEDED;
+    case COVEY_ERR_NO_MEMORY:
+    case COVEY_ERR_BUSY:
+    case COVEY_ERR_TOO_LARGE:
+        return COVEY_STATUS_RESOURCE_EXHAUSTED;
+    case COVEY_ERR_CANCELLED:
+        return COVEY_STATUS_CANCELLED;
+    case COVEY_ERR_PROTOCOL:
+        return COVEY_STATUS_INTERNAL;
+    default:
+        return COVEY_STATUS_UNAVAILABLE;
+    }
+}
+
+/* Says what could not be reached, which nobody below knows by name. */
+static void explain(const struct cv_client_request *r, char *text, size_t size)
+{
+    const char *address = r->client->address;
+    bool no_link = r->has_waited && r->rpc == NULL;
+    if (atomic_load(&r->client->is_closing))
+        snprintf(text, size, "the client was freed");
+    else if (r->error == COVEY_ERR_TIMEOUT && no_link)
+        snprintf(text, size, "cannot connect to %s in time", address);
+    else if (r->error == COVEY_ERR_TIMEOUT)
+        snprintf(text, size, "the deadline passed");
+    else if (r->error == COVEY_ERR_PROTOCOL)
+        snprintf(text, size, "the answer has more than one message");
+    else if (code_of(r->error) == COVEY_STATUS_UNAVAILABLE && no_link)
+        snprintf(text, size, "cannot connect to %s: %s", address, covey_strerror(r->error));
+    else
+        snprintf(text, size, "%s", covey_strerror(r->error));
+}
+
+void cv_client_request_tell_doomed(struct cv_client_request *r)
+{
+    char text[512];
+    struct cv_rpc_status status = {.code = code_of(r->error)};
+    explain(r, text, sizeof text);
+    status.message = cv_slice_text(text);
+    cv_client_request_end(r);
+    r->kind->failed(r, &status);
+}
+
+static void doom_all(struct cv_client_requests *list)
+{
+    struct cv_client_request *r;
+    while ((r = TAILQ_FIRST(list)) != NULL)
+        cv_client_request_doom(r, COVEY_ERR_CANCELLED);
+}
+
+static struct cv_client_request *first_doomed(covey_client *client)
+{
+    struct cv_client_request *r;
+    TAILQ_FOREACH (r, &client->shared->doomed, entry) {
+        if (r->client == client)
+            return r;
+    }
+    return NULL;
+}
+
+void cv_client_end_all(covey_client *client)
+{
+    struct cv_client_request *r;
+    doom_all(&client->paused);
+    doom_all(&client->waiting);
+    doom_all(&client->running);
+    /* One at a time: what is told may end others. */
+    while ((r = first_doomed(client)) != NULL) {
+        r->error = COVEY_ERR_CANCELLED;
+        cv_client_request_tell_doomed(r);
+    }
+}
