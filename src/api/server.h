@@ -27,6 +27,7 @@ struct cv_server_loop {
     struct cv_host host;
     struct cv_call_list calls;
     struct cv_call_owner owner; /* of them */
+    const struct cv_rpc_method *last_method; /* of the last call: the next is often of it too */
 };
 
 /* Any thread. */
