@@ -6,10 +6,50 @@ struct cv_pool_block {
     struct cv_pool_block *next;
 };
 
+/* ---- large ones ---- */
+
+static void *allocate(void *user, size_t size)
+{
+    struct cv_pool *pool = user;
+    pthread_mutex_lock(&pool->large_lock);
+    void *memory = cv_allocate(&pool->large.alloc, size);
+    pthread_mutex_unlock(&pool->large_lock);
+    return memory;
+}
+
+static void *reallocate(void *user, void *memory, size_t size)
+{
+    struct cv_pool *pool = user;
+    pthread_mutex_lock(&pool->large_lock);
+    void *moved = cv_reallocate(&pool->large.alloc, memory, 1, size);
+    pthread_mutex_unlock(&pool->large_lock);
+    return moved;
+}
+
+static void release(void *user, void *memory)
+{
+    struct cv_pool *pool = user;
+    if (memory == NULL)
+        return;
+    pthread_mutex_lock(&pool->large_lock);
+    cv_release(&pool->large.alloc, memory);
+    pthread_mutex_unlock(&pool->large_lock);
+}
+
+/* ---- small ones ---- */
+
 void cv_pool_init(struct cv_pool *pool, const struct cv_alloc *alloc)
 {
-    *pool = (struct cv_pool){.alloc = alloc};
+    *pool = (struct cv_pool){
+        .alloc = alloc,
+        .buffers = {.allocate = allocate,
+                    .reallocate = reallocate,
+                    .release = release,
+                    .user = pool},
+    };
+    cv_recycler_init(&pool->large, alloc, CV_POOL_LARGE_KEPT_MAX);
     pthread_mutex_init(&pool->lock, NULL);
+    pthread_mutex_init(&pool->large_lock, NULL);
 }
 
 void cv_pool_fini(struct cv_pool *pool)
@@ -22,6 +62,8 @@ void cv_pool_fini(struct cv_pool *pool)
             cv_release(pool->alloc, block);
         }
     }
+    cv_recycler_fini(&pool->large);
+    pthread_mutex_destroy(&pool->large_lock);
     pthread_mutex_destroy(&pool->lock);
 }
 
@@ -54,7 +96,7 @@ static void *take_kept(struct cv_pool *pool, struct cv_pool_class *class)
 void *cv_pool_take(struct cv_pool *pool, size_t size)
 {
     if (size > CV_POOL_BLOCK_SIZE)
-        return cv_allocate(pool->alloc, size);
+        return cv_allocate(&pool->buffers, size);
     unsigned class = class_of(size);
     void *memory = take_kept(pool, &pool->classes[class]);
     return memory != NULL ? memory : cv_allocate(pool->alloc, block_size(class));
@@ -77,7 +119,8 @@ void cv_pool_give(struct cv_pool *pool, void *memory, size_t size)
 {
     if (memory == NULL)
         return;
-    if (size <= CV_POOL_BLOCK_SIZE && keep(pool, &pool->classes[class_of(size)], memory))
-        return;
-    cv_release(pool->alloc, memory);
+    if (size > CV_POOL_BLOCK_SIZE)
+        cv_release(&pool->buffers, memory);
+    else if (!keep(pool, &pool->classes[class_of(size)], memory))
+        cv_release(pool->alloc, memory);
 }

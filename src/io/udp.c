@@ -50,8 +50,8 @@ int cv_udp_open(const struct cv_udp_config *config, struct cv_udp **out)
     if (error != 0)
         goto fail_reader;
     cv_udp_sender_init(&udp->sender, &udp->socket);
-    udp->sink = (struct cv_datagram_sink){
-        .reserve = reserve, .commit = commit, .bulk = bulk, .user = udp};
+    udp->sink =
+        (struct cv_datagram_sink){.reserve = reserve, .commit = commit, .bulk = bulk, .user = udp};
     *out = udp;
     return 0;
 

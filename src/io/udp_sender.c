@@ -12,7 +12,8 @@
 
 /* A UDP_SEGMENT message carries up to 64 packets and 65,507 bytes. */
 static_assert(CV_UDP_SENDER_PACKETS_MAX <= 64, "one run fits one message");
-static_assert(CV_UDP_SENDER_PACKETS_MAX * CV_DATAGRAM_SIZE_MAX <= 65507, "one run fits one message");
+static_assert(CV_UDP_SENDER_PACKETS_MAX * CV_DATAGRAM_SIZE_MAX <= 65507,
+              "one run fits one message");
 
 /* One message: a run of packets of one size and way. */
 struct run {

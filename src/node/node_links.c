@@ -33,7 +33,7 @@ int cv_link_new(struct cv_node *node, void *user, struct cv_link **out)
     if (link == NULL)
         return COVEY_ERR_NO_MEMORY;
     *link = (struct cv_link){.user = user};
-    int error = cv_rpc_conn_new(&node->buffers.alloc, &node->rpc_limits, &link->rpc);
+    int error = cv_rpc_conn_new(node->buffers, &node->rpc_limits, &link->rpc);
     if (error == 0)
         error = cv_conn_head_init(&link->head, node, CV_CONN_LINK);
     if (error != 0) {
