@@ -42,13 +42,13 @@ void cv_pool_init(struct cv_pool *pool, const struct cv_alloc *alloc)
 {
     *pool = (struct cv_pool){
         .alloc = alloc,
+        .is_taken = ATOMIC_FLAG_INIT,
         .buffers = {.allocate = allocate,
                     .reallocate = reallocate,
                     .release = release,
                     .user = pool},
     };
     cv_recycler_init(&pool->large, alloc, CV_POOL_LARGE_KEPT_MAX);
-    pthread_mutex_init(&pool->lock, NULL);
     pthread_mutex_init(&pool->large_lock, NULL);
 }
 
@@ -64,7 +64,6 @@ void cv_pool_fini(struct cv_pool *pool)
     }
     cv_recycler_fini(&pool->large);
     pthread_mutex_destroy(&pool->large_lock);
-    pthread_mutex_destroy(&pool->lock);
 }
 
 static size_t block_size(unsigned class)
@@ -81,15 +80,27 @@ static unsigned class_of(size_t size)
     return class;
 }
 
+/* Nobody waits for the few instructions of another thread. */
+static bool enter(struct cv_pool *pool)
+{
+    return !atomic_flag_test_and_set_explicit(&pool->is_taken, memory_order_acquire);
+}
+
+static void leave(struct cv_pool *pool)
+{
+    atomic_flag_clear_explicit(&pool->is_taken, memory_order_release);
+}
+
 static void *take_kept(struct cv_pool *pool, struct cv_pool_class *class)
 {
-    pthread_mutex_lock(&pool->lock);
+    if (!enter(pool))
+        return NULL;
     struct cv_pool_block *block = class->free;
     if (block != NULL) {
         class->free = block->next;
         class->count--;
     }
-    pthread_mutex_unlock(&pool->lock);
+    leave(pool);
     return block;
 }
 
@@ -104,14 +115,15 @@ void *cv_pool_take(struct cv_pool *pool, size_t size)
 
 static bool keep(struct cv_pool *pool, struct cv_pool_class *class, struct cv_pool_block *block)
 {
-    pthread_mutex_lock(&pool->lock);
+    if (!enter(pool))
+        return false;
     bool has_room = class->count < CV_POOL_BLOCKS_MAX;
     if (has_room) {
         block->next = class->free;
         class->free = block;
         class->count++;
     }
-    pthread_mutex_unlock(&pool->lock);
+    leave(pool);
     return has_room;
 }
 

@@ -5,6 +5,7 @@
 #include "base/recycler.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /*
  * Memory for what each call needs for a short while: calls, messages, replies. Small pieces are kept
@@ -30,7 +31,7 @@ struct cv_pool_class {
 
 struct cv_pool {
     const struct cv_alloc *alloc;
-    pthread_mutex_t lock;
+    atomic_flag is_taken; /* by a thread that is at what follows: others go to the allocator */
     struct cv_pool_class classes[CV_POOL_CLASSES];
 
     struct cv_alloc buffers; /* for what is large and changes hands; any thread */

@@ -72,6 +72,24 @@ static void an_empty_piece_is_one(void **state)
     assert_int_equal(kept(), 1);
 }
 
+/* Another thread is at the kept pieces: the allocator serves, and gets back. */
+static void nobody_waits_for_another(void **state)
+{
+    (void)state;
+    cv_pool_give(&pool, cv_pool_take(&pool, 10), 10);
+    size_t calls = t.calls;
+    assert_false(atomic_flag_test_and_set(&pool.is_taken));
+    void *piece = cv_pool_take(&pool, 10);
+    assert_non_null(piece);
+    assert_int_equal(t.calls, calls + 1);
+    cv_pool_give(&pool, piece, 10);
+    assert_int_equal(t.outstanding, 1);
+    assert_int_equal(kept(), 1);
+    atomic_flag_clear(&pool.is_taken);
+    cv_pool_give(&pool, cv_pool_take(&pool, 10), 10);
+    assert_int_equal(t.calls, calls + 1);
+}
+
 static void nothing_may_be_given(void **state)
 {
     (void)state;
@@ -125,6 +143,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_small_piece_is_kept_for_the_next, setup, teardown),
         cmocka_unit_test_setup_teardown(an_empty_piece_is_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(nobody_waits_for_another, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_may_be_given, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_kept_has_a_bound, setup, teardown),
         cmocka_unit_test_setup_teardown(without_memory_there_is_none, setup, teardown),
