@@ -26,6 +26,7 @@
 #define SECONDS_OF(ns) ((double)(ns) / 1e9)
 
 static const char name[] = "connections";
+static const struct peer_loops one_loop = {.count = 1};
 
 struct plan {
     unsigned connections;
@@ -73,8 +74,8 @@ static int serve(void *user, int from_parent, int to_parent)
     char address[PROCESS_ADDRESS_SIZE];
     char byte;
     pin_to_core(0);
-    peer_start(&peer, &plan->credentials, &plan->credentials.server);
-    peer_serve(&peer, &method, address);
+    peer_start(&peer, &plan->credentials, &plan->credentials.server, &one_loop);
+    peer_serve(&peer, &method, plan->connections + WINDOW, address);
     if (!write_all(to_parent, address, sizeof address))
         return 1;
     while (read(from_parent, &byte, 1) == 1) {
@@ -205,7 +206,7 @@ static int run_client(const struct plan *plan, const struct child *server_proces
         die("%s: no memory", name);
     if (!read_all(server_process->from, address, sizeof address))
         die("%s: no address from the server", name);
-    peer_start(&peer, &plan->credentials, &plan->credentials.client);
+    peer_start(&peer, &plan->credentials, &plan->credentials.client, &one_loop);
     client.before = own_usage();
     server.before = ask_usage(server_process);
     uint64_t begun = now_ns();

@@ -37,7 +37,8 @@ static int serve(void *user, int from_parent, int to_parent)
     const struct plan *plan = user;
     char address[PROCESS_ADDRESS_SIZE] = {0};
     char byte;
-    pin_to_core(0);
+    if (plan->options.loops == 1)
+        pin_to_core(0);
     struct engine_server *server = engine_server_start(&plan->options, &plan->credentials, address);
     if (!write_all(to_parent, address, sizeof address))
         return 1;
@@ -94,7 +95,8 @@ static int run_client(struct plan *plan, const char *address, const struct child
     const struct options *o = &plan->options;
     struct result result = {0};
     static struct load load;
-    pin_to_core(1);
+    if (o->loops == 1)
+        pin_to_core(1);
     struct engine_client *client = engine_client_start(o, &plan->credentials, address);
     engine_client_run(client, &load);
     measure(o, &load, server, &result);

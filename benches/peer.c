@@ -11,19 +11,36 @@ void peer_check(const char *what, int error)
         die("%s: %s", what, covey_strerror(error));
 }
 
-void peer_start(struct peer *p, const struct credentials *credentials, const struct covey_pem *own)
+void peer_start(struct peer *p, const struct credentials *credentials, const struct covey_pem *own,
+                const struct peer_loops *loops)
 {
+    struct covey_runtime_config config;
+    covey_runtime_config_init(&config);
+    config.loops = loops->count;
+    config.busy_poll_us = loops->busy_poll_us;
     *p = (struct peer){.identity = credentials_identity(credentials, own)};
-    peer_check("runtime", covey_runtime_new(NULL, &p->runtime));
+    peer_check("runtime", covey_runtime_new(&config, &p->runtime));
 }
 
-void peer_serve(struct peer *p, const struct covey_method *method, char *address)
+/* The limits that are in the way are raised, and said so. */
+static void raise_limits(struct covey_server_config *config, unsigned connections)
+{
+    if (connections <= config->connections_max)
+        return;
+    fprintf(stderr, "limit raised: covey_server_config.connections_max from %u to %u\n",
+            config->connections_max, connections);
+    config->connections_max = connections;
+}
+
+void peer_serve(struct peer *p, const struct covey_method *method, unsigned connections,
+                char *address)
 {
     struct covey_server_config config;
     covey_server_config_init(&config);
     config.runtime = p->runtime;
     config.identity = p->identity;
     config.listen = "127.0.0.1:0";
+    raise_limits(&config, connections);
     peer_check("server", covey_server_new(&config, &p->server));
     peer_check("method", covey_server_add_method(p->server, method));
     peer_check("start", covey_server_start(p->server));

@@ -13,9 +13,18 @@ struct peer {
     covey_server *server;
 };
 
-void peer_start(struct peer *p, const struct credentials *credentials, const struct covey_pem *own);
-/* Serves one method on a free port of 127.0.0.1 and writes its address (PROCESS_ADDRESS_SIZE). */
-void peer_serve(struct peer *p, const struct covey_method *method, char *address);
+/* The loops that its calls run on. */
+struct peer_loops {
+    unsigned count;
+    unsigned busy_poll_us;
+};
+
+void peer_start(struct peer *p, const struct credentials *credentials, const struct covey_pem *own,
+                const struct peer_loops *loops);
+/* Serves one method on a free port of 127.0.0.1 and writes its address (PROCESS_ADDRESS_SIZE). For
+ * more than the default's number of connections the limit is raised. */
+void peer_serve(struct peer *p, const struct covey_method *method, unsigned connections,
+                char *address);
 /* A client for that address; an error code is left to the caller. */
 int peer_client(const struct peer *p, const char *address, covey_client **out);
 /* After its clients were freed. */

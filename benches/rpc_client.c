@@ -27,11 +27,7 @@ struct engine_client {
 
 const char *engine_refuses(const struct options *o)
 {
-    if (o->busy_poll_us != 0)
-        return "--busy-poll needs covey_runtime_config.busy_poll_us";
-    if (o->loops != 1)
-        return "--loops needs covey_runtime_config.loops";
-    return NULL;
+    return o->loops > COVEY_LOOPS_MAX ? "too many --loops" : NULL;
 }
 
 /* ---- one call ---- */
@@ -121,7 +117,8 @@ struct engine_client *engine_client_start(const struct options *o,
     c->clients = calloc(o->connections, sizeof(*c->clients));
     if (c->clients == NULL)
         die("rpc: no memory");
-    peer_start(&c->peer, credentials, &credentials->client);
+    const struct peer_loops loops = {.count = o->loops, .busy_poll_us = o->busy_poll_us};
+    peer_start(&c->peer, credentials, &credentials->client, &loops);
     for (unsigned i = 0; i < o->connections; i++) {
         peer_check("client", peer_client(&c->peer, address, &c->clients[i]));
         connect_first(c, c->clients[i]);

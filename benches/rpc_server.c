@@ -35,8 +35,9 @@ struct engine_server *engine_server_start(const struct options *o,
             die("rpc: no memory");
         payload_fill(s->answer, o->reply_size);
     }
-    peer_start(&s->peer, credentials, &credentials->server);
-    peer_serve(&s->peer, &method, address);
+    const struct peer_loops loops = {.count = o->loops, .busy_poll_us = o->busy_poll_us};
+    peer_start(&s->peer, credentials, &credentials->server, &loops);
+    peer_serve(&s->peer, &method, 0, address);
     return s;
 }
 

@@ -21,6 +21,7 @@
 #define BYTES_IN(mib) ((uint64_t)(mib) << 20)
 
 static const char name[] = "stream";
+static const struct peer_loops one_loop = {.count = 1};
 
 struct plan {
     unsigned mib_max;
@@ -85,8 +86,8 @@ static int serve(void *user, int from_parent, int to_parent)
     char address[PROCESS_ADDRESS_SIZE];
     char byte;
     pin_to_core(0);
-    peer_start(&peer, &plan->credentials, &plan->credentials.server);
-    peer_serve(&peer, &method, address);
+    peer_start(&peer, &plan->credentials, &plan->credentials.server, &one_loop);
+    peer_serve(&peer, &method, 0, address);
     if (!write_all(to_parent, address, sizeof address))
         return 1;
     (void)!read(from_parent, &byte, 1);
@@ -165,7 +166,7 @@ static int run_client(const struct plan *plan, const struct child *server)
     pin_to_core(1);
     if (!read_all(server->from, address, sizeof address))
         die("%s: no address from the server", name);
-    peer_start(&peer, &plan->credentials, &plan->credentials.client);
+    peer_start(&peer, &plan->credentials, &plan->credentials.client, &one_loop);
     peer_check("client", peer_client(&peer, address, &client));
     (void)read_stream(client, BYTES_IN(1), &errors); /* connects, opens the window */
     for (unsigned mib = 1; mib <= plan->mib_max && errors == 0; mib *= 4)

@@ -31,6 +31,14 @@ string(REPLACE "-DNDEBUG" "" CMAKE_C_FLAGS_RELWITHDEBINFO "${CMAKE_C_FLAGS_RELWI
 # A call passes through many small functions in many files: together they take a third fewer
 # instructions when they are compiled as one and at -O3. Fat objects serve linkers without the plugin.
 string(REPLACE "-O2" "-O3" CMAKE_C_FLAGS_RELWITHDEBINFO "${CMAKE_C_FLAGS_RELWITHDEBINFO}")
+# gcc for x86 clears structs of some hundred bytes by an instruction that takes longer to begin than the
+# C library takes for all of them.
+include(CheckCCompilerFlag)
+check_c_compiler_flag(-mmemset-strategy=libcall:-1:noalign COVEY_HAS_MEMSET_STRATEGY)
+if(COVEY_HAS_MEMSET_STRATEGY)
+  string(APPEND CMAKE_C_FLAGS_RELWITHDEBINFO " -mmemset-strategy=libcall:-1:noalign")
+  string(APPEND CMAKE_C_FLAGS_RELEASE " -mmemset-strategy=libcall:-1:noalign")
+endif()
 set(COVEY_LTO_OPTIONS "")
 if(COVEY_LTO AND CMAKE_C_COMPILER_ID STREQUAL "GNU" AND NOT COVEY_SANITIZE
    AND CMAKE_BUILD_TYPE MATCHES "^(Release|RelWithDebInfo)$")

@@ -162,7 +162,8 @@ covey_call *cv_call_new(const struct cv_call_begin *begin)
     covey_call *call = cv_pool_take(&begin->runtime->pool, size);
     if (call == NULL)
         return NULL;
-    memset(call, 0, sizeof *call);
+    /* All but the exchange, which call_init() sets. */
+    memset((uint8_t *)call + sizeof call->x, 0, sizeof *call - sizeof call->x);
     if (call_init(call, begin) != 0) {
         cv_pool_give(&begin->runtime->pool, call, size);
         return NULL;

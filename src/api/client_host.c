@@ -1,9 +1,13 @@
 #include "api/client_host.h"
 
 #include "api/identity.h"
+#include "io/clock.h"
 
 #include <assert.h>
 #include <string.h>
+
+/* A client asked for what comes: its large answers get their memory at once, not bit by bit. */
+#define RECEIVE_AHEAD_MAX ((uint64_t)8 << 20)
 
 static bool fits(const struct cv_client_host *h, const struct cv_client_host_wish *wish)
 {
@@ -45,6 +49,7 @@ static int host_open(struct cv_client_host *h, const struct cv_client_host_wish 
     };
     cv_quic_limits_init(&config.quic_limits);
     cv_rpc_limits_init(&config.rpc_limits);
+    config.rpc_limits.receive_ahead_max = RECEIVE_AHEAD_MAX;
     config.quic_limits.age_max = wish->age_max;
     cv_host_set_message_sizes(&config, wish->message_send_max, wish->message_receive_max);
     return cv_host_open(&h->host, &config);
@@ -78,6 +83,8 @@ int cv_client_host_get(const struct cv_client_host_wish *wish, struct cv_client_
 {
     struct cv_client_host *h;
     int error = 0;
+    if (wish->identity->who.not_after_ms <= cv_clock_wall_ms())
+        return COVEY_ERR_CERTIFICATE_EXPIRED; /* a host may have been opened in time */
     LIST_FOREACH (h, &wish->shared->hosts, entry) {
         if (fits(h, wish))
             break;

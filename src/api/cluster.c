@@ -24,16 +24,7 @@ static covey_cluster *cluster_of(const covey_server *server)
     return atomic_load(&server->cluster);
 }
 
-/* A question of the core's on its way through the resolver. */
-struct cv_question {
-    covey_server *server;
-    uint32_t resolve;
-    bool is_dead; /* the core that asked is gone */
-    TAILQ_ENTRY(cv_question) entry;
-};
-
-/* Membership lives on a server's first loop. */
-static struct cv_host *host_of(const covey_server *server)
+struct cv_host *cv_cluster_host(const covey_server *server)
 {
     return &server->loops[0].host;
 }
@@ -41,50 +32,6 @@ static struct cv_host *host_of(const covey_server *server)
 static covey_server *server_of(void *user)
 {
     return ((struct cv_server_loop *)user)->server;
-}
-
-static void question_free(struct cv_question *q)
-{
-    TAILQ_REMOVE(&q->server->questions, q, entry);
-    cv_release(&q->server->runtime->alloc, q);
-}
-
-void cv_cluster_forget_questions(covey_server *server)
-{
-    while (!TAILQ_EMPTY(&server->questions))
-        question_free(TAILQ_FIRST(&server->questions));
-}
-
-static void answer_core(covey_server *server, uint32_t resolve, int error,
-                        const struct cv_address *addresses, size_t count)
-{
-    cv_node_resolved(host_of(server)->node, resolve, error, addresses, count,
-                     cv_loop_now(host_of(server)->loop), cv_clock_wall_ms());
-}
-
-static void on_answer(const struct cv_resolver_answer *answer)
-{
-    struct cv_question *q = answer->user;
-    if (!q->is_dead)
-        answer_core(q->server, q->resolve, answer->error, answer->addresses, answer->count);
-    question_free(q);
-}
-
-void cv_cluster_on_resolve(void *user, uint32_t resolve, const char *name)
-{
-    covey_server *server = server_of(user);
-    struct cv_question *q = cv_allocate(&server->runtime->alloc, sizeof *q);
-    if (q == NULL) {
-        answer_core(server, resolve, COVEY_ERR_NO_MEMORY, NULL, 0);
-        return;
-    }
-    *q = (struct cv_question){.server = server, .resolve = resolve};
-    TAILQ_INSERT_TAIL(&server->questions, q, entry);
-    int error = cv_resolver_ask(host_of(server)->resolver, name, on_answer, q);
-    if (error != 0) {
-        question_free(q);
-        answer_core(server, resolve, error, NULL, 0);
-    }
 }
 
 void cv_cluster_on_event(void *user, const struct cv_event *event)
@@ -99,13 +46,13 @@ void cv_cluster_on_event(void *user, const struct cv_event *event)
 static void publish(covey_server *server)
 {
     covey_cluster *cluster = cluster_of(server);
-    const struct cv_membership *m = cv_node_membership(host_of(server)->node);
+    const struct cv_membership *m = cv_node_membership(cv_cluster_host(server)->node);
     struct cv_snapshot *snapshot;
     if (cluster == NULL || m == NULL)
         return;
     if (cv_snapshot_new(&cluster->runtime->alloc, cv_membership_registry(m), &snapshot) != 0) {
         cv_node_publish_again(
-            host_of(server)->node); /* readers keep the old one until there is memory */
+            cv_cluster_host(server)->node); /* readers keep the old one until there is memory */
         return;
     }
     pthread_mutex_lock(&cluster->lock);
@@ -123,7 +70,7 @@ void cv_cluster_on_state(void *user, enum cv_membership_state state, int error)
         return;
     if (state == CV_MEMBERSHIP_LEFT) {
         publish(server);
-        cv_node_disable_cluster(host_of(server)->node);
+        cv_node_disable_cluster(cv_cluster_host(server)->node);
         cv_event_hub_close(cluster->events);
     }
     pthread_mutex_lock(&cluster->lock);
@@ -140,9 +87,9 @@ void cv_cluster_on_changed(void *user)
 
 void cv_cluster_goodbye(covey_server *server)
 {
-    cv_node_command(host_of(server)->node, CV_COMMAND_LEAVE, NULL, NULL,
-                    cv_loop_now(host_of(server)->loop), cv_clock_wall_ms());
-    cv_host_turn(host_of(server));
+    cv_node_command(cv_cluster_host(server)->node, CV_COMMAND_LEAVE, NULL, NULL,
+                    cv_loop_now(cv_cluster_host(server)->loop), cv_clock_wall_ms());
+    cv_host_turn(cv_cluster_host(server));
 }
 
 /* ---- life ---- */
@@ -166,7 +113,7 @@ static int cluster_new(covey_server *server, covey_cluster **out)
         return COVEY_ERR_NO_MEMORY;
     cluster->runtime = server->runtime;
     cluster->server = server;
-    cluster->self = cv_tls_identity(host_of(server)->tls)->id;
+    cluster->self = cv_tls_identity(cv_cluster_host(server)->tls)->id;
     cluster->state = CV_MEMBERSHIP_JOINING;
     int error = cv_event_hub_new(server->runtime, &cluster->events);
     if (error == 0 && pthread_mutex_init(&cluster->lock, NULL) != 0) {
@@ -187,7 +134,7 @@ static int cluster_new(covey_server *server, covey_cluster **out)
 /* The address that members tell each other: as configured, else where we listen. */
 static int advertised_address(const covey_server *server, struct cv_address *out)
 {
-    struct cv_address local = cv_udp_local(host_of(server)->udp);
+    struct cv_address local = cv_udp_local(cv_cluster_host(server)->udp);
     *out = server->advertise.family == 0 ? local : server->advertise;
     if (out->port == 0)
         out->port = local.port;
@@ -250,8 +197,8 @@ static void enable_on_loop(void *user)
         return;
     e->error = advertised_address(server, &config.address);
     if (e->error == 0)
-        e->error = cv_node_enable_cluster(host_of(server)->node, &config,
-                                          cv_loop_now(host_of(server)->loop));
+        e->error = cv_node_enable_cluster(cv_cluster_host(server)->node, &config,
+                                          cv_loop_now(cv_cluster_host(server)->loop));
     if (e->error != 0)
         return;
     atomic_store(&server->cluster, e->cluster);
@@ -273,7 +220,7 @@ int covey_server_enable_cluster(covey_server *server, const struct covey_cluster
         covey_node_id_compare(config.node_id, &enabling.cluster->self) != 0)
         enabling.error = COVEY_ERR_WRONG_IDENTITY;
     else
-        error = cv_loop_call(host_of(server)->loop, enable_on_loop, &enabling);
+        error = cv_loop_call(cv_cluster_host(server)->loop, enable_on_loop, &enabling);
     error = error != 0 ? error : enabling.error;
     if (error != 0)
         cv_cluster_free(enabling.cluster);
@@ -290,16 +237,19 @@ struct forgetting {
     covey_cluster *cluster;
 };
 
-/* From here on no handler finds the cluster, so it can be freed on any thread. */
+/* From here on no handler finds the cluster. */
 static void forget_on_loop(void *user)
 {
     struct forgetting *f = user;
-    struct cv_question *q;
-    TAILQ_FOREACH (q, &f->server->questions, entry)
-        q->is_dead = true;
-    cv_node_disable_cluster(host_of(f->server)->node);
-    cv_host_turn(host_of(f->server));
+    cv_cluster_give_up_questions(f->server);
+    cv_node_disable_cluster(cv_cluster_host(f->server)->node);
+    cv_host_turn(cv_cluster_host(f->server));
     f->cluster = atomic_exchange(&f->server->cluster, NULL);
+}
+
+static void do_nothing(void *user)
+{
+    (void)user;
 }
 
 int covey_server_disable_cluster(covey_server *server)
@@ -311,7 +261,10 @@ int covey_server_disable_cluster(covey_server *server)
     if (error != 0)
         return error;
     struct forgetting f = {.server = server};
-    error = cv_loop_call(host_of(server)->loop, forget_on_loop, &f);
+    error = cv_loop_call(cv_cluster_host(server)->loop, forget_on_loop, &f);
+    /* One that has found it may still run on another loop. */
+    for (unsigned i = 1; i < server->loop_count; i++)
+        cv_server_call_loop(server->loops[i].host.loop, do_nothing, NULL);
     cv_cluster_free(f.cluster);
     return error;
 }
@@ -330,8 +283,9 @@ static void command_on_loop(void *user)
 {
     struct commanding *c = user;
     covey_cluster *cluster = c->cluster;
-    c->error = cv_node_command(host_of(cluster->server)->node, c->type, c->key, c->value,
-                               cv_loop_now(host_of(cluster->server)->loop), cv_clock_wall_ms());
+    c->error =
+        cv_node_command(cv_cluster_host(cluster->server)->node, c->type, c->key, c->value,
+                        cv_loop_now(cv_cluster_host(cluster->server)->loop), cv_clock_wall_ms());
     if (c->error != 0)
         return;
     publish(cluster->server); /* what the caller changed he sees when this returns */
@@ -347,7 +301,7 @@ static int command(covey_cluster *cluster, enum cv_command_type type, const char
                    const char *value)
 {
     struct commanding c = {.cluster = cluster, .type = type, .key = key, .value = value};
-    int error = cv_loop_call(host_of(cluster->server)->loop, command_on_loop, &c);
+    int error = cv_loop_call(cv_cluster_host(cluster->server)->loop, command_on_loop, &c);
     return error != 0 ? error : c.error;
 }
 
@@ -432,14 +386,14 @@ static void run_leave(struct cv_mail *mail, bool cancelled)
 void covey_cluster_leave_async(covey_cluster *cluster)
 {
     struct commanding c = {.cluster = cluster, .type = CV_COMMAND_LEAVE};
-    if (cv_loop_in_turn(host_of(cluster->server)->loop)) {
+    if (cv_loop_in_turn(cv_cluster_host(cluster->server)->loop)) {
         command_on_loop(&c);
         return;
     }
     if (atomic_exchange(&cluster->leave_posted, true))
         return;
     cluster->leave_mail = (struct cv_mail){.run = run_leave};
-    cv_loop_post_sure(host_of(cluster->server)->loop, &cluster->leave_mail);
+    cv_loop_post_sure(cv_cluster_host(cluster->server)->loop, &cluster->leave_mail);
 }
 
 /* ---- reading ---- */

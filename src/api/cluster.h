@@ -25,6 +25,9 @@ struct covey_cluster {
     struct cv_mail leave_mail; /* of leave_async, posted once */
 };
 
+/* Membership lives on a server's first loop. */
+struct cv_host *cv_cluster_host(const covey_server *server);
+
 /* What a server's node tells of membership; `user` is the server's part on its
  * first loop. */
 void cv_cluster_on_resolve(void *user, uint32_t resolve, const char *name);
@@ -34,6 +37,8 @@ void cv_cluster_on_changed(void *user);
 
 /* The loop's thread: sends the goodbye, if there is a cluster, without waiting for an answer. */
 void cv_cluster_goodbye(covey_server *server);
+/* The loop's thread: the core that asked is gone; their answers are for nobody. */
+void cv_cluster_give_up_questions(covey_server *server);
 /* The loop's thread, when the resolver will not answer any more. */
 void cv_cluster_forget_questions(covey_server *server);
 /* NULL is allowed. */

@@ -75,24 +75,22 @@ void cv_exchange_fini(struct cv_exchange *x)
 
 static void retain(struct cv_exchange *x)
 {
-    pthread_mutex_lock(&x->lock);
-    x->references++;
-    pthread_mutex_unlock(&x->lock);
+    atomic_fetch_add_explicit(&x->references, 1, memory_order_relaxed);
+}
+
+/* What others did with it before they let go has happened when the last one frees it. */
+static void release(struct cv_exchange *x)
+{
+    unsigned before = atomic_fetch_sub(&x->references, 1);
+    assert(before > 0);
+    if (before == 1)
+        x->kind->free(x);
 }
 
 void cv_exchange_release_and_unlock(struct cv_exchange *x)
 {
-    assert(x->references > 0);
-    bool is_last = --x->references == 0;
     pthread_mutex_unlock(&x->lock);
-    if (is_last)
-        x->kind->free(x);
-}
-
-static void release(struct cv_exchange *x)
-{
-    pthread_mutex_lock(&x->lock);
-    cv_exchange_release_and_unlock(x);
+    release(x);
 }
 
 /* With the lock held. */
@@ -101,7 +99,7 @@ void cv_exchange_post_locked(struct cv_exchange *x)
     if (x->mail_is_out)
         return;
     x->mail_is_out = true;
-    x->references++;
+    retain(x);
     cv_loop_post_sure(x->loop, &x->mail);
 }
 

@@ -57,9 +57,10 @@ struct cv_exchange {
     atomic_bool out_ended;               /* by the user */
     atomic_size_t out_size;              /* what waits in `out`, with its cost */
 
+    atomic_uint references;
+
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t changed;
-    unsigned references;
     struct cv_mail mail;
     bool mail_is_out;
     struct cv_exchange_messages out;

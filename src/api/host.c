@@ -6,9 +6,6 @@
 
 #include <string.h>
 
-/* Messages of some MiB that follow each other find their memory here. */
-#define MEMORY_KEPT_MAX ((size_t)16 << 20)
-
 /* Reading rounds of up to 16 batches in a turn, so that a flood leaves time for answers and timers.
  */
 #define RECEIVE_ROUNDS 8
@@ -90,7 +87,7 @@ static int open_node(struct cv_host *host, const struct cv_host_config *config)
         .tls = host->tls,
         .local = cv_udp_local(host->udp),
         .accept = config->accept,
-        .memory_kept_max = MEMORY_KEPT_MAX,
+        .buffers = &host->runtime->pool.buffers,
         .random = cv_entropy,
         .events = config->events,
         .events_user = config->events_user,

@@ -6,10 +6,50 @@ struct cv_pool_block {
     struct cv_pool_block *next;
 };
 
+/* ---- large ones ---- */
+
+static void *allocate(void *user, size_t size)
+{
+    struct cv_pool *pool = user;
+    pthread_mutex_lock(&pool->large_lock);
+    void *memory = cv_allocate(&pool->large.alloc, size);
+    pthread_mutex_unlock(&pool->large_lock);
+    return memory;
+}
+
+static void *reallocate(void *user, void *memory, size_t size)
+{
+    struct cv_pool *pool = user;
+    pthread_mutex_lock(&pool->large_lock);
+    void *moved = cv_reallocate(&pool->large.alloc, memory, 1, size);
+    pthread_mutex_unlock(&pool->large_lock);
+    return moved;
+}
+
+static void release(void *user, void *memory)
+{
+    struct cv_pool *pool = user;
+    if (memory == NULL)
+        return;
+    pthread_mutex_lock(&pool->large_lock);
+    cv_release(&pool->large.alloc, memory);
+    pthread_mutex_unlock(&pool->large_lock);
+}
+
+/* ---- small ones ---- */
+
 void cv_pool_init(struct cv_pool *pool, const struct cv_alloc *alloc)
 {
-    *pool = (struct cv_pool){.alloc = alloc};
-    pthread_mutex_init(&pool->lock, NULL);
+    *pool = (struct cv_pool){
+        .alloc = alloc,
+        .is_taken = ATOMIC_FLAG_INIT,
+        .buffers = {.allocate = allocate,
+                    .reallocate = reallocate,
+                    .release = release,
+                    .user = pool},
+    };
+    cv_recycler_init(&pool->large, alloc, CV_POOL_LARGE_KEPT_MAX);
+    pthread_mutex_init(&pool->large_lock, NULL);
 }
 
 void cv_pool_fini(struct cv_pool *pool)
@@ -22,7 +62,8 @@ void cv_pool_fini(struct cv_pool *pool)
             cv_release(pool->alloc, block);
         }
     }
-    pthread_mutex_destroy(&pool->lock);
+    cv_recycler_fini(&pool->large);
+    pthread_mutex_destroy(&pool->large_lock);
 }
 
 static size_t block_size(unsigned class)
@@ -39,22 +80,34 @@ static unsigned class_of(size_t size)
     return class;
 }
 
+/* Nobody waits for the few instructions of another thread. */
+static bool enter(struct cv_pool *pool)
+{
+    return !atomic_flag_test_and_set_explicit(&pool->is_taken, memory_order_acquire);
+}
+
+static void leave(struct cv_pool *pool)
+{
+    atomic_flag_clear_explicit(&pool->is_taken, memory_order_release);
+}
+
 static void *take_kept(struct cv_pool *pool, struct cv_pool_class *class)
 {
-    pthread_mutex_lock(&pool->lock);
+    if (!enter(pool))
+        return NULL;
     struct cv_pool_block *block = class->free;
     if (block != NULL) {
         class->free = block->next;
         class->count--;
     }
-    pthread_mutex_unlock(&pool->lock);
+    leave(pool);
     return block;
 }
 
 void *cv_pool_take(struct cv_pool *pool, size_t size)
 {
     if (size > CV_POOL_BLOCK_SIZE)
-        return cv_allocate(pool->alloc, size);
+        return cv_allocate(&pool->buffers, size);
     unsigned class = class_of(size);
     void *memory = take_kept(pool, &pool->classes[class]);
     return memory != NULL ? memory : cv_allocate(pool->alloc, block_size(class));
@@ -62,14 +115,15 @@ void *cv_pool_take(struct cv_pool *pool, size_t size)
 
 static bool keep(struct cv_pool *pool, struct cv_pool_class *class, struct cv_pool_block *block)
 {
-    pthread_mutex_lock(&pool->lock);
+    if (!enter(pool))
+        return false;
     bool has_room = class->count < CV_POOL_BLOCKS_MAX;
     if (has_room) {
         block->next = class->free;
         class->free = block;
         class->count++;
     }
-    pthread_mutex_unlock(&pool->lock);
+    leave(pool);
     return has_room;
 }
 
@@ -77,7 +131,8 @@ void cv_pool_give(struct cv_pool *pool, void *memory, size_t size)
 {
     if (memory == NULL)
         return;
-    if (size <= CV_POOL_BLOCK_SIZE && keep(pool, &pool->classes[class_of(size)], memory))
-        return;
-    cv_release(pool->alloc, memory);
+    if (size > CV_POOL_BLOCK_SIZE)
+        cv_release(&pool->buffers, memory);
+    else if (!keep(pool, &pool->classes[class_of(size)], memory))
+        cv_release(pool->alloc, memory);
 }

@@ -2,13 +2,15 @@
 #define CV_API_POOL_H
 
 #include "base/alloc.h"
+#include "base/recycler.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 /*
  * Memory for what each call needs for a short while: calls, messages, replies. Small pieces are kept
- * for the next ones, so that calls in a steady state allocate nothing; larger ones come from the
- * allocator. A piece takes less than twice its size, or the smallest block's: messages that wait are
+ * for the next ones, so that calls in a steady state allocate nothing; larger ones are `buffers`, which
+ * base/recycler keeps too: pages fresh from the kernel cost more than the bytes in them. A piece takes less than twice its size, or the smallest block's: messages that wait are
  * bounded by what they say they cost. Any thread.
  */
 #define CV_POOL_CLASSES        4 /* blocks of 128, 256, 512 and 1024 bytes */
@@ -16,6 +18,9 @@
 #define CV_POOL_BLOCK_SIZE     (CV_POOL_BLOCK_SIZE_MIN << (CV_POOL_CLASSES - 1))
 /* Of each class, about as many as calls are under way at once on a busy runtime; 4 MiB at most. */
 #define CV_POOL_BLOCKS_MAX 2048
+
+/* Messages of some MiB that follow each other find their memory here. */
+#define CV_POOL_LARGE_KEPT_MAX ((size_t)16 << 20)
 
 struct cv_pool_block;
 
@@ -26,10 +31,15 @@ struct cv_pool_class {
 
 struct cv_pool {
     const struct cv_alloc *alloc;
-    pthread_mutex_t lock;
+    atomic_flag is_taken; /* by a thread that is at what follows: others go to the allocator */
     struct cv_pool_class classes[CV_POOL_CLASSES];
+
+    struct cv_alloc buffers; /* for what is large and changes hands; any thread */
+    pthread_mutex_t large_lock;
+    struct cv_recycler large;
 };
 
+/* It must not move after this. */
 void cv_pool_init(struct cv_pool *pool, const struct cv_alloc *alloc);
 /* Every piece must have been given back. */
 void cv_pool_fini(struct cv_pool *pool);

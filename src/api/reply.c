@@ -6,6 +6,7 @@ struct block {
     covey_runtime *runtime;
     struct block *next;
     struct cv_metadata metadata; /* of one block at most, as the details */
+    void *memory;                /* of an answer that was not copied */
     const void *details;
     size_t details_size;
     size_t size; /* of `bytes` */
@@ -27,6 +28,7 @@ static void block_free(struct block *block)
 {
     covey_runtime *runtime = block->runtime;
     cv_metadata_clear(runtime, &block->metadata);
+    cv_release(&runtime->pool.buffers, block->memory);
     cv_pool_give(&runtime->pool, block, sizeof *block + block->size);
     cv_runtime_release(runtime);
 }
@@ -73,14 +75,32 @@ void cv_reply_set_status(struct covey_reply *reply, covey_runtime *runtime,
 }
 
 /* With a NUL behind it, for who knows that it is a text. */
+void cv_reply_lend_data(struct covey_reply *reply, uint8_t *room, struct cv_slice data)
+{
+    copy(room, data);
+    room[data.size] = 0;
+    reply->data = room;
+    reply->size = data.size;
+}
+
 int cv_reply_set_data(struct covey_reply *reply, covey_runtime *runtime, struct cv_slice data)
 {
     struct block *block = block_new(reply, runtime, data.size + 1);
     if (block == NULL)
         return COVEY_ERR_NO_MEMORY;
-    copy(block->bytes, data);
-    block->bytes[data.size] = 0;
-    reply->data = block->bytes;
+    cv_reply_lend_data(reply, block->bytes, data);
+    return 0;
+}
+
+int cv_reply_take_data(struct covey_reply *reply, covey_runtime *runtime, struct cv_slice data,
+                       void *memory)
+{
+    struct block *block = block_new(reply, runtime, 0);
+    if (block == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    block->memory = memory;
+    *(uint8_t *)(uintptr_t)(data.data + data.size) = 0;
+    reply->data = data.data;
     reply->size = data.size;
     return 0;
 }

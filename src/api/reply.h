@@ -23,6 +23,12 @@ void cv_reply_set_status(struct covey_reply *reply, covey_runtime *runtime,
 /* The answer, copied. 0 or COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_reply_set_data(struct covey_reply *reply, covey_runtime *runtime,
                                      struct cv_slice data);
+/* The same, not copied: it lies in `memory` of the pool's buffers, with a byte behind it, which
+ * is taken on success. */
+COVEY_MUST_USE int cv_reply_take_data(struct covey_reply *reply, covey_runtime *runtime,
+                                      struct cv_slice data, void *memory);
+/* The same, copied into `room`, which holds a byte more than `data` and lives as long as the reply. */
+void cv_reply_lend_data(struct covey_reply *reply, uint8_t *room, struct cv_slice data);
 /* 0 or COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_reply_set_metadata(struct covey_reply *reply, covey_runtime *runtime,
                                          const struct cv_rpc_metadata *set, size_t count);

@@ -26,7 +26,8 @@ struct cv_server_loop {
     covey_server *server;
     struct cv_host host;
     struct cv_call_list calls;
-    struct cv_call_owner owner; /* of them */
+    struct cv_call_owner owner;              /* of them */
+    const struct cv_rpc_method *last_method; /* of the last call: the next is often of it too */
 };
 
 /* Any thread. */

@@ -20,11 +20,17 @@ static void refuse(struct cv_server_loop *sl, struct cv_link *link, struct cv_rp
     cv_link_step(link, &release);
 }
 
-static const struct cv_rpc_method *find(covey_server *server, struct cv_slice name)
+/* Methods are never removed. */
+static const struct cv_rpc_method *find(struct cv_server_loop *sl, struct cv_slice name)
 {
+    covey_server *server = sl->server;
+    if (sl->last_method != NULL && cv_slice_equal(sl->last_method->name, name))
+        return sl->last_method;
     pthread_rwlock_rdlock(&server->methods_lock);
     const struct cv_rpc_method *method = cv_rpc_dispatch_find(&server->methods, name);
     pthread_rwlock_unlock(&server->methods_lock);
+    if (method != NULL)
+        sl->last_method = method;
     return method;
 }
 
@@ -34,7 +40,7 @@ static const struct cv_rpc_method *choose(struct cv_server_loop *sl, struct cv_l
 {
     covey_server *server = sl->server;
     const struct cv_identity *peer = cv_link_peer(link);
-    const struct cv_rpc_method *method = find(server, event->begin.method);
+    const struct cv_rpc_method *method = find(sl, event->begin.method);
     if (method == NULL) {
         refuse(sl, link, event->call, COVEY_STATUS_UNIMPLEMENTED, "there is no such method");
         atomic_fetch_add(&server->counters.refused, 1);

@@ -23,7 +23,8 @@ static void run_start(struct cv_mail *mail, bool cancelled);
 
 static void init(struct cv_unary *u, const struct covey_call_draft *draft, struct cv_slice request)
 {
-    memset(u, 0, sizeof *u);
+    /* Neither the room of the reply nor what is set by attempts. */
+    memset(u, 0, offsetof(struct cv_unary, first));
     u->mail.run = run_start;
     u->client = draft->client;
     u->deadline = draft->deadline;
@@ -259,13 +260,40 @@ static void send_request(struct cv_client_request *r)
         cv_client_request_doom(r, error);
 }
 
+/* Larger answers are not copied. */
+#define COPIED_MAX ((size_t)1200)
+
+static int take_large(struct cv_attempt *a, struct cv_slice message)
+{
+    covey_runtime *runtime = a->unary->client->runtime;
+    void *memory = cv_rpc_call_take_message(a->request.rpc, message);
+    if (memory == NULL)
+        return cv_reply_set_data(&a->answer, runtime, message);
+    int error = cv_reply_take_data(&a->answer, runtime, message, memory);
+    if (error != 0)
+        cv_release(&runtime->pool.buffers, memory);
+    return error;
+}
+
+/* Only the first attempt with an answer may have the room: the others end with that. */
+static int set_answer(struct cv_attempt *a, struct cv_slice message)
+{
+    struct cv_unary *u = a->unary;
+    if (message.size > COPIED_MAX)
+        return take_large(a, message);
+    if (u->outcome->moves || u->is_decided || message.size >= sizeof u->room)
+        return cv_reply_set_data(&a->answer, u->client->runtime, message);
+    cv_reply_lend_data(&a->answer, u->room, message);
+    return 0;
+}
+
 static int take_message(struct cv_attempt *a, struct cv_slice message)
 {
     struct cv_unary *u = a->unary;
     struct cv_rpc_input read = {.type = CV_RPC_READ, .read = {.size = message.size}};
     if (a->answer.data != NULL)
         return COVEY_ERR_PROTOCOL;
-    int error = cv_reply_set_data(&a->answer, u->client->runtime, message);
+    int error = set_answer(a, message);
     cv_client_request_step(&a->request, &read);
     if (error == 0 && !u->is_decided) {
         u->is_decided = true;

@@ -23,9 +23,13 @@ struct cv_attempt {
 };
 
 struct cv_unary_outcome {
-    /* The end, on the loop's thread; what the reply holds may be moved away. */
+    /* The end, on the loop's thread; what the reply holds may be moved away if `moves` says so. */
     void (*done)(struct cv_unary *unary, struct covey_reply *reply);
+    bool moves;
 };
+
+/* A small answer needs no memory of its own. */
+#define CV_UNARY_ROOM_SIZE 128
 
 struct cv_unary {
     struct cv_client_timer timer; /* first: of the next hedge */
@@ -50,6 +54,7 @@ struct cv_unary {
     struct cv_attempt first;
     struct covey_reply last; /* of the last attempt that failed, while others go on or will */
     size_t size;             /* of this memory */
+    uint8_t room[CV_UNARY_ROOM_SIZE]; /* for the answer, where nobody moves it away */
     _Alignas(max_align_t) uint8_t bytes[];
 };
 

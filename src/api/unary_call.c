@@ -40,7 +40,7 @@ static void wake(struct cv_unary *unary, struct covey_reply *reply)
     cv_loop_wait_end(&waiter->wait);
 }
 
-static const struct cv_unary_outcome waited_for = {.done = wake};
+static const struct cv_unary_outcome waited_for = {.done = wake, .moves = true};
 
 static int post_and_wait(struct cv_unary *unary, struct waiter *waiter)
 {

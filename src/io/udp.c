@@ -31,6 +31,12 @@ static void commit(void *user, const struct cv_address *local, const struct cv_a
     cv_udp_sender_commit(&udp->sender, local, remote, ecn, size);
 }
 
+static void bulk(void *user, bool is_bulk)
+{
+    struct cv_udp *udp = user;
+    cv_udp_sender_bulk(&udp->sender, is_bulk);
+}
+
 int cv_udp_open(const struct cv_udp_config *config, struct cv_udp **out)
 {
     struct cv_udp *udp = cv_allocate(config->alloc, sizeof *udp);
@@ -44,7 +50,8 @@ int cv_udp_open(const struct cv_udp_config *config, struct cv_udp **out)
     if (error != 0)
         goto fail_reader;
     cv_udp_sender_init(&udp->sender, &udp->socket);
-    udp->sink = (struct cv_datagram_sink){.reserve = reserve, .commit = commit, .user = udp};
+    udp->sink =
+        (struct cv_datagram_sink){.reserve = reserve, .commit = commit, .bulk = bulk, .user = udp};
     *out = udp;
     return 0;
 

@@ -11,8 +11,9 @@
 #define LOG_INTERVAL (10 * COVEY_SECOND)
 
 /* A UDP_SEGMENT message carries up to 64 packets and 65,507 bytes. */
-static_assert(CV_UDP_SENDER_PACKETS <= 64, "one run fits one message");
-static_assert(CV_UDP_SENDER_PACKETS * CV_DATAGRAM_SIZE_MAX <= 65507, "one run fits one message");
+static_assert(CV_UDP_SENDER_PACKETS_MAX <= 64, "one run fits one message");
+static_assert(CV_UDP_SENDER_PACKETS_MAX * CV_DATAGRAM_SIZE_MAX <= 65507,
+              "one run fits one message");
 
 /* One message: a run of packets of one size and way. */
 struct run {
@@ -22,11 +23,11 @@ struct run {
 
 struct batch {
     unsigned count;
-    struct run runs[CV_UDP_SENDER_PACKETS];
-    struct mmsghdr messages[CV_UDP_SENDER_PACKETS];
-    struct iovec bytes[CV_UDP_SENDER_PACKETS];
-    union cv_sockaddr names[CV_UDP_SENDER_PACKETS];
-    struct cv_udp_control controls[CV_UDP_SENDER_PACKETS];
+    struct run runs[CV_UDP_SENDER_PACKETS_MAX];
+    struct mmsghdr messages[CV_UDP_SENDER_PACKETS_MAX];
+    struct iovec bytes[CV_UDP_SENDER_PACKETS_MAX];
+    union cv_sockaddr names[CV_UDP_SENDER_PACKETS_MAX];
+    struct cv_udp_control controls[CV_UDP_SENDER_PACKETS_MAX];
 };
 
 void cv_udp_sender_init(struct cv_udp_sender *s, struct cv_udp_socket *socket)
@@ -36,12 +37,13 @@ void cv_udp_sender_init(struct cv_udp_sender *s, struct cv_udp_socket *socket)
     s->reserved = 0;
     s->used = 0;
     s->count = 0;
+    s->count_max = CV_UDP_SENDER_PACKETS;
 }
 
 uint8_t *cv_udp_sender_reserve(struct cv_udp_sender *s, size_t size_max)
 {
     assert(size_max <= CV_DATAGRAM_SIZE_MAX);
-    assert(s->count < CV_UDP_SENDER_PACKETS);
+    assert(s->count < CV_UDP_SENDER_PACKETS_MAX);
     s->reserved = size_max;
     return s->buffer + s->used;
 }
@@ -55,8 +57,13 @@ void cv_udp_sender_commit(struct cv_udp_sender *s, const struct cv_address *loca
         .local = *local, .remote = *remote, .offset = s->used, .size = size, .ecn = ecn};
     s->used += size;
     s->reserved = 0;
-    if (s->count == CV_UDP_SENDER_PACKETS)
+    if (s->count >= s->count_max)
         cv_udp_sender_run(s);
+}
+
+void cv_udp_sender_bulk(struct cv_udp_sender *s, bool is_bulk)
+{
+    s->count_max = is_bulk ? CV_UDP_SENDER_PACKETS_MAX : CV_UDP_SENDER_PACKETS;
 }
 
 static uint8_t route_byte(const struct cv_udp_sender *s, const struct cv_udp_packet *p)

@@ -66,7 +66,8 @@ struct cv_gossip_conn {
 
 struct cv_node {
     const struct cv_alloc *alloc;
-    struct cv_recycler buffers; /* the memory of messages */
+    const struct cv_alloc *buffers; /* the memory of messages: the user's, or */
+    struct cv_recycler recycler;
     const struct cv_log *log;
     struct cv_tls *tls;
     struct cv_rpc_limits rpc_limits;

@@ -48,8 +48,6 @@ void cv_link_close(struct cv_link *link, int error);
 
 /* Closes it as soon as it has no calls. */
 void cv_link_retire(struct cv_link *link);
-/* The peer takes no more calls on this connection: cv_rpc_conn_peer_drains(). */
-bool cv_link_peer_drains(const struct cv_link *link);
 
 void *cv_link_user(const struct cv_link *link);
 void cv_link_set_user(struct cv_link *link, void *user);

@@ -186,7 +186,7 @@ static int endpoint_new(struct cv_node *node, const struct cv_node_config *confi
 {
     struct cv_quic_config quic = {
         .alloc = node->alloc,
-        .buffers = &node->buffers.alloc,
+        .buffers = node->buffers,
         .log = node->log,
         .tls = node->tls,
         .limits = config->quic_limits,
@@ -224,7 +224,8 @@ int cv_node_new(const struct cv_node_config *config, struct cv_node **out)
         .random = config->random,
         .random_user = config->random_user,
     };
-    cv_recycler_init(&node->buffers, node->alloc, config->memory_kept_max);
+    cv_recycler_init(&node->recycler, node->alloc, config->memory_kept_max);
+    node->buffers = config->buffers != NULL ? config->buffers : &node->recycler.alloc;
     cv_heap_init(&node->timers, node->alloc);
     cv_node_links_init(node);
     cv_node_cluster_init(node);
@@ -247,7 +248,7 @@ void cv_node_free(struct cv_node *node)
     cv_node_links_free(node);
     cv_node_cluster_free(node);
     cv_heap_fini(&node->timers);
-    cv_recycler_fini(&node->buffers);
+    cv_recycler_fini(&node->recycler);
     cv_release(node->alloc, node);
 }
 

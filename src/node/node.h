@@ -55,6 +55,8 @@ struct cv_node_config {
     const uint8_t *secret;  /* 32 bytes, the same for all that share the address; NULL: one of its
                               own */
     size_t memory_kept_max; /* bytes of released buffers kept for the next ones, 0: none */
+    const struct cv_alloc
+        *buffers; /* for messages, in place of `alloc` and what is kept; or NULL */
     void (*random)(void *user, void *memory, size_t size);
     void *random_user;
     struct cv_node_events events;

@@ -35,7 +35,7 @@ int cv_link_new(struct cv_node *node, void *user, struct cv_link **out)
     if (link == NULL)
         return COVEY_ERR_NO_MEMORY;
     *link = (struct cv_link){.user = user, .silence_check = COVEY_NEVER};
-    int error = cv_rpc_conn_new(&node->buffers.alloc, &node->rpc_limits, &link->rpc);
+    int error = cv_rpc_conn_new(node->buffers, &node->rpc_limits, &link->rpc);
     if (error == 0)
         error = cv_conn_head_init(&link->head, node, CV_CONN_LINK);
     if (error != 0) {
@@ -112,69 +112,16 @@ void cv_link_retire(struct cv_link *link)
     mark_dirty(link);
 }
 
-static void drain(struct cv_link *link)
-{
-    cv_rpc_conn_drain(link->rpc);
-    cv_link_retire(link);
-}
-
-void cv_node_drain(struct cv_node *node)
-{
-    struct cv_link *link;
-    node->drains = true;
-    TAILQ_FOREACH (link, &node->links, all) {
-        if (!link->is_closed && link->head.conn != NULL &&
-            cv_quic_conn_is_accepted(link->head.conn))
-            drain(link);
-    }
-}
-
-size_t cv_node_link_count(const struct cv_node *node)
-{
-    size_t count = 0;
-    const struct cv_link *link;
-    TAILQ_FOREACH (link, &node->links, all)
-        count += !link->is_closed;
-    return count;
-}
-
-void cv_node_close_links(struct cv_node *node, int error)
-{
-    struct cv_link *link;
-    TAILQ_FOREACH (link, &node->links, all)
-        cv_link_close(link, error);
-}
-
-void cv_node_close_links_of(struct cv_node *node, const void *user, int error)
-{
-    struct cv_link *link;
-    TAILQ_FOREACH (link, &node->links, all) {
-        if (link->user != user)
-            continue;
-        link->user = NULL;
-        cv_link_close(link, error);
-    }
-}
-
-void cv_node_rpc_stats(const struct cv_node *node, struct cv_rpc_stats *out)
-{
-    const struct cv_link *link;
-    *out = node->rpc_stats;
-    TAILQ_FOREACH (link, &node->links, all) {
-        struct cv_rpc_stats stats;
-        cv_rpc_conn_stats(link->rpc, &stats);
-        cv_rpc_stats_add(out, &stats);
-    }
-}
-
 struct cv_link *cv_link_accept(struct cv_node *node, struct cv_quic_conn *c)
 {
     struct cv_link *link;
     if (cv_link_new(node, NULL, &link) != 0)
         return NULL;
     link->head.conn = c;
-    if (node->drains)
-        drain(link);
+    if (node->drains) {
+        cv_link_drain(link);
+        cv_link_retire(link);
+    }
     return link;
 }
 

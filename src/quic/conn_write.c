@@ -161,6 +161,17 @@ static ngtcp2_ssize write_packet(struct packet *p)
     return n;
 }
 
+/* A stream that has more than this to send is no small call. */
+#define BULK_SIZE ((size_t)16 << 10)
+
+/* Small calls leave early, so that the peer starts on them; large bodies leave in large pieces. */
+static void set_bulk(const struct cv_quic_conn *c, const struct cv_datagram_sink *sink)
+{
+    const struct cv_quic_stream *s = TAILQ_FIRST(&c->sending);
+    if (sink->bulk != NULL)
+        sink->bulk(sink->user, s != NULL && cv_send_buffer_unsent(&s->out) > BULK_SIZE);
+}
+
 static void commit(struct packet *p, const struct cv_datagram_sink *sink, size_t size)
 {
     struct cv_quic_conn *c = p->conn;
@@ -201,6 +212,7 @@ void cv_conn_write(struct cv_quic_conn *c, const struct cv_datagram_sink *sink)
         c->progress_at = c->endpoint->now;
     ngtcp2_ssize n = cv_streams_settle(c);
     while (n == 0) {
+        set_bulk(c, sink);
         p.room = sink->reserve(sink->user, c->packet_size_max);
         ngtcp2_ssize size = write_packet(&p);
         if (size <= 0) {

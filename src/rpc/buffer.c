@@ -73,3 +73,18 @@ int cv_rpc_buffer_reserve(struct cv_rpc_buffer *b, struct cv_rpc_memory *m, size
     b->end = size;
     return 0;
 }
+
+void *cv_rpc_buffer_detach(struct cv_rpc_buffer *b, struct cv_rpc_memory *m, size_t size)
+{
+    uint8_t *data = b->data;
+    size_t left = cv_rpc_buffer_size(b);
+    if (data == b->inline_bytes || left > sizeof b->inline_bytes || b->begin == b->capacity ||
+        size < b->capacity / 2)
+        return NULL;
+    assert(m->used >= b->capacity);
+    m->used -= b->capacity;
+    memcpy(b->inline_bytes, data + b->begin, left);
+    cv_rpc_buffer_init(b);
+    b->end = left;
+    return data;
+}

@@ -85,6 +85,14 @@ static inline void cv_rpc_buffer_take(struct cv_rpc_buffer *b, size_t size)
     b->begin += size;
 }
 
+/*
+ * The allocated memory changes hands with the bytes that were taken last, and at least one byte
+ * behind them that may be overwritten; what the buffer holds it keeps. NULL, and nothing changed,
+ * when there is no such byte, when the buffer holds more than fits in itself, or when `size` is less
+ * than half of the memory.
+ */
+void *cv_rpc_buffer_detach(struct cv_rpc_buffer *b, struct cv_rpc_memory *m, size_t size);
+
 /* Forgets what it holds and gives allocated memory back. */
 static inline void cv_rpc_buffer_clear(struct cv_rpc_buffer *b, struct cv_rpc_memory *m)
 {

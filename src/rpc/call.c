@@ -155,6 +155,11 @@ void cv_rpc_call_detach(struct cv_rpc_call *call)
     cv_rpc_call_wake(call);
 }
 
+void *cv_rpc_call_take_message(struct cv_rpc_call *call, struct cv_slice message)
+{
+    return cv_rpc_receive_take(&call->receive, &call->conn->receive_memory, message);
+}
+
 void *cv_rpc_call_user(const struct cv_rpc_call *call)
 {
     return call->user;

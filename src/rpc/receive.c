@@ -2,6 +2,9 @@
 
 #include <covey/error.h>
 
+/* For one without a text. */
+#define STATUS_ROOM 16
+
 void cv_rpc_receive_init(struct cv_rpc_receive *r)
 {
     cv_rpc_buffer_init(&r->buffer);
@@ -33,7 +36,7 @@ static bool is_too_large(const struct cv_rpc_frame_head *head,
 }
 
 /* Up to which size the buffer may double: the whole first frame, once its length is known and was
- * found good. Behind a whole frame, which its user does not take yet, more of them may come: so it
+ * found good, and a STATUS behind it, which often comes in the same packet. Behind a whole frame, which its user does not take yet, more of them may come: so it
  * grows by a quarter and is not copied again for each. */
 static size_t expected_size(const struct cv_rpc_receive *r,
                             const struct cv_rpc_receive_limits *limits)
@@ -44,7 +47,19 @@ static size_t expected_size(const struct cv_rpc_receive *r,
     if (is_too_large(&head, limits))
         return 0;
     size_t size = cv_rpc_buffer_size(&r->buffer), first = head.size + (size_t)head.length;
-    return first > size ? first : size + size / 4;
+    return first > size ? first + STATUS_ROOM : size + size / 4;
+}
+
+/* Within `ahead_max` the whole frame gets its memory at once. */
+static int reserve(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
+                   const struct cv_rpc_receive_limits *limits, size_t more)
+{
+    size_t expected = expected_size(r, limits), size = cv_rpc_buffer_size(&r->buffer);
+    bool is_within = m->used <= limits->ahead_max && expected <= limits->ahead_max - m->used;
+    if (is_within && expected > size + more &&
+        cv_rpc_buffer_reserve(&r->buffer, m, expected - size, 0) == 0)
+        return 0;
+    return cv_rpc_buffer_reserve(&r->buffer, m, more, expected);
 }
 
 int cv_rpc_receive_push(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
@@ -54,7 +69,7 @@ int cv_rpc_receive_push(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
         return 0;
     cv_rpc_buffer_trim(&r->buffer, m);
     if (!cv_rpc_buffer_has_room(&r->buffer, bytes.size)) {
-        int error = cv_rpc_buffer_reserve(&r->buffer, m, bytes.size, expected_size(r, limits));
+        int error = reserve(r, m, limits, bytes.size);
         if (error != 0)
             return error;
     }
@@ -95,4 +110,9 @@ enum cv_rpc_receive_result cv_rpc_receive_next(struct cv_rpc_receive *r, struct 
         result = take(r, limits, frame);
     } while (result == CV_RPC_RECEIVE_FRAME && frame->type == CV_RPC_FRAME_RESERVED);
     return result;
+}
+
+void *cv_rpc_receive_take(struct cv_rpc_receive *r, struct cv_rpc_memory *m, struct cv_slice body)
+{
+    return cv_rpc_buffer_detach(&r->buffer, m, body.size);
 }

@@ -7,7 +7,8 @@
 /*
  * The receiving half of a stream: bytes in any pieces go in, whole frames come out, and the same
  * ones for every way of cutting the bytes. A length is judged before memory is taken for it, and
- * memory grows with what arrived, to at most twice that, never with what was announced.
+ * memory grows with what arrived, to at most twice that, not with what was announced; but for the
+ * first `ahead_max` bytes of a connection, which spare a large body the copies from place to place.
  */
 struct cv_rpc_receive {
     struct cv_rpc_buffer buffer; /* begins with the head of a frame */
@@ -16,6 +17,7 @@ struct cv_rpc_receive {
 struct cv_rpc_receive_limits {
     size_t message_size_max;
     size_t header_size_max; /* of every other frame */
+    size_t ahead_max; /* up to this much of the memory is taken for frames whose length came */
 };
 
 enum cv_rpc_receive_result {
@@ -38,6 +40,13 @@ COVEY_MUST_USE int cv_rpc_receive_push(struct cv_rpc_receive *r, struct cv_rpc_m
 enum cv_rpc_receive_result cv_rpc_receive_next(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
                                                const struct cv_rpc_receive_limits *limits,
                                                struct cv_rpc_frame *frame);
+/*
+ * The memory of the frame that next() just gave changes hands, with `body` in it and at least one
+ * byte behind that may be overwritten: the caller releases it with the memory's allocator. NULL, and
+ * nothing changed, when the body is to be copied instead: it is small, shares its memory with much
+ * that follows, or fills it to the last byte.
+ */
+void *cv_rpc_receive_take(struct cv_rpc_receive *r, struct cv_rpc_memory *m, struct cv_slice body);
 /* Whether what waits begins with a MESSAGE, be it whole or not. */
 bool cv_rpc_receive_at_message(const struct cv_rpc_receive *r);
 /* How many bytes wait that are no whole frame, or were not asked for yet. */

@@ -47,10 +47,12 @@ struct cv_rpc_limits {
                                     waits for its user, 32 MiB: above it the call that receives
                                     more is ended with RESOURCE_EXHAUSTED. At least one largest
                                     frame always fits, in each direction */
-    covey_time header_timeout;   /* for the header of a stream that the peer opened, 10 s */
-    uint32_t glitch_burst;       /* calls that the peer cancels within a second of their begin, or
+    uint64_t receive_ahead_max; /* of it what is taken when a frame's length came, not only with its
+                                   bytes, 0: nothing */
+    covey_time header_timeout;  /* for the header of a stream that the peer opened, 10 s */
+    uint32_t glitch_burst;      /* calls that the peer cancels within a second of their begin, or
                                     gets wrong: 1000 at once ... */
-    covey_time glitch_interval;  /* ... and one more each 1/33 s, else the connection is closed */
+    covey_time glitch_interval; /* ... and one more each 1/33 s, else the connection is closed */
 };
 void cv_rpc_limits_init(struct cv_rpc_limits *limits);
 
@@ -277,6 +279,13 @@ void cv_rpc_conn_drain(struct cv_rpc_conn *rc);
  * refuse those that are started here from now on. True already when that call's EVENT_STATUS comes,
  * and for ever. */
 bool cv_rpc_conn_peer_drains(const struct cv_rpc_conn *rc);
+
+/*
+ * After EVENT_MESSAGE, before anything else: the memory of its message changes hands, and the caller
+ * releases it with the connection's allocator. The byte behind the message may be overwritten. NULL:
+ * it is small or shares its memory, so it is to be copied as any other.
+ */
+void *cv_rpc_call_take_message(struct cv_rpc_call *call, struct cv_slice message);
 
 void *cv_rpc_call_user(const struct cv_rpc_call *call);
 void cv_rpc_call_set_user(struct cv_rpc_call *call, void *user);

@@ -29,12 +29,15 @@ struct cv_datagram {
  * Where packets to be sent are written. reserve() gives room for one packet of up to `size_max`
  * bytes (at most CV_DATAGRAM_SIZE_MAX), never NULL: a sink that is full sends first. commit() hands
  * over the first `size` bytes of that room; without a commit the room is given back by the next
- * reserve(). What a sink cannot send it drops and counts, as a network would.
+ * reserve(). What a sink cannot send it drops and counts, as a network would. bulk(true), where
+ * there is such a function, says that many packets of one size follow on one way, until
+ * bulk(false): a sink may then wait for more of them than it does for small messages.
  */
 struct cv_datagram_sink {
     uint8_t *(*reserve)(void *user, size_t size_max);
     void (*commit)(void *user, const struct cv_address *local, const struct cv_address *remote,
                    uint8_t ecn, size_t size);
+    void (*bulk)(void *user, bool is_bulk); /* or NULL */
     void *user;
 };
 

@@ -72,15 +72,22 @@ static void an_empty_piece_is_one(void **state)
     assert_int_equal(kept(), 1);
 }
 
-static void a_large_piece_goes_back_to_the_allocator(void **state)
+/* Another thread is at the kept pieces: the allocator serves, and gets back. */
+static void nobody_waits_for_another(void **state)
 {
     (void)state;
-    void *large = cv_pool_take(&pool, CV_POOL_BLOCK_SIZE + 1);
-    assert_non_null(large);
-    memset(large, 0xff, CV_POOL_BLOCK_SIZE + 1);
-    cv_pool_give(&pool, large, CV_POOL_BLOCK_SIZE + 1);
-    assert_int_equal(kept(), 0);
-    test_alloc_assert_empty(&t);
+    cv_pool_give(&pool, cv_pool_take(&pool, 10), 10);
+    size_t calls = t.calls;
+    assert_false(atomic_flag_test_and_set(&pool.is_taken));
+    void *piece = cv_pool_take(&pool, 10);
+    assert_non_null(piece);
+    assert_int_equal(t.calls, calls + 1);
+    cv_pool_give(&pool, piece, 10);
+    assert_int_equal(t.outstanding, 1);
+    assert_int_equal(kept(), 1);
+    atomic_flag_clear(&pool.is_taken);
+    cv_pool_give(&pool, cv_pool_take(&pool, 10), 10);
+    assert_int_equal(t.calls, calls + 1);
 }
 
 static void nothing_may_be_given(void **state)
@@ -113,15 +120,34 @@ static void without_memory_there_is_none(void **state)
     assert_int_equal(kept(), 0);
 }
 
+static void large_ones_are_kept_too(void **state)
+{
+    (void)state;
+    void *first = cv_pool_take(&pool, 100000);
+    assert_non_null(first);
+    memset(first, 1, 100000);
+    cv_pool_give(&pool, first, 100000);
+    assert_int_equal(kept(), 0); /* not among the small ones */
+    size_t calls = t.calls;
+    void *again = cv_allocate(&pool.buffers, 100000);
+    assert_ptr_equal(again, first);
+    again = cv_reallocate(&pool.buffers, again, 1, 90000);
+    assert_non_null(again);
+    assert_int_equal(t.calls, calls + 1);
+    cv_release(&pool.buffers, again);
+    cv_release(&pool.buffers, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_small_piece_is_kept_for_the_next, setup, teardown),
         cmocka_unit_test_setup_teardown(an_empty_piece_is_one, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_large_piece_goes_back_to_the_allocator, setup, teardown),
+        cmocka_unit_test_setup_teardown(nobody_waits_for_another, setup, teardown),
         cmocka_unit_test_setup_teardown(nothing_may_be_given, setup, teardown),
         cmocka_unit_test_setup_teardown(what_is_kept_has_a_bound, setup, teardown),
         cmocka_unit_test_setup_teardown(without_memory_there_is_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(large_ones_are_kept_too, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

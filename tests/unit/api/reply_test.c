@@ -109,6 +109,42 @@ static void data_is_a_copy(void **state)
     assert_nothing_held(&f);
 }
 
+static void data_is_taken_with_its_memory(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct covey_reply reply;
+    setup(&f);
+    cv_reply_init(&reply);
+    char *memory = cv_allocate(&f.runtime.pool.buffers, 5000);
+    memset(memory, 'x', 5000);
+    f.memory.fail_at = f.memory.calls + 1;
+    struct cv_slice data = cv_slice_of(memory + 2, 4997);
+    assert_int_equal(cv_reply_take_data(&reply, &f.runtime, data, memory), COVEY_ERR_NO_MEMORY);
+    assert_empty(&reply);
+    assert_int_equal(cv_reply_take_data(&reply, &f.runtime, data, memory), 0);
+    assert_ptr_equal(reply.data, memory + 2);
+    assert_int_equal(reply.size, 4997);
+    assert_int_equal(memory[4999], 0);
+    covey_reply_clear(&reply);
+    assert_empty(&reply);
+    assert_nothing_held(&f);
+}
+
+static void data_in_a_lent_room_has_no_owner(void **state)
+{
+    (void)state;
+    struct covey_reply reply;
+    uint8_t room[4] = "xxx";
+    cv_reply_init(&reply);
+    cv_reply_lend_data(&reply, room, cv_slice_text("abc"));
+    assert_string_equal(reply.data, "abc");
+    assert_int_equal(reply.size, 3);
+    assert_null(reply.owner);
+    covey_reply_clear(&reply);
+    assert_empty(&reply);
+}
+
 static void empty_data_is_there(void **state)
 {
     (void)state;
@@ -214,6 +250,8 @@ int main(void)
         cmocka_unit_test(status_is_a_copy_that_holds_the_runtime),
         cmocka_unit_test(status_without_text_or_memory_keeps_its_code),
         cmocka_unit_test(data_is_a_copy),
+        cmocka_unit_test(data_is_taken_with_its_memory),
+        cmocka_unit_test(data_in_a_lent_room_has_no_owner),
         cmocka_unit_test(empty_data_is_there),
         cmocka_unit_test(data_without_memory_changes_nothing),
         cmocka_unit_test(a_move_leaves_nothing_behind),

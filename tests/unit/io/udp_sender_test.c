@@ -208,6 +208,35 @@ static void the_largest_packets_fit(void **state)
     assert_stats(f, 16, 0);
 }
 
+static void bulk_waits_for_a_full_message(void **state)
+{
+    (void)state;
+    struct fixture *f = init(true, true);
+    cv_udp_sender_bulk(&f->sender, true);
+    put_many(f, CV_UDP_SENDER_PACKETS_MAX - 1, CV_DATAGRAM_SIZE_MAX);
+    assert_int_equal(kernel.calls, 0);
+    put_many(f, 1, CV_DATAGRAM_SIZE_MAX);
+    assert_int_equal(kernel.calls, 1);
+    assert_sent(0, 0, CV_UDP_SENDER_PACKETS_MAX * CV_DATAGRAM_SIZE_MAX, CV_DATAGRAM_SIZE_MAX);
+    assert_stats(f, CV_UDP_SENDER_PACKETS_MAX, 0);
+}
+
+static void what_waits_when_bulk_ends_leaves_with_the_next(void **state)
+{
+    (void)state;
+    struct fixture *f = init(true, true);
+    cv_udp_sender_bulk(&f->sender, true);
+    put_many(f, 20, 1200);
+    cv_udp_sender_bulk(&f->sender, false);
+    assert_int_equal(kernel.calls, 0);
+    put_many(f, 1, 100);
+    assert_int_equal(kernel.calls, 1);
+    assert_sent(0, 0, 20 * 1200 + 100, 1200);
+    put_many(f, 8, 1200);
+    assert_int_equal(kernel.calls, 2);
+    assert_stats(f, 29, 0);
+}
+
 static void a_shorter_packet_ends_a_run(void **state)
 {
     (void)state;
@@ -478,6 +507,8 @@ int main(void)
         cmocka_unit_test(nothing_to_send_is_no_call),
         cmocka_unit_test(the_eighth_packet_sends),
         cmocka_unit_test(the_largest_packets_fit),
+        cmocka_unit_test(bulk_waits_for_a_full_message),
+        cmocka_unit_test(what_waits_when_bulk_ends_leaves_with_the_next),
         cmocka_unit_test(a_shorter_packet_ends_a_run),
         cmocka_unit_test(another_way_ends_a_run),
         cmocka_unit_test(another_loop_of_the_peer_ends_a_run),

@@ -142,12 +142,50 @@ static void limit_and_lack_of_memory_change_nothing(void **state)
     assert_int_equal(f.m.used, 0);
 }
 
+static void memory_changes_hands(void **state)
+{
+    (void)state;
+    assert_int_equal(append(600, 0, 0), 0);
+    assert_int_equal(append(100, 701, 88), 0);
+    cv_rpc_buffer_take(&f.b, 690);
+    const uint8_t *taken = cv_rpc_buffer_bytes(&f.b).data - 690;
+    uint8_t *memory = cv_rpc_buffer_detach(&f.b, &f.m, 690);
+    assert_ptr_equal(memory, taken);
+    assert_int_equal(f.m.used, 0);
+    assert_counts_from((uint8_t)690, 10);
+    memset(memory, 0xff, 691);
+    assert_counts_from((uint8_t)690, 10);
+    assert_int_equal(append(4, 0, (uint8_t)700), 0);
+    assert_counts_from((uint8_t)690, 14);
+    cv_release(&f.memory.alloc, memory);
+}
+
+static void memory_stays_where_a_copy_is_better(void **state)
+{
+    (void)state;
+    assert_int_equal(append(CV_RPC_BUFFER_INLINE_SIZE, 0, 0), 0);
+    cv_rpc_buffer_take(&f.b, CV_RPC_BUFFER_INLINE_SIZE);
+    assert_null(cv_rpc_buffer_detach(&f.b, &f.m, CV_RPC_BUFFER_INLINE_SIZE)); /* in itself */
+    assert_int_equal(append(600, 0, 0), 0);
+    cv_rpc_buffer_take(&f.b, 600);
+    assert_null(cv_rpc_buffer_detach(&f.b, &f.m, 600)); /* no byte behind */
+    assert_int_equal(append(CV_RPC_BUFFER_INLINE_SIZE + 1, 0, 88), 0);
+    size_t used = f.m.used;
+    assert_null(cv_rpc_buffer_detach(&f.b, &f.m, 600)); /* much behind */
+    cv_rpc_buffer_take(&f.b, 1);
+    assert_null(cv_rpc_buffer_detach(&f.b, &f.m, used / 2 - 1)); /* small beside its memory */
+    assert_int_equal(f.m.used, used);
+    assert_counts_from(89, CV_RPC_BUFFER_INLINE_SIZE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(small_contents_take_no_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(taken_room_is_used_again, setup, teardown),
         cmocka_unit_test_setup_teardown(growth_doubles_up_to_what_is_expected, setup, teardown),
+        cmocka_unit_test_setup_teardown(memory_changes_hands, setup, teardown),
+        cmocka_unit_test_setup_teardown(memory_stays_where_a_copy_is_better, setup, teardown),
         cmocka_unit_test_setup_teardown(growth_respects_the_limit, setup, teardown),
         cmocka_unit_test_setup_teardown(trim_gives_back_only_when_empty, setup, teardown),
         cmocka_unit_test_setup_teardown(limit_and_lack_of_memory_change_nothing, setup, teardown),

@@ -155,10 +155,64 @@ static void largest_message_grows_with_what_arrived(void **state)
     assert_int_equal(next(&frame), CV_RPC_RECEIVE_FRAME);
     assert_int_equal(frame.body.size, sizeof body);
     assert_memory_equal(frame.body.data, body, sizeof body);
-    assert_int_equal(m.used, sizeof body + 4);
+    assert_int_equal(m.used, sizeof body + 4 + 16); /* a status often follows */
     assert_nothing();
     assert_int_equal(m.used, 0);
     assert_true(memory.calls < 12);
+}
+
+/* The first bytes of a message of 100,000: then all its memory, or not. */
+static void memory_taken_ahead_is_bounded(void **state)
+{
+    (void)state;
+    static const size_t ahead[] = {100004 + 16, 100004 + 15, 0};
+    for (size_t i = 0; i < 3; i++) {
+        struct cv_rpc_receive_limits with = limits;
+        static uint8_t bytes[300];
+        with.ahead_max = ahead[i];
+        size_t size = head(CV_RPC_FRAME_MESSAGE, 100000, bytes);
+        struct cv_slice first = cv_slice_of(bytes, size), more = cv_slice_of(bytes, 300);
+        assert_int_equal(cv_rpc_receive_push(&r, &m, &with, first), 0);
+        assert_int_equal(m.used, 0);
+        assert_int_equal(cv_rpc_receive_push(&r, &m, &with, more), 0);
+        assert_int_equal(m.used, i == 0 ? 100004 + 16 : 512);
+        cv_rpc_receive_fini(&r, &m);
+    }
+}
+
+/* Without memory for all of it there is enough for what came. */
+static void memory_taken_ahead_is_no_need(void **state)
+{
+    (void)state;
+    struct cv_rpc_receive_limits with = limits;
+    static uint8_t bytes[300];
+    with.ahead_max = 1 << 20;
+    size_t size = head(CV_RPC_FRAME_MESSAGE, 100000, bytes);
+    assert_int_equal(cv_rpc_receive_push(&r, &m, &with, cv_slice_of(bytes, size)), 0);
+    memory.fail_at = memory.calls + 1;
+    assert_int_equal(cv_rpc_receive_push(&r, &m, &with, cv_slice_of(bytes, 300)), 0);
+    assert_int_equal(m.used, 512);
+}
+
+static void a_message_is_taken_with_its_memory(void **state)
+{
+    (void)state;
+    static uint8_t body[1000];
+    uint8_t bytes[8];
+    struct cv_rpc_frame frame;
+    memset(body, 'b', sizeof body);
+    assert_int_equal(push(bytes, head(CV_RPC_FRAME_MESSAGE, sizeof body, bytes)), 0);
+    assert_int_equal(push(body, sizeof body), 0);
+    assert_int_equal(push("\x0cyou", 4), 0);
+    assert_int_equal(next(&frame), CV_RPC_RECEIVE_FRAME);
+    void *taken = cv_rpc_receive_take(&r, &m, frame.body);
+    assert_non_null(taken);
+    assert_int_equal(m.used, 0);
+    *(uint8_t *)(uintptr_t)(frame.body.data + frame.body.size) = 0;
+    assert_memory_equal(frame.body.data, body, sizeof body);
+    assert_frame(CV_RPC_FRAME_MESSAGE, "you");
+    assert_nothing();
+    cv_release(&memory.alloc, taken);
 }
 
 static void longer_forms_are_malformed(void **state)
@@ -228,6 +282,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(single_bytes_give_the_same, setup, teardown),
         cmocka_unit_test_setup_teardown(sizes_at_the_bound, setup, teardown),
         cmocka_unit_test_setup_teardown(largest_message_grows_with_what_arrived, setup, teardown),
+        cmocka_unit_test_setup_teardown(memory_taken_ahead_is_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(memory_taken_ahead_is_no_need, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_message_is_taken_with_its_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(longer_forms_are_malformed, setup, teardown),
         cmocka_unit_test_setup_teardown(no_memory_changes_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(whole_frames_pile_up_without_many_copies, setup, teardown),
