@@ -9,7 +9,7 @@
 #define RECEIVE_AHEAD_MAX ((uint64_t)8 << 20)
 
 /* And may be sent without asking again: large answers would wait for window otherwise. */
-#define STREAM_WINDOW     ((uint64_t)1 << 20)
+#define STREAM_WINDOW     ((uint64_t)512 << 10)
 #define CONNECTION_WINDOW ((uint64_t)4 << 20)
 
 static bool fits(const struct cv_client_host *h, const struct cv_client_host_wish *wish)
