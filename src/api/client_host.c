@@ -9,6 +9,10 @@
 /* A client asked for what comes: its large answers get their memory at once, not bit by bit. */
 #define RECEIVE_AHEAD_MAX ((uint64_t)8 << 20)
 
+/* And may be sent without asking again: large answers would wait for window otherwise. */
+#define STREAM_WINDOW     ((uint64_t)512 << 10)
+#define CONNECTION_WINDOW ((uint64_t)4 << 20)
+
 static bool fits(const struct cv_client_host *h, const struct cv_client_host_wish *wish)
 {
     const covey_identity *identity = wish->identity;
@@ -50,6 +54,8 @@ static int host_open(struct cv_client_host *h, const struct cv_client_host_wish 
     cv_quic_limits_init(&config.quic_limits);
     cv_rpc_limits_init(&config.rpc_limits);
     config.rpc_limits.receive_ahead_max = RECEIVE_AHEAD_MAX;
+    config.quic_limits.stream_window = STREAM_WINDOW;
+    config.quic_limits.connection_window = CONNECTION_WINDOW;
     config.quic_limits.age_max = wish->age_max;
     cv_host_set_message_sizes(&config, wish->message_send_max, wish->message_receive_max);
     return cv_host_open(&h->host, &config);
