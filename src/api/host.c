@@ -20,10 +20,17 @@ static void on_datagram(void *user, const struct cv_datagram *d)
     cv_host_receive(user, d);
 }
 
+void cv_host_take_unreachable(struct cv_host *host, const struct cv_address *remote)
+{
+    cv_node_unreachable(host->node, remote, cv_loop_now(host->loop));
+}
+
 static void on_unreachable(void *user, const struct cv_address *remote)
 {
-    const struct cv_host *host = user;
-    cv_node_unreachable(host->node, remote, cv_loop_now(host->loop));
+    struct cv_host *host = user;
+    cv_host_take_unreachable(host, remote);
+    if (host->unreachable != NULL)
+        host->unreachable(host->unreachable_user, remote);
 }
 
 static void on_readable(void *user)
@@ -120,7 +127,12 @@ static void release(struct cv_host *host)
 
 int cv_host_open(struct cv_host *host, const struct cv_host_config *config)
 {
-    *host = (struct cv_host){.runtime = config->runtime, .loop = config->loop};
+    *host = (struct cv_host){
+        .runtime = config->runtime,
+        .loop = config->loop,
+        .unreachable = config->unreachable,
+        .unreachable_user = config->unreachable_user,
+    };
     int error = cv_identity_make_tls(config->identity, &config->runtime->alloc, &host->tls);
     if (error == 0)
         error = open_socket(host, config);

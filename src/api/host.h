@@ -22,6 +22,8 @@ struct cv_host {
     struct cv_resolver *resolver;
     struct cv_loop_task task;
     struct cv_loop_watch *watch;
+    void (*unreachable)(void *user, const struct cv_address *remote);
+    void *unreachable_user;
 };
 
 struct cv_host_config {
@@ -43,6 +45,10 @@ struct cv_host_config {
     const uint8_t *secret;
     void (*hand_over)(void *user, unsigned loop, const struct cv_datagram *d);
     void *hand_over_user;
+    /* Somebody says so of `remote` (ICMP): the kernel tells any of the sockets of a port. May be
+     * NULL. */
+    void (*unreachable)(void *user, const struct cv_address *remote);
+    void *unreachable_user;
 };
 
 /* Shorter lives leave no time to replace a connection before its end. */
@@ -59,6 +65,8 @@ COVEY_MUST_USE int cv_host_open(struct cv_host *host, const struct cv_host_confi
 COVEY_MUST_USE int cv_host_start(struct cv_host *host);
 /* A datagram that came to another socket of the port. */
 void cv_host_receive(struct cv_host *host, const struct cv_datagram *d);
+/* The word about an address that came to another socket of the port. */
+void cv_host_take_unreachable(struct cv_host *host, const struct cv_address *remote);
 /* One turn now, outside the loop's own. */
 void cv_host_turn(struct cv_host *host);
 /* Says goodbye on every connection and frees. */

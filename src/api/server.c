@@ -84,6 +84,37 @@ static void take_over(void *user, const struct cv_datagram *d)
     cv_host_receive(&sl->host, d);
 }
 
+/* What the kernel told another socket than that of membership, which alone dials from this port. */
+struct word {
+    struct cv_mail mail; /* first: the mail names it */
+    covey_server *server;
+    struct cv_address remote;
+};
+
+static void run_word(struct cv_mail *mail, bool cancelled)
+{
+    struct word *word = (struct word *)(void *)mail;
+    covey_runtime *runtime = word->server->runtime;
+    if (!cancelled)
+        cv_host_take_unreachable(&word->server->loops[0].host, &word->remote);
+    cv_pool_give(&runtime->pool, word, sizeof *word);
+}
+
+/* A hint, which may be lost. The first loop closes last, so its host is there when this runs. */
+static void pass_on_unreachable(void *user, const struct cv_address *remote)
+{
+    struct cv_server_loop *sl = user;
+    covey_server *server = sl->server;
+    if (sl == server->loops)
+        return;
+    struct word *word = cv_pool_take(&server->runtime->pool, sizeof *word);
+    if (word == NULL)
+        return;
+    *word = (struct word){.mail = {.run = run_word}, .server = server, .remote = *remote};
+    if (cv_loop_post(server->loops[0].host.loop, &word->mail) != 0)
+        cv_pool_give(&server->runtime->pool, word, sizeof *word);
+}
+
 /* What the hosts of all loops have in common. */
 static struct cv_host_config host_config(covey_server *server,
                                          const struct covey_server_config *config)
@@ -106,6 +137,7 @@ static struct cv_host_config host_config(covey_server *server,
         .loop_count = server->runtime->loop_count,
         .hand_over = hand_over,
         .hand_over_user = server,
+        .unreachable = pass_on_unreachable,
     };
     cv_quic_limits_init(&host.quic_limits);
     cv_rpc_limits_init(&host.rpc_limits);
@@ -153,6 +185,7 @@ static int open_loop(covey_server *server, struct cv_host_config *host, unsigned
     host->loop_number = (uint8_t)index;
     host->has_resolver = index == 0;
     host->events_user = sl;
+    host->unreachable_user = sl;
     struct opening opening = {.loop = sl, .config = host};
     int error = cv_loop_call(host->loop, open_on_loop, &opening);
     return error != 0 ? error : opening.error;

@@ -116,7 +116,11 @@ static void attempt_failed(struct cv_membership *m)
         cv_join_end(m);
         return;
     }
-    cv_heap_set(&m->gossip.heap, &m->join.alarm.timer, m->gossip.now + backoff(m));
+    covey_time wait = backoff(m);
+    cv_log_line(m->log, CV_LOG_INFO, "joining: attempt %u was in vain, %s; the next one in %u ms",
+                (unsigned)m->join.attempt, covey_strerror(failure(m)),
+                (unsigned)(wait / COVEY_MILLISECOND));
+    cv_heap_set(&m->gossip.heap, &m->join.alarm.timer, m->gossip.now + wait);
 }
 
 void cv_join_advance(struct cv_membership *m)
