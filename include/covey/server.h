@@ -54,14 +54,15 @@ COVEY_API COVEY_MUST_USE int covey_server_new(const struct covey_server_config *
 
 /* What is left out (zero) has its default. Exactly one of the handlers is set. */
 struct covey_method {
-    const char *name;                  /* 1..255 of a-z A-Z 0-9 . _ - /; "covey." is reserved */
-    covey_handler handler;             /* for one message from the client */
-    void *user;                        /* of both handlers and of authorize */
-    unsigned allow;                    /* COVEY_ALLOW_...; 0 means all */
-    covey_call_handler stream_handler; /* for any number of them */
+    const char *name;      /* 1..255 of a-z A-Z 0-9 . _ - /; "covey." is reserved */
+    covey_handler handler; /* for one message from the client */
+    void *user;            /* of both handlers and of authorize */
+    unsigned allow;        /* COVEY_ALLOW_...; 0 means all */
+    /* Its handler runs on a worker thread of the runtime and may wait; when all are busy and their
+     * queue is full: RESOURCE_EXHAUSTED. */
+    bool blocking;
+    covey_call_handler stream_handler; /* for any number of messages */
     covey_call_judge authorize; /* after the role was found good and the interceptors let it pass */
-    bool blocking;              /* its handler runs on a worker thread of the runtime and may wait;
-                                   when all are busy and their queue is full: RESOURCE_EXHAUSTED */
 };
 
 /*
