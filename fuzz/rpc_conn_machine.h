@@ -15,7 +15,7 @@
 /* A stream as its transport knows it. */
 struct stream {
     struct cv_rpc_call *call; /* NULL: there is none */
-    size_t received, consumed;
+    size_t received, consumed, credited;
     bool peer_done; /* its end was handed over */
     bool sent_done; /* FIN, RESET or STOP_SENDING */
     bool stopped;
@@ -185,8 +185,11 @@ static inline void take_signal(struct machine *m, const struct cv_rpc_output *ou
 {
     struct stream *s = stream_of(m, out);
     if (out->type == CV_RPC_STREAM_CONSUME) {
-        assert(out->consume.size > 0 && out->consume.size <= s->received - s->consumed);
+        assert(out->consume.size > 0 || out->consume.connection > 0);
+        assert(out->consume.size <= s->received - s->consumed);
+        assert(out->consume.connection <= s->received - s->credited);
         s->consumed += out->consume.size;
+        s->credited += out->consume.connection;
     } else if (out->type == CV_RPC_STREAM_DO_RESET) {
         assert(!s->sent_done);
         s->sent_done = true;

@@ -168,11 +168,16 @@ static enum covey_status_code status_of_reset(uint64_t code)
     }
 }
 
-/* A server that refuses a call that it began to answer is not believed. */
+/* A server that says so of a call that it began to answer is not believed. */
+void cv_rpc_client_none_begun(struct cv_rpc_call *call)
+{
+    call->refused = !call->answer_begun && cv_rpc_receive_left(&call->receive) == 0;
+}
+
 static void take_reset(struct cv_rpc_call *call)
 {
-    call->refused = call->peer_code == CV_RPC_CODE_REFUSED && !call->answer_begun &&
-                    cv_rpc_receive_left(&call->receive) == 0;
+    if (call->peer_code == CV_RPC_CODE_REFUSED)
+        cv_rpc_client_none_begun(call);
     if (call->refused)
         call->conn->peer_drains = true;
     cv_rpc_end_here(call, status_of_reset(call->peer_code),

@@ -10,4 +10,7 @@ bool cv_rpc_client_frame(struct cv_rpc_call *call, const struct cv_rpc_frame *fr
 /* The server's side ended and no whole frame is left: there was no STATUS. */
 void cv_rpc_client_end(struct cv_rpc_call *call);
 
+/* The server says that it never began the call. */
+void cv_rpc_client_none_begun(struct cv_rpc_call *call);
+
 #endif

@@ -403,7 +403,8 @@ void cv_rpc_conn_lost(struct cv_rpc_conn *rc, const char *text)
     struct cv_rpc_call *next;
     for (struct cv_rpc_call *call = LIST_FIRST(&rc->all); call != NULL; call = next) {
         next = LIST_NEXT(call, link);
-        call->refused = call->refused || (rc->none_begun && call->is_client && !call->answer_begun);
+        if (rc->none_begun && call->is_client)
+            cv_rpc_client_none_begun(call);
         cv_rpc_end_closed(call);
     }
 }

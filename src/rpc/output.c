@@ -20,7 +20,7 @@ static bool next_due_event(struct cv_rpc_call *call, struct cv_rpc_output *out)
     out->end.status =
         (struct cv_rpc_status){.code = call->code, .message = cv_slice_text(call->text)};
     out->end.by_peer = false;
-    out->end.not_started = call->refused || !(call->wrote || call->answer_begun);
+    out->end.not_started = !call->answer_begun && (call->refused || !call->wrote);
     return true;
 }
 

@@ -298,6 +298,33 @@ static void only_a_refusal_alone_is_believed(void **state)
     }
 }
 
+/* The server closes and says that it began no call: not believed of one whose answer is there, taken
+ * or not. */
+static void none_begun_is_not_believed_of_an_answered_call(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        const char *trace;
+    } cases[] = {
+        {"", "status UNAVAILABLE not started "},
+        {"\x08hi", "message(hi) status UNAVAILABLE "},
+        {"\x08h", "status UNAVAILABLE "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct end one;
+        end_init(&one);
+        struct cv_rpc_call *call = start(&one, &stream_1);
+        expect(&one, "write 4 ");
+        if (cases[i].bytes[0] != '\0')
+            assert_int_equal(data(&one, call, cases[i].bytes, strlen(cases[i].bytes), false), 0);
+        cv_rpc_conn_none_begun(one.rc);
+        cv_rpc_conn_lost(one.rc, "closed");
+        expect(&one, cases[i].trace);
+        end_fini(&one);
+    }
+}
+
 /* Nothing of it left, whatever ended it. */
 static void not_started_when_nothing_was_written(void **state)
 {
@@ -371,6 +398,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(metadata_comes_first, setup, teardown),
         cmocka_unit_test_setup_teardown(refused_by_a_server_that_drains, setup, teardown),
         cmocka_unit_test(only_a_refusal_alone_is_believed),
+        cmocka_unit_test_setup_teardown(none_begun_is_not_believed_of_an_answered_call, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(not_started_when_nothing_was_written, setup, teardown),
         cmocka_unit_test_setup_teardown(resets_by_the_server, setup, teardown),
         cmocka_unit_test_setup_teardown(a_status_before_the_reset_counts, setup, teardown),
