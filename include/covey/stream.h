@@ -72,8 +72,9 @@ COVEY_API COVEY_MUST_USE int covey_stream_finish(covey_stream *stream, covey_tim
 /*
  * For who works on the loop's thread: `ready` runs there when a send that said COVEY_ERR_BUSY or a
  * receive that said COVEY_ERR_TIMEOUT may be tried again, and when the call is over. It may free the
- * stream. It is not called any more once covey_stream_free() was called on the loop's thread, or has
- * returned on another.
+ * stream. The one set before is not called any more once covey_stream_on_ready() or
+ * covey_stream_free() was called on the loop's thread, or has returned on another (there they wait
+ * for a `ready` that runs). NULL is none.
  */
 typedef void (*covey_stream_ready)(covey_stream *stream, void *user);
 COVEY_API void covey_stream_on_ready(covey_stream *stream, covey_stream_ready ready, void *user);

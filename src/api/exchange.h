@@ -107,6 +107,8 @@ void cv_exchange_cancel(struct cv_exchange *x);
  * COVEY_ERR_WRONG_THREAD. */
 COVEY_MUST_USE int cv_exchange_receive(struct cv_exchange *x, covey_time timeout,
                                        struct cv_slice *out);
+/* Returns when no ready() runs, on the loop's thread at once. Called with the lock held. */
+void cv_exchange_await_told(struct cv_exchange *x);
 /* The user is done: no ready() any more, what comes is dropped, his reference is gone. Waits for a
  * ready() that runs, unless it is called on the loop's thread. */
 void cv_exchange_leave(struct cv_exchange *x);

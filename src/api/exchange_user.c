@@ -176,13 +176,18 @@ int cv_exchange_receive(struct cv_exchange *x, covey_time timeout, struct cv_sli
     return error;
 }
 
+void cv_exchange_await_told(struct cv_exchange *x)
+{
+    while (x->is_telling && !cv_loop_is_current(x->loop))
+        cv_condition_wait(&x->changed, &x->lock, COVEY_NEVER);
+}
+
 void cv_exchange_leave(struct cv_exchange *x)
 {
     pthread_mutex_lock(&x->lock);
     assert(!x->user_is_gone);
     x->user_is_gone = true;
     x->wants_room = x->wants_message = false;
-    while (x->is_telling && !cv_loop_is_current(x->loop))
-        cv_condition_wait(&x->changed, &x->lock, COVEY_NEVER);
+    cv_exchange_await_told(x);
     cv_exchange_release_and_unlock(x);
 }

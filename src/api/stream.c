@@ -362,6 +362,7 @@ void covey_stream_on_ready(covey_stream *stream, covey_stream_ready ready, void 
     stream->ready_user = user;
     /* What came before is told too. */
     x->wants_message = true;
+    cv_exchange_await_told(x); /* with the one before */
     pthread_mutex_unlock(&x->lock);
     cv_exchange_post(x);
 }
