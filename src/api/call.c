@@ -33,11 +33,26 @@ static void on_free(struct cv_exchange *x)
     assert(call->owner == NULL);
     cv_exchange_fini(x);
     cv_metadata_clear(runtime, &call->metadata);
-    cv_caller_release(call->caller);
     cv_release(&runtime->alloc, call->text);
     cv_release(&runtime->alloc, call->details);
+    bool is_kept = call->is_kept;
+    struct cv_caller *caller = call->caller;
     cv_pool_give(&runtime->pool, call, call->size);
-    cv_runtime_release(runtime);
+    if (is_kept) {
+        cv_caller_release(caller);
+        cv_runtime_release(runtime);
+    }
+}
+
+/* It outlives this turn, and perhaps its link and its server. One that is finished in its handler does
+ * not, and nearly all are. */
+static void keep(covey_call *call)
+{
+    if (call->is_kept)
+        return;
+    call->is_kept = true;
+    cv_caller_retain(call->caller);
+    cv_runtime_retain(call->x.runtime);
 }
 
 static void say_status(covey_call *call)
@@ -65,7 +80,7 @@ static void on_end(struct cv_exchange *x)
         return; /* detached, and let go by the loop already */
     say_status(call);
     leave_owner(call, cancelled ? COVEY_STATUS_CANCELLED : call->code);
-    atomic_store(&x->is_over, true);
+    atomic_store_explicit(&x->is_over, true, memory_order_release);
     if (call->in_handler)
         call->release_due = true;
     else
@@ -169,7 +184,6 @@ covey_call *cv_call_new(const struct cv_call_begin *begin)
         return NULL;
     }
     call->caller = begin->caller;
-    cv_caller_retain(call->caller);
     call->begun = cv_loop_now(begin->loop);
     call->deadline = begin->event->begin.deadline;
     call->method = begin->method->user;
@@ -183,7 +197,6 @@ covey_call *cv_call_new(const struct cv_call_begin *begin)
     call->x.link = begin->link;
     call->x.rpc = begin->event->call;
     TAILQ_INSERT_TAIL(begin->list, call, entry);
-    cv_runtime_retain(begin->runtime);
     return call;
 }
 
@@ -193,6 +206,8 @@ static void after_handler(covey_call *call)
     call->in_handler = false;
     if (call->release_due)
         cv_exchange_release(&call->x);
+    else
+        keep(call);
 }
 
 /* What runs on a worker. The server waits for it before it goes; the call may go before. */
@@ -267,6 +282,7 @@ static int submit(covey_call *call, struct cv_slice request)
 
 static void run_on_worker(covey_call *call, struct cv_slice request)
 {
+    keep(call); /* it may be over there before we look again */
     call->has_user = true;
     if (submit(call, request) == 0)
         return;
@@ -307,13 +323,14 @@ static void take_request(covey_call *call, struct cv_slice request)
         call->in_handler = true;
         run_handler(call, request);
     }
-    cv_exchange_step(&call->x, &read);
+    if (!call->release_due) /* which gives it back too */
+        cv_exchange_step(&call->x, &read);
     after_handler(call);
 }
 
 static void take_message(covey_call *call, struct cv_slice message)
 {
-    atomic_fetch_add(&call->messages_received, 1);
+    cv_count_up(&call->messages_received);
     if (!call->is_stream)
         take_request(call, message);
     else if (cv_exchange_message(&call->x, message) != 0)

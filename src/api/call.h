@@ -2,6 +2,7 @@
 #define CV_API_CALL_H
 
 #include "api/caller.h"
+#include "api/count.h"
 #include "api/exchange.h"
 #include "api/metadata.h"
 #include "rpc/dispatch.h"
@@ -58,9 +59,10 @@ struct covey_call {
     bool off_loop;   /* its loop is membership's: no handler runs there */
     bool has_user;   /* the handler runs or ran */
     bool in_handler;
+    bool is_kept;     /* it has references to its caller and its runtime */
     bool release_due; /* when the handler has returned */
     atomic_uint_fast64_t messages_sent;
-    atomic_uint_fast64_t messages_received;
+    cv_count messages_received;
 
     size_t size; /* of this memory, the name included */
     char name[]; /* of the method */

@@ -242,12 +242,12 @@ void covey_client_stats(const covey_client *client, struct covey_client_stats *s
     const struct cv_client_counters *c = &client->counters;
     const struct covey_client_stats now = {
         .size = sizeof now,
-        .connections_opened = atomic_load(&c->opened),
-        .connections_failed = atomic_load(&c->failed),
-        .calls_started = atomic_load(&c->calls),
-        .calls_repeated = atomic_load(&c->repeated),
-        .calls_hedged = atomic_load(&c->hedged),
-        .repeats_throttled = atomic_load(&c->throttled),
+        .connections_opened = cv_count_read(&c->opened),
+        .connections_failed = cv_count_read(&c->failed),
+        .calls_started = cv_count_read(&c->calls),
+        .calls_repeated = cv_count_read(&c->repeated),
+        .calls_hedged = cv_count_read(&c->hedged),
+        .repeats_throttled = cv_count_read(&c->throttled),
     };
     cv_config_give(stats, stats->size, &now, sizeof now);
 }

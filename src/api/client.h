@@ -3,6 +3,7 @@
 
 #include "api/client_host.h"
 #include "api/client_loop.h"
+#include "api/count.h"
 #include "api/metadata.h"
 #include "rpc/backoff.h"
 #include "rpc/retry_budget.h"
@@ -17,12 +18,12 @@
 
 /* Any thread. */
 struct cv_client_counters {
-    atomic_uint_fast64_t opened;
-    atomic_uint_fast64_t failed;
-    atomic_uint_fast64_t calls;
-    atomic_uint_fast64_t repeated;
-    atomic_uint_fast64_t hedged;
-    atomic_uint_fast64_t throttled;
+    cv_count opened;
+    cv_count failed;
+    cv_count calls;
+    cv_count repeated;
+    cv_count hedged;
+    cv_count throttled;
 };
 
 /* A client's part of a host: the user of its links there. One that is not for new links any more,
@@ -100,7 +101,7 @@ struct cv_stream_answer *cv_stream_answer(covey_stream *stream);
  * its owner's memory, who may free it when it has ended.
  */
 struct cv_client_request_kind {
-    /* There is an RPC call, request->rpc: send. */
+    /* There is an RPC call, request->rpc: send. NULL for one whose message went with the start. */
     void (*started)(struct cv_client_request *request);
     /* What happens to it. After CV_RPC_EVENT_STATUS it has ended. */
     void (*event)(struct cv_client_request *request, const struct cv_rpc_output *event);
@@ -117,6 +118,7 @@ struct cv_client_request {
     const struct cv_rpc_metadata *metadata;
     size_t metadata_count;
     covey_time deadline;
+    const struct cv_slice *message; /* the only one, sent with the start; or NULL */
     bool wait_for_ready;
 
     struct cv_client_requests *list; /* where it is; NULL: nowhere */

@@ -53,7 +53,7 @@ void cv_client_connect_failed(covey_client *client, int error)
     client->next_attempt =
         cv_loop_now(client->loop) +
         cv_backoff_pause(&client->connect_backoff, client->failures, &client->random);
-    atomic_fetch_add(&client->counters.failed, 1);
+    cv_count_up(&client->counters.failed);
     disappoint(client);
     set_connect_timer(client);
 }

@@ -42,6 +42,8 @@ static int start_rpc(struct cv_client_request *r, struct cv_link *link)
         .metadata = r->metadata,
         .metadata_count = r->metadata_count,
         .user = r,
+        .is_checked = true, /* the draft was */
+        .message = r->message,
     };
     int error = cv_link_start(link, &start, cv_loop_now(r->client->loop), &r->rpc);
     if (error == 0)
@@ -72,8 +74,9 @@ void cv_client_request_start(struct cv_client_request *r)
         return;
     }
     enter_list(r, &client->running);
-    atomic_fetch_add(&client->counters.calls, 1);
-    r->kind->started(r);
+    cv_count_up(&client->counters.calls);
+    if (r->kind->started != NULL)
+        r->kind->started(r);
 }
 
 static void begin_now(struct cv_client_request *r)

@@ -21,7 +21,7 @@ static void on_link_ready(void *user, struct cv_link *link)
         return;
     client->is_ready = true;
     client->next_attempt = 0;
-    atomic_fetch_add(&client->counters.opened, 1);
+    cv_count_up(&client->counters.opened);
     while (client->is_ready && (r = TAILQ_FIRST(&client->waiting)) != NULL)
         cv_client_request_start(r);
 }

@@ -87,6 +87,28 @@ static void release(struct cv_exchange *x)
         x->kind->free(x);
 }
 
+/* The same on the loop's thread, without a locked instruction where no other thread is left. */
+static void release_here(struct cv_exchange *x)
+{
+    unsigned before = atomic_load_explicit(&x->references, memory_order_relaxed);
+    if (!x->left_here) {
+        release(x);
+        return;
+    }
+    assert(before > 0);
+    atomic_store_explicit(&x->references, before - 1, memory_order_relaxed);
+    if (before == 1)
+        x->kind->free(x);
+}
+
+void cv_exchange_leave_here(struct cv_exchange *x)
+{
+    x->user_is_gone = true;
+    x->wants_room = x->wants_message = false;
+    x->left_here = true;
+    release_here(x);
+}
+
 void cv_exchange_release_and_unlock(struct cv_exchange *x)
 {
     pthread_mutex_unlock(&x->lock);
@@ -342,7 +364,7 @@ void cv_exchange_detach(struct cv_exchange *x)
 {
     x->link = NULL;
     x->rpc = NULL;
-    release(x);
+    release_here(x);
 }
 
 void cv_exchange_release(struct cv_exchange *x)

@@ -79,6 +79,7 @@ struct cv_exchange {
     struct cv_rpc_call *rpc;
     bool end_done;
     bool told_over;
+    bool left_here; /* the user left on the loop's thread: nobody else knows the exchange */
 };
 
 /* In the caller's memory, with references of the user and of the loop. 0 or COVEY_ERR_SYSTEM. */

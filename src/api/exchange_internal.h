@@ -22,6 +22,8 @@ bool cv_exchange_has_something(const struct cv_exchange *x);
 /* Gives the lock and one reference back: the exchange may be gone after it. */
 void cv_exchange_release_and_unlock(struct cv_exchange *x);
 
+/* The loop's thread: cv_exchange_leave(). No lock is needed: what it writes is read there only. */
+void cv_exchange_leave_here(struct cv_exchange *x);
 /* The loop's thread: straight through. COVEY_ERR_BUSY: it has to wait after all. */
 COVEY_MUST_USE int cv_exchange_send_now(struct cv_exchange *x, struct cv_slice message);
 COVEY_MUST_USE int cv_exchange_metadata_now(struct cv_exchange *x,

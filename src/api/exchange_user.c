@@ -115,7 +115,7 @@ void cv_exchange_begin(struct cv_exchange *x)
 
 void cv_exchange_end(struct cv_exchange *x)
 {
-    atomic_store(&x->out_ended, true);
+    atomic_store_explicit(&x->out_ended, true, memory_order_release);
     if (atomic_load(&x->out_size) == 0 && cv_loop_in_turn(x->loop) && x->rpc != NULL) {
         cv_exchange_end_now(x);
         return;
@@ -184,8 +184,12 @@ void cv_exchange_await_told(struct cv_exchange *x)
 
 void cv_exchange_leave(struct cv_exchange *x)
 {
-    pthread_mutex_lock(&x->lock);
     assert(!x->user_is_gone);
+    if (cv_loop_in_turn(x->loop)) {
+        cv_exchange_leave_here(x);
+        return;
+    }
+    pthread_mutex_lock(&x->lock);
     x->user_is_gone = true;
     x->wants_room = x->wants_message = false;
     cv_exchange_await_told(x);

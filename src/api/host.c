@@ -15,9 +15,21 @@ void cv_host_receive(struct cv_host *host, const struct cv_datagram *d)
     cv_node_receive(host->node, d, cv_loop_now(host->loop));
 }
 
+/* What comes after a pause comes from a peer that has nothing else to do: it gets the answers to the
+ * first packets, some dozens of small calls, before the rest is read, and works on those meanwhile.
+ * Else both sides wait for each other all the time. Who is never idle reads all at once, which costs
+ * least. */
+#define PAUSE_MIN      (5 * COVEY_MICROSECOND)
+#define FIRST_PACKETS  2
+
 static void on_datagram(void *user, const struct cv_datagram *d)
 {
-    cv_host_receive(user, d);
+    struct cv_host *host = user;
+    cv_host_receive(host, d);
+    if (++host->packets != FIRST_PACKETS || cv_loop_idle_time(host->loop) < PAUSE_MIN)
+        return;
+    cv_node_answer(host->node, cv_udp_sink(host->udp), cv_loop_now(host->loop));
+    cv_udp_send(host->udp);
 }
 
 void cv_host_take_unreachable(struct cv_host *host, const struct cv_address *remote)
@@ -33,13 +45,25 @@ static void on_unreachable(void *user, const struct cv_address *remote)
         host->unreachable(host->unreachable_user, remote);
 }
 
-static void on_readable(void *user)
+static bool receive(struct cv_host *host, bool is_woken)
 {
-    struct cv_host *host = user;
     const struct cv_udp_receiver receiver = {
         .datagram = on_datagram, .unreachable = on_unreachable, .user = host};
-    if (cv_udp_receive(host->udp, &receiver, RECEIVE_ROUNDS))
+    host->packets = 0;
+    enum cv_udp_found found = cv_udp_receive(host->udp, &receiver, RECEIVE_ROUNDS, is_woken);
+    if (found == CV_UDP_SOME)
         cv_loop_again(host->loop);
+    return found != CV_UDP_NOTHING;
+}
+
+static void on_readable(void *user)
+{
+    (void)receive(user, true);
+}
+
+static bool on_look(void *user)
+{
+    return receive(user, false);
 }
 
 static void on_turn(void *user, covey_time now)
@@ -111,7 +135,10 @@ static int open_node(struct cv_host *host, const struct cv_host_config *config)
 
 int cv_host_start(struct cv_host *host)
 {
-    return cv_loop_watch(host->loop, cv_udp_fd(host->udp), on_readable, host, &host->watch);
+    int error = cv_loop_watch(host->loop, cv_udp_fd(host->udp), on_readable, host, &host->watch);
+    if (error == 0)
+        cv_loop_watch_look(host->watch, on_look);
+    return error;
 }
 
 static void release(struct cv_host *host)

@@ -22,6 +22,7 @@ struct cv_host {
     struct cv_resolver *resolver;
     struct cv_loop_task task;
     struct cv_loop_watch *watch;
+    unsigned packets; /* read in this turn */
     void (*unreachable)(void *user, const struct cv_address *remote);
     void *unreachable_user;
 };

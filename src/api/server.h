@@ -2,6 +2,7 @@
 #define CV_API_SERVER_H
 
 #include "api/call.h"
+#include "api/count.h"
 #include "api/host.h"
 #include "io/handover.h"
 #include "io/port_group.h"
@@ -21,21 +22,22 @@ struct cv_server_method {
     char name[];
 };
 
+/* Changed on its loop only, read by any thread. */
+struct cv_server_counters {
+    cv_count calls; /* now */
+    cv_count begun;
+    cv_count refused;
+    cv_count exhausted;
+};
+
 /* A server's part on one loop, which all of it belongs to. Loop 0 has the membership too. */
 struct cv_server_loop {
     covey_server *server;
+    struct cv_server_counters counters;
     struct cv_host host;
     struct cv_call_list calls;
     struct cv_call_owner owner;              /* of them */
     const struct cv_rpc_method *last_method; /* of the last call: the next is often of it too */
-};
-
-/* Any thread. */
-struct cv_server_counters {
-    atomic_uint_fast64_t calls; /* now */
-    atomic_uint_fast64_t begun;
-    atomic_uint_fast64_t refused;
-    atomic_uint_fast64_t exhausted;
 };
 
 /* The inside of a server. What is not marked otherwise is for any thread and does not change. */
@@ -45,7 +47,6 @@ struct covey_server {
     unsigned loop_count;
     struct cv_port_group *group;  /* their sockets */
     struct cv_handover *handover; /* of what came to the wrong one; NULL when there is one loop */
-    struct cv_server_counters counters; /* any thread */
     size_t message_send_max;
     unsigned calls_max;
     struct cv_address advertise; /* {0}: the listen address */

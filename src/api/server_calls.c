@@ -38,18 +38,17 @@ static const struct cv_rpc_method *find(struct cv_server_loop *sl, struct cv_sli
 static const struct cv_rpc_method *choose(struct cv_server_loop *sl, struct cv_link *link,
                                           const struct cv_rpc_output *event)
 {
-    covey_server *server = sl->server;
     const struct cv_identity *peer = cv_link_peer(link);
     const struct cv_rpc_method *method = find(sl, event->begin.method);
     if (method == NULL) {
         refuse(sl, link, event->call, COVEY_STATUS_UNIMPLEMENTED, "there is no such method");
-        atomic_fetch_add(&server->counters.refused, 1);
+        cv_count_up(&sl->counters.refused);
         return NULL;
     }
     if (peer == NULL || (method->roles & (1u << peer->role)) == 0) {
         refuse(sl, link, event->call, COVEY_STATUS_PERMISSION_DENIED,
                "the certificate's role does not allow this method");
-        atomic_fetch_add(&server->counters.refused, 1);
+        cv_count_up(&sl->counters.refused);
         return NULL;
     }
     return method;
@@ -63,6 +62,16 @@ static struct cv_caller *caller_of(const covey_server *server, struct cv_link *l
     if (cv_link_user(link) == NULL)
         cv_link_set_user(link, cv_caller_new(server->runtime, link));
     return cv_link_user(link);
+}
+
+/* Loops that take a call at the same time do not see each other's: the limit is good to as many calls
+ * as there are loops. */
+static uint64_t calls_now(const covey_server *server)
+{
+    uint64_t calls = 0;
+    for (unsigned i = 0; i < server->loop_count; i++)
+        calls += cv_count_read(&server->loops[i].counters.calls);
+    return calls;
 }
 
 static covey_call *make(struct cv_server_loop *sl, struct cv_link *link,
@@ -82,14 +91,13 @@ static covey_call *make(struct cv_server_loop *sl, struct cv_link *link,
         /* Strangers may choose an id that leads there; covey's clients do not. */
         .off_loop = sl == server->loops && server->loop_count > 1,
     };
-    bool has_room = atomic_fetch_add(&server->counters.calls, 1) < server->calls_max;
-    if (has_room && begin.caller != NULL) {
-        covey_call *call = cv_call_new(&begin);
-        if (call != NULL)
-            return call;
+    bool has_room = calls_now(server) < server->calls_max;
+    covey_call *call = has_room && begin.caller != NULL ? cv_call_new(&begin) : NULL;
+    if (call != NULL) {
+        cv_count_up(&sl->counters.calls);
+        return call;
     }
-    atomic_fetch_sub(&server->counters.calls, 1);
-    atomic_fetch_add(&server->counters.exhausted, 1);
+    cv_count_up(&sl->counters.exhausted);
     refuse(sl, link, event->call, COVEY_STATUS_RESOURCE_EXHAUSTED, "the server has too many calls");
     return NULL;
 }
@@ -121,11 +129,11 @@ static void begin_call(struct cv_server_loop *sl, struct cv_link *link,
     cv_rpc_call_set_user(event->call, call);
     enum covey_status_code code = judge(sl->server, call, &text);
     if (code != COVEY_STATUS_OK) {
-        atomic_fetch_add(&sl->server->counters.refused, 1);
+        cv_count_up(&sl->counters.refused);
         cv_call_refuse(call, code, text == NULL ? "" : text);
         return;
     }
-    atomic_fetch_add(&sl->server->counters.begun, 1);
+    cv_count_up(&sl->counters.begun);
     cv_call_admit(call);
 }
 
@@ -164,13 +172,13 @@ void cv_server_call_ended(void *user, covey_call *call, enum covey_status_code c
     struct cv_server_loop *sl = user;
     if (call->judged > 0)
         tell_interceptors(sl->server, call, code);
-    atomic_fetch_sub(&sl->server->counters.calls, 1);
+    cv_count_down(&sl->counters.calls);
 }
 
 void cv_server_exhausted(void *user)
 {
-    covey_server *server = ((struct cv_server_loop *)user)->server;
-    atomic_fetch_add(&server->counters.exhausted, 1);
+    struct cv_server_loop *sl = user;
+    cv_count_up(&sl->counters.exhausted);
 }
 
 void cv_server_work(void *user, int change)

@@ -113,20 +113,18 @@ int covey_server_drain(covey_server *server, covey_time timeout)
 
 int covey_server_stats(covey_server *server, struct covey_server_stats *stats)
 {
-    const struct cv_server_counters *counters = &server->counters;
-    struct covey_server_stats now = {
-        .size = sizeof now,
-        .calls = atomic_load(&counters->calls),
-        .calls_begun = atomic_load(&counters->begun),
-        .calls_refused = atomic_load(&counters->refused),
-        .calls_exhausted = atomic_load(&counters->exhausted),
-    };
+    struct covey_server_stats now = {.size = sizeof now};
     if (stats->size < sizeof stats->size)
         return COVEY_ERR_INVALID_ARGUMENT;
     if (!cv_runtime_may_ask_loops(server->runtime))
         return COVEY_ERR_WRONG_THREAD;
     for (size_t i = 0; i < server->loop_count; i++) {
+        const struct cv_server_counters *own = &server->loops[i].counters;
         struct counting c = count_loop(server, i);
+        now.calls += cv_count_read(&own->calls);
+        now.calls_begun += cv_count_read(&own->begun);
+        now.calls_refused += cv_count_read(&own->refused);
+        now.calls_exhausted += cv_count_read(&own->exhausted);
         now.connections += c.links;
         now.calls_exhausted += c.rpc.calls_refused;
         now.calls_rejected += c.rpc.calls_rejected;

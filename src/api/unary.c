@@ -161,7 +161,7 @@ static bool pays_for_repeating(struct cv_unary *u)
 {
     if (cv_retry_budget_take(&u->client->budget))
         return true;
-    atomic_fetch_add(&u->client->counters.throttled, 1);
+    cv_count_up(&u->client->counters.throttled);
     return false;
 }
 
@@ -182,7 +182,7 @@ static void on_hedge(struct cv_client_timer *timer)
     }
     if (!may_repeat(u) || !pays_for_repeating(u))
         return;
-    atomic_fetch_add(&u->client->counters.hedged, 1);
+    cv_count_up(&u->client->counters.hedged);
     open_attempt(u, 0);
 }
 
@@ -217,7 +217,7 @@ static void repeat_later(struct cv_unary *u)
         finish_with_last(u);
         return;
     }
-    atomic_fetch_add(&u->client->counters.repeated, 1);
+    cv_count_up(&u->client->counters.repeated);
     open_attempt(u, pause);
 }
 
@@ -294,7 +294,9 @@ static int take_message(struct cv_attempt *a, struct cv_slice message)
     if (a->answer.data != NULL)
         return COVEY_ERR_PROTOCOL;
     int error = set_answer(a, message);
-    cv_client_request_step(&a->request, &read);
+    /* A small one may count until the call is released, which is soon. */
+    if (message.size > COPIED_MAX)
+        cv_client_request_step(&a->request, &read);
     if (error == 0 && !u->is_decided) {
         u->is_decided = true;
         cv_client_loop_set(u->client->shared, &u->timer, COVEY_NEVER);
@@ -333,8 +335,7 @@ static void on_failed(struct cv_client_request *r, const struct cv_rpc_status *s
     attempt_over((struct cv_attempt *)(void *)r, status, false);
 }
 
-static const struct cv_client_request_kind kind = {
-    .started = send_request, .event = on_event, .failed = on_failed};
+static const struct cv_client_request_kind kind = {.event = on_event, .failed = on_failed};
 
 static struct cv_attempt *attempt_new(struct cv_unary *u)
 {
@@ -352,6 +353,7 @@ static struct cv_attempt *attempt_new(struct cv_unary *u)
                 .metadata = u->header.metadata,
                 .metadata_count = u->header.metadata_count,
                 .deadline = u->deadline,
+                .message = &u->request,
                 .wait_for_ready = u->wait_for_ready,
             },
     };

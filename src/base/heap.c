@@ -107,22 +107,32 @@ void cv_heap_clear(struct cv_heap *h, struct cv_timer *t)
     t->index = 0;
 }
 
+void cv_heap_note(struct cv_heap *h, struct cv_timer *t, covey_time deadline)
+{
+    t->deadline = deadline;
+    t->sequence = h->sequence++;
+}
+
+void cv_heap_put(struct cv_heap *h, struct cv_timer *t)
+{
+    assert(t->index == 0 && h->count < h->capacity);
+    h->count++;
+    settle(h, t, h->count);
+}
+
 void cv_heap_set(struct cv_heap *h, struct cv_timer *t, covey_time deadline)
 {
     if (deadline == COVEY_NEVER) {
         cv_heap_clear(h, t);
         return;
     }
-    size_t index = t->index;
-    if (index == 0) {
-        assert(h->count < h->capacity);
-        index = ++h->count;
-    } else {
-        assert(index <= h->count && at(h, index) == t);
+    cv_heap_note(h, t, deadline);
+    if (t->index == 0) {
+        cv_heap_put(h, t);
+        return;
     }
-    t->deadline = deadline;
-    t->sequence = h->sequence++;
-    settle(h, t, index);
+    assert(t->index <= h->count && at(h, t->index) == t);
+    settle(h, t, t->index);
 }
 
 covey_time cv_heap_deadline(const struct cv_heap *h)

@@ -37,6 +37,10 @@ COVEY_MUST_USE int cv_heap_reserve(struct cv_heap *h, size_t count);
  * be set at once. COVEY_NEVER clears it. */
 void cv_heap_set(struct cv_heap *h, struct cv_timer *t, covey_time deadline);
 void cv_heap_clear(struct cv_heap *h, struct cv_timer *t);
+/* For a timer that waits elsewhere first: notes down its deadline and its place among equal ones, and
+ * puts it in with these later. */
+void cv_heap_note(struct cv_heap *h, struct cv_timer *t, covey_time deadline);
+void cv_heap_put(struct cv_heap *h, struct cv_timer *t);
 bool cv_timer_is_set(const struct cv_timer *t);
 
 /* The earliest deadline, COVEY_NEVER when no timer is set. */

@@ -13,7 +13,6 @@ void cv_loop_turn_begin(struct cv_loop *loop)
     if (loop->begun)
         return;
     loop->begun = true;
-    loop->has_worked = true;
     loop->now = cv_clock_now();
 }
 
@@ -88,6 +87,7 @@ void cv_loop_turn_end(struct cv_loop *loop)
     set_timer(loop);
     loop->inside = false;
     loop->begun = false;
+    loop->ended_at = cv_clock_now();
     if (loop->mode == CV_LOOP_UV)
         set_idle(loop);
     if (loop->mode != CV_LOOP_THREAD)
@@ -105,6 +105,11 @@ void cv_loop_cancel_mails(struct cv_loop *loop)
 covey_time cv_loop_now(const struct cv_loop *loop)
 {
     return loop->now;
+}
+
+covey_time cv_loop_idle_time(const struct cv_loop *loop)
+{
+    return loop->now - loop->ended_at;
 }
 
 covey_time cv_loop_timeout(const struct cv_loop *loop)
@@ -186,6 +191,6 @@ void cv_loop_free(struct cv_loop *loop)
         cv_loop_cancel_mails(loop);
     }
     assert(loop->tasks == NULL);
-    assert(loop->watch_count == 0);
+    assert(LIST_EMPTY(&loop->watches));
     cv_loop_close_and_release(loop);
 }

@@ -146,11 +146,16 @@ void cv_loop_remove(struct cv_loop *loop, struct cv_loop_task *task);
  */
 COVEY_MUST_USE int cv_loop_watch(struct cv_loop *loop, int fd, void (*readable)(void *user),
                                  void *user, struct cv_loop_watch **out);
+/* While the loop polls busily it calls look(), which reads what is there without being told that
+ * there is something, and says whether there was. */
+void cv_loop_watch_look(struct cv_loop_watch *watch, bool (*look)(void *user));
 /* readable() is not called any more, not even for what is known already; also inside readable(). */
 void cv_loop_unwatch(struct cv_loop_watch *watch);
 /* Another turn at once, without waiting. */
 void cv_loop_again(struct cv_loop *loop);
 /* The time at which this turn began; what runs in a turn shares it. */
 covey_time cv_loop_now(const struct cv_loop *loop);
+/* How long there was nothing to do before this turn. */
+covey_time cv_loop_idle_time(const struct cv_loop *loop);
 
 #endif

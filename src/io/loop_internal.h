@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/queue.h>
 #include <uv.h>
 
 /* CV_LOOP_THREAD: who may make the turns. `owner` of the loop is the leader; it is NULL only while
@@ -69,14 +70,17 @@ struct cv_loop {
 
     covey_time armed; /* when the timer fires; COVEY_NEVER: it does not */
     covey_time now;
+    covey_time ended_at; /* the last turn */
     bool begun;  /* there is something for the check to end */
     bool inside; /* a callback of ours */
     bool again;
-    bool has_worked; /* a turn began since the thread looked */
+    bool is_direct; /* the last turn was one without libuv */
+    unsigned looks; /* since libuv was last asked */
     struct cv_busy_poll busy_poll;
     struct cv_loop_task *tasks;
     struct cv_loop_task *next_task; /* of the walk that is under way */
-    size_t watch_count;
+    LIST_HEAD(, cv_loop_watch) watches;
+    struct cv_loop_watch *next_watch; /* of the walk that is under way */
     size_t open_work;
     struct cv_loop_waiter *answered; /* to go on after this turn; the last one first */
 };
@@ -92,6 +96,10 @@ void cv_loop_cancel_mails(struct cv_loop *loop);
 /* ---- loop_mail.c ---- */
 /* Ends the wait of the loop's thread. Any thread, while it holds the mailbox. */
 void cv_loop_wake(void *user);
+
+/* ---- loop_watch.c ---- */
+/* Has every watch look. True when one found something. In a turn. */
+bool cv_loop_look(struct cv_loop *loop);
 
 /* ---- loop_run.c ---- */
 /* Something that is this thread's own. */

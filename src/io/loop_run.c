@@ -38,20 +38,64 @@ void cv_loop_step(struct cv_loop *loop)
     turn(loop, false);
 }
 
-void cv_loop_poll_or_sleep(struct cv_loop *loop)
+/* What was asked for by again() needs nothing of libuv's; but two of these in a row would not let it
+ * look at the descriptors. */
+static bool turn_directly(struct cv_loop *loop)
+{
+    if (!loop->again || loop->is_direct)
+        return false;
+    loop->again = false;
+    cv_loop_turn_begin(loop);
+    cv_loop_turn_end(loop);
+    return true;
+}
+
+/* Of what libuv tells while the loop polls, a look finds the datagrams. The rest, closed handles and
+ * a socket's errors among it, is found soon enough when it is asked now and then. */
+#define LOOKS_MAX 64
+
+static bool is_for_libuv(struct cv_loop *loop)
+{
+    return loop->again || loop->now >= loop->armed || atomic_load(&loop->lead.is_poked) ||
+           ++loop->looks >= LOOKS_MAX;
+}
+
+/* Without a system call but those of the watches. */
+static void look(struct cv_loop *loop)
+{
+    loop->inside = true;
+    loop->begun = cv_loop_look(loop);
+    loop->inside = false;
+    cv_loop_turn_end(loop);
+}
+
+static void poll_busily(struct cv_loop *loop)
 {
     struct cv_busy_poll *p = &loop->busy_poll;
-    if (p->max == 0 || loop->again) {
-        turn(loop, true);
-        cv_busy_poll_idle(p, p->max == 0 ? 0 : cv_clock_now());
-        return;
+    covey_time ended_at = loop->ended_at;
+    loop->now = cv_clock_now();
+    bool wants = cv_busy_poll_wants(p, loop->now);
+    if (wants && !is_for_libuv(loop)) {
+        look(loop);
+    } else {
+        loop->looks = 0;
+        turn(loop, !wants);
     }
-    loop->has_worked = false;
-    turn(loop, !cv_busy_poll_wants(p, cv_clock_now()));
-    if (!loop->has_worked)
+    if (loop->ended_at == ended_at)
         return;
     cv_busy_poll_work(p, loop->now);
-    cv_busy_poll_idle(p, cv_clock_now());
+    cv_busy_poll_idle(p, loop->ended_at);
+}
+
+void cv_loop_poll_or_sleep(struct cv_loop *loop)
+{
+    loop->is_direct = turn_directly(loop);
+    if (loop->is_direct)
+        cv_busy_poll_idle(&loop->busy_poll, loop->ended_at);
+    else if (loop->busy_poll.max == 0)
+        turn(loop, true);
+    else
+        poll_busily(loop);
 }
 
 /* ---- the loop's own thread ---- */

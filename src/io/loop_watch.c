@@ -6,7 +6,9 @@ struct cv_loop_watch {
     uv_poll_t poll;
     struct cv_loop *loop;
     void (*readable)(void *user);
+    bool (*look)(void *user); /* or NULL */
     void *user;
+    LIST_ENTRY(cv_loop_watch) entry;
 };
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -39,11 +41,28 @@ int cv_loop_watch(struct cv_loop *loop, int fd, void (*readable)(void *user), vo
     watch->poll.data = watch;
     (void)uv_poll_start(&watch->poll, UV_READABLE, on_readable);
     cv_loop_handle_opened(loop);
-    loop->watch_count++;
+    LIST_INSERT_HEAD(&loop->watches, watch, entry);
     /* The kernel hears of it in the next round, before which nobody may rely on cv_loop_fd(). */
     cv_loop_again(loop);
     *out = watch;
     return 0;
+}
+
+void cv_loop_watch_look(struct cv_loop_watch *watch, bool (*look)(void *user))
+{
+    watch->look = look;
+}
+
+bool cv_loop_look(struct cv_loop *loop)
+{
+    bool found = false;
+    struct cv_loop_watch *watch;
+    for (watch = LIST_FIRST(&loop->watches); watch != NULL; watch = loop->next_watch) {
+        loop->next_watch = LIST_NEXT(watch, entry);
+        if (watch->look != NULL && watch->look(watch->user))
+            found = true;
+    }
+    return found;
 }
 
 static void release_watch(uv_handle_t *handle)
@@ -56,7 +75,9 @@ static void release_watch(uv_handle_t *handle)
 
 void cv_loop_unwatch(struct cv_loop_watch *watch)
 {
-    watch->loop->watch_count--;
+    if (watch->loop->next_watch == watch)
+        watch->loop->next_watch = LIST_NEXT(watch, entry);
+    LIST_REMOVE(watch, entry);
     uv_close((uv_handle_t *)&watch->poll, release_watch);
     cv_loop_again(watch->loop);
 }

@@ -79,9 +79,10 @@ struct cv_address cv_udp_local(const struct cv_udp *udp)
     return udp->socket.local;
 }
 
-bool cv_udp_receive(struct cv_udp *udp, const struct cv_udp_receiver *receiver, unsigned batches)
+enum cv_udp_found cv_udp_receive(struct cv_udp *udp, const struct cv_udp_receiver *receiver,
+                                 unsigned batches, bool is_woken)
 {
-    return cv_udp_reader_run(udp->reader, receiver, batches);
+    return cv_udp_reader_run(udp->reader, receiver, batches, is_woken);
 }
 
 const struct cv_datagram_sink *cv_udp_sink(struct cv_udp *udp)

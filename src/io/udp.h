@@ -49,11 +49,19 @@ struct cv_udp_receiver {
     void *user;
 };
 
+enum cv_udp_found {
+    CV_UDP_NOTHING,
+    CV_UDP_ALL, /* that there was */
+    CV_UDP_SOME /* there may be more */
+};
+
 /*
  * Reads what is there, at most `batches` rounds so that a flood cannot keep the caller for ever.
- * Returns true when there may be more.
+ * `is_woken`: the socket was said to be readable, so when nothing came there is an error to be
+ * fetched.
  */
-bool cv_udp_receive(struct cv_udp *udp, const struct cv_udp_receiver *receiver, unsigned batches);
+enum cv_udp_found cv_udp_receive(struct cv_udp *udp, const struct cv_udp_receiver *receiver,
+                                 unsigned batches, bool is_woken);
 
 /* Packets committed to the sink are sent when 8 of them wait (a peer starts on the first ones while
  * we make the others) and at cv_udp_send(). Valid as long as the socket. */

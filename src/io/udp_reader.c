@@ -26,6 +26,19 @@ struct cv_udp_reader {
     uint8_t *buffers;
 };
 
+/* The kernel fills in those that it uses. */
+static void prepare(struct cv_udp_reader *r, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        r->messages[i].msg_hdr = (struct msghdr){.msg_name = &r->names[i],
+                                                 .msg_namelen = sizeof r->names[i],
+                                                 .msg_iov = &r->bytes[i],
+                                                 .msg_iovlen = 1,
+                                                 .msg_control = &r->controls[i],
+                                                 .msg_controllen = sizeof r->controls[i]};
+    }
+}
+
 int cv_udp_reader_new(const struct cv_alloc *alloc, struct cv_udp_socket *socket,
                       struct cv_udp_reader **out)
 {
@@ -44,6 +57,7 @@ int cv_udp_reader_new(const struct cv_alloc *alloc, struct cv_udp_socket *socket
     r->batch = batch;
     for (unsigned i = 0; i < batch; i++)
         r->bytes[i] = (struct iovec){.iov_base = r->buffers + i * size, .iov_len = size};
+    prepare(r, batch);
     *out = r;
     return 0;
 }
@@ -52,18 +66,6 @@ void cv_udp_reader_free(struct cv_udp_reader *r)
 {
     cv_release(r->alloc, r->buffers);
     cv_release(r->alloc, r);
-}
-
-static void prepare(struct cv_udp_reader *r)
-{
-    for (unsigned i = 0; i < r->batch; i++) {
-        r->messages[i].msg_hdr = (struct msghdr){.msg_name = &r->names[i],
-                                                 .msg_namelen = sizeof r->names[i],
-                                                 .msg_iov = &r->bytes[i],
-                                                 .msg_iovlen = 1,
-                                                 .msg_control = &r->controls[i],
-                                                 .msg_controllen = sizeof r->controls[i]};
-    }
 }
 
 static int take_singly(struct cv_udp_reader *r)
@@ -83,7 +85,6 @@ static int take_singly(struct cv_udp_reader *r)
 /* The number of messages that are there, or -1 and errno. */
 static int take(struct cv_udp_reader *r)
 {
-    prepare(r);
     if (!r->socket->features.mmsg)
         return take_singly(r);
     r->socket->stats.receive_calls++;
@@ -217,21 +218,24 @@ static void read_errors(struct cv_udp_reader *r, const struct cv_udp_receiver *r
     }
 }
 
-bool cv_udp_reader_run(struct cv_udp_reader *r, const struct cv_udp_receiver *receiver,
-                       unsigned batches)
+enum cv_udp_found cv_udp_reader_run(struct cv_udp_reader *r, const struct cv_udp_receiver *receiver,
+                                    unsigned batches, bool is_woken)
 {
     for (unsigned round = 0; round < batches; round++) {
         int count = take(r);
         int error = count < 0 ? errno : 0;
         for (int i = 0; i < count; i++)
             deliver(r, receiver, (unsigned)i);
+        prepare(r, count > 0 ? (unsigned)count : 1);
         if (error == ENOSYS)
             r->socket->features.mmsg = false;
         /* A pending error, or we were woken and there is nothing: then it was the error queue. */
-        else if (error != 0 && error != EINTR && (error != EAGAIN || round == 0))
+        else if (error != 0 && error != EINTR && (error != EAGAIN || (round == 0 && is_woken)))
             read_errors(r, receiver);
-        if (error == EAGAIN || (error == 0 && (unsigned)count < r->batch))
-            return false;
+        if (error == EAGAIN)
+            return round == 0 && !is_woken ? CV_UDP_NOTHING : CV_UDP_ALL;
+        if (error == 0 && (unsigned)count < r->batch)
+            return CV_UDP_ALL;
     }
-    return true;
+    return CV_UDP_SOME;
 }

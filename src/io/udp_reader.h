@@ -12,7 +12,7 @@ COVEY_MUST_USE int cv_udp_reader_new(const struct cv_alloc *alloc, struct cv_udp
 void cv_udp_reader_free(struct cv_udp_reader *r);
 
 /* As cv_udp_receive(). */
-bool cv_udp_reader_run(struct cv_udp_reader *r, const struct cv_udp_receiver *receiver,
-                       unsigned batches);
+enum cv_udp_found cv_udp_reader_run(struct cv_udp_reader *r, const struct cv_udp_receiver *receiver,
+                                    unsigned batches, bool is_woken);
 
 #endif

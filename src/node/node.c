@@ -298,6 +298,13 @@ void cv_node_turn(struct cv_node *node, const struct cv_datagram_sink *sink, cov
     cv_quic_endpoint_flush(node->endpoint, sink, now);
 }
 
+void cv_node_answer(struct cv_node *node, const struct cv_datagram_sink *sink, covey_time now)
+{
+    node->now = now;
+    cv_node_links_run(node);
+    cv_quic_endpoint_flush_small(node->endpoint, sink, now);
+}
+
 static covey_time earlier(covey_time a, covey_time b)
 {
     return a < b ? a : b;

@@ -21,8 +21,9 @@
  *     turn(sink, now)    <->  +----------------------------------+  -> datagrams into the sink
  *
  * A driver calls receive() for all that came and then turn() once, and turn() again when the
- * deadline has come. Callbacks are made from inside receive(), turn() and free(); in them every
- * function of node.h and link.h but these may be called.
+ * deadline has come; between two receive()s it may call answer(). Callbacks are made from inside
+ * receive(), answer(), turn() and free(); in them every function of node.h and link.h but these may
+ * be called.
  *
  * One thread at a time.
  */
@@ -76,6 +77,9 @@ void cv_node_unreachable(struct cv_node *node, const struct cv_address *remote, 
 /* Acts on what came, runs the timers and writes packets into the sink. */
 void cv_node_turn(struct cv_node *node, const struct cv_datagram_sink *sink, covey_time now,
                   uint64_t wall_ms);
+/* A small turn in the middle of receiving: calls are acted on, and small answers written. What else
+ * there is waits for turn(). */
+void cv_node_answer(struct cv_node *node, const struct cv_datagram_sink *sink, covey_time now);
 /* When turn() is due; 0 when there is work at once. */
 covey_time cv_node_deadline(const struct cv_node *node);
 

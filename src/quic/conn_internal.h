@@ -187,6 +187,8 @@ void cv_conn_set_reading(struct cv_quic_conn *c);
 
 /* conn_write.c: writes packets until there is nothing left to write, and sets the timer. */
 void cv_conn_write(struct cv_quic_conn *c, const struct cv_datagram_sink *sink);
+/* Whether that would write streams, and no bulk data. */
+bool cv_conn_has_small_data(const struct cv_quic_conn *c);
 
 /* conn_life.c */
 /* The connection is ready: its time begins. */

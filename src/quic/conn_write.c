@@ -164,12 +164,23 @@ static ngtcp2_ssize write_packet(struct packet *p)
 /* A stream that has more than this to send is no small call. */
 #define BULK_SIZE ((size_t)16 << 10)
 
+static bool is_bulk(const struct cv_quic_stream *s)
+{
+    return cv_send_buffer_unsent(&s->out) > BULK_SIZE;
+}
+
+bool cv_conn_has_small_data(const struct cv_quic_conn *c)
+{
+    const struct cv_quic_stream *s = TAILQ_FIRST(&c->sending);
+    return c->state == CV_CONN_READY && s != NULL && !is_bulk(s);
+}
+
 /* Small calls leave early, so that the peer starts on them; large bodies leave in large pieces. */
 static void set_bulk(const struct cv_quic_conn *c, const struct cv_datagram_sink *sink)
 {
     const struct cv_quic_stream *s = TAILQ_FIRST(&c->sending);
     if (sink->bulk != NULL)
-        sink->bulk(sink->user, s != NULL && cv_send_buffer_unsent(&s->out) > BULK_SIZE);
+        sink->bulk(sink->user, s != NULL && is_bulk(s));
 }
 
 static void commit(struct packet *p, const struct cv_datagram_sink *sink, size_t size)

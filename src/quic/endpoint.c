@@ -347,6 +347,25 @@ void cv_quic_endpoint_flush(struct cv_quic_endpoint *e, const struct cv_datagram
     flush_replies(e, sink);
 }
 
+/* More of them would make the walk felt. */
+#define SMALL_LOOKED_AT 4
+
+void cv_quic_endpoint_flush_small(struct cv_quic_endpoint *e, const struct cv_datagram_sink *sink,
+                                  covey_time now)
+{
+    struct cv_quic_conn *c = TAILQ_LAST(&e->dirty, cv_conn_list);
+    advance(e, now);
+    for (unsigned i = 0; c != NULL && i < SMALL_LOOKED_AT; i++) {
+        struct cv_quic_conn *before = TAILQ_PREV(c, cv_conn_list, dirty_link);
+        if (cv_conn_has_small_data(c)) {
+            TAILQ_REMOVE(&e->dirty, c, dirty_link);
+            c->is_dirty = false;
+            flush_conn(c, sink);
+        }
+        c = before;
+    }
+}
+
 bool cv_quic_endpoint_is_dirty(const struct cv_quic_endpoint *e)
 {
     return !TAILQ_EMPTY(&e->dirty) || e->replies.count > 0;

@@ -41,7 +41,7 @@ static void init(struct cv_rpc_call *call, struct cv_rpc_conn *rc, bool is_clien
 
 struct cv_rpc_call *cv_rpc_call_new(struct cv_rpc_conn *rc, bool is_client)
 {
-    if (cv_heap_reserve(&rc->timers, rc->count + 1) != 0)
+    if (cv_deadlines_reserve(&rc->timers, rc->count + 1) != 0)
         return NULL;
     struct cv_rpc_call *call = take_memory(rc);
     if (call == NULL)
@@ -64,7 +64,7 @@ void cv_rpc_call_free(struct cv_rpc_call *call)
 {
     struct cv_rpc_conn *rc = call->conn;
     assert(rc->writing != call && rc->count > 0);
-    cv_heap_clear(&rc->timers, &call->timer);
+    cv_deadlines_clear(&rc->timers, &call->timer);
     cv_rpc_receive_fini(&call->receive, &rc->receive_memory);
     cv_rpc_send_fini(&call->send, &rc->send_memory);
     if (call->is_ready)
@@ -128,7 +128,7 @@ void cv_rpc_call_sent(struct cv_rpc_call *call)
 {
     assert(call->send.done);
     if (!call->is_client)
-        cv_heap_clear(&call->conn->timers, &call->timer);
+        cv_deadlines_clear(&call->conn->timers, &call->timer);
 }
 
 void cv_rpc_call_reset(struct cv_rpc_call *call, uint64_t code)
@@ -148,6 +148,8 @@ void cv_rpc_call_detach(struct cv_rpc_call *call)
     call->closed = true;
     call->reset_due = false;
     call->owed = call->owed_connection = 0;
+    call->conn->left_to_close -= call->left_to_close;
+    call->left_to_close = 0;
     if (!call->send.done)
         cv_rpc_call_drop_send(call);
     if (call->peer_end == CV_RPC_PEER_OPEN)

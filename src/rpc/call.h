@@ -1,7 +1,7 @@
 #ifndef CV_RPC_CALL_H
 #define CV_RPC_CALL_H
 
-#include "base/heap.h"
+#include "base/deadlines.h"
 #include "rpc/receive.h"
 #include "rpc/rpc.h"
 #include "rpc/send.h"
@@ -42,7 +42,7 @@ struct cv_rpc_call {
     TAILQ_ENTRY(cv_rpc_call) starved_link;
     TAILQ_ENTRY(cv_rpc_call) withheld_link;
     TAILQ_ENTRY(cv_rpc_call) unbound_link;
-    struct cv_timer timer;
+    struct cv_deadline timer;
     covey_time deadline;
     covey_time accepted_at; /* server */
     covey_time started_at;  /* client: the time from which the header's timeout counts */
@@ -73,6 +73,7 @@ struct cv_rpc_call {
     size_t held;            /* messages that the user has and did not READ, with their cost */
     size_t owed;            /* received bytes that were not given back to the stream's window */
     size_t owed_connection; /* and to the connection's */
+    size_t left_to_close;   /* and are given back when the stream closes */
     struct cv_rpc_receive receive;
     struct cv_rpc_send send;
 };
@@ -83,6 +84,12 @@ TAILQ_HEAD(cv_rpc_call_queue, cv_rpc_call);
 /* What a message costs beyond its bytes while the user holds it: else empty messages, one byte each
  * on the wire, would cost a peer nothing. */
 #define CV_RPC_MESSAGE_COST 64
+
+/* Giving window back costs more than a small call can bear. What came whole, in no more bytes than
+ * this, is left to the transport, which gives it back with the stream; but not more of it for a
+ * connection than this, a small part of its window, so that calls that take long do not use that up. */
+#define CV_RPC_LEFT_TO_CLOSE       ((size_t)256)
+#define CV_RPC_LEFT_TO_CLOSE_TOTAL ((size_t)64 << 10)
 
 /* Free call objects that a connection keeps: a full send batch of small calls and their answers
  * overlap in far fewer, and 256 of them are about 0.25 MiB. */

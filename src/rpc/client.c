@@ -25,19 +25,30 @@ static int queue_header(struct cv_rpc_call *call, const struct cv_rpc_header *he
     return error == COVEY_ERR_LIMIT ? COVEY_ERR_BUSY : error;
 }
 
+/* What the call has to say at once. */
+static int queue_start(struct cv_rpc_call *call, const struct cv_rpc_start *start,
+                       const struct cv_rpc_header *header)
+{
+    int error = queue_header(call, header);
+    if (error != 0 || start->message == NULL)
+        return error;
+    error = cv_rpc_conn_send(call, *start->message, true);
+    return error == COVEY_ERR_BUSY ? 0 : error;
+}
+
 int cv_rpc_conn_start(struct cv_rpc_conn *rc, const struct cv_rpc_start *start, covey_time now,
                       struct cv_rpc_call **out)
 {
     if (rc->lost)
         return COVEY_ERR_CLOSED;
     struct cv_rpc_header header = header_of(start, now);
-    int error = cv_rpc_header_check(&header, rc->limits.header_size_max);
+    int error = start->is_checked ? 0 : cv_rpc_header_check(&header, rc->limits.header_size_max);
     if (error != 0)
         return error;
     struct cv_rpc_call *call = cv_rpc_call_new(rc, true);
     if (call == NULL)
         return COVEY_ERR_NO_MEMORY;
-    error = queue_header(call, &header);
+    error = queue_start(call, start, &header);
     if (error != 0) {
         cv_rpc_call_free(call);
         return error;
@@ -51,7 +62,7 @@ int cv_rpc_conn_start(struct cv_rpc_conn *rc, const struct cv_rpc_start *start, 
     call->started_at = now;
     rc->now = now;
     rc->stats.calls_started++;
-    cv_heap_set(&rc->timers, &call->timer, start->deadline);
+    cv_deadlines_set(&rc->timers, &call->timer, start->deadline, now);
     if (start->stream == NULL) {
         call->is_unbound = true;
         TAILQ_INSERT_TAIL(&rc->unbound, call, unbound_link);

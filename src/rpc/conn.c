@@ -54,7 +54,7 @@ int cv_rpc_conn_new(const struct cv_alloc *alloc, const struct cv_rpc_limits *li
         .send_memory = memory_of(alloc, limits->send_memory_max,
                                  buffer_size_max(limits, limits->message_send_max)),
     };
-    cv_heap_init(&rc->timers, alloc);
+    cv_deadlines_init(&rc->timers, alloc);
     LIST_INIT(&rc->all);
     LIST_INIT(&rc->pool);
     TAILQ_INIT(&rc->ready);
@@ -78,7 +78,7 @@ void cv_rpc_conn_free(struct cv_rpc_conn *rc)
         cv_release(rc->alloc, call);
     }
     assert(rc->receive_memory.used == 0 && rc->send_memory.used == 0);
-    cv_heap_fini(&rc->timers);
+    cv_deadlines_fini(&rc->timers);
     cv_release(rc->alloc, rc);
 }
 
@@ -101,8 +101,8 @@ void cv_rpc_conn_glitch(struct cv_rpc_conn *rc)
 
 static int on_time(struct cv_rpc_conn *rc)
 {
-    struct cv_timer *timer;
-    while ((timer = cv_heap_expire(&rc->timers, rc->now)) != NULL) {
+    struct cv_deadline *timer;
+    while ((timer = cv_deadlines_expire(&rc->timers, rc->now)) != NULL) {
         void *call = (char *)timer - offsetof(struct cv_rpc_call, timer);
         cv_rpc_end_timeout(call);
     }
@@ -131,14 +131,27 @@ static int on_data_refused(struct cv_rpc_call *call, int error)
     return error == COVEY_ERR_LIMIT ? 0 : error;
 }
 
+static void leave_to_close(struct cv_rpc_call *call)
+{
+    struct cv_rpc_conn *rc = call->conn;
+    size_t size = call->owed_connection;
+    if (size > CV_RPC_LEFT_TO_CLOSE || rc->left_to_close + size > CV_RPC_LEFT_TO_CLOSE_TOTAL)
+        return;
+    rc->left_to_close += size;
+    call->left_to_close = size;
+    call->owed = call->owed_connection = 0;
+}
+
 static int on_data(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
 {
     struct cv_rpc_call *call = input->call;
     assert(!call->closed && call->peer_end == CV_RPC_PEER_OPEN);
     call->owed += input->data.bytes.size;
     call->owed_connection += input->data.bytes.size;
-    if (input->data.fin)
+    if (input->data.fin) {
         cv_rpc_call_peer_ended(call, CV_RPC_PEER_FIN);
+        leave_to_close(call);
+    }
     cv_rpc_call_wake(call);
     if (!call->receiving)
         return 0;
@@ -211,25 +224,25 @@ static int on_send_metadata(struct cv_rpc_conn *rc, const struct cv_rpc_input *i
     return 0;
 }
 
-static int on_send(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
+int cv_rpc_conn_send(struct cv_rpc_call *call, struct cv_slice message, bool end)
 {
-    struct cv_rpc_call *call = input->call;
-    assert(call->is_client || !input->send.end);
+    struct cv_rpc_conn *rc = call->conn;
+    assert(call->is_client || !end);
     if (!may_send(call))
         return COVEY_ERR_STATE;
-    if (input->send.message.size > rc->limits.message_send_max)
+    if (message.size > rc->limits.message_send_max)
         return COVEY_ERR_TOO_LARGE;
     if (cv_rpc_send_waiting(&call->send) > CV_RPC_SEND_WAITING_MAX) {
         call->writable_due = true;
         return COVEY_ERR_BUSY;
     }
-    int error = cv_rpc_send_message(&call->send, &rc->send_memory, input->send.message);
+    int error = cv_rpc_send_message(&call->send, &rc->send_memory, message);
     if (error != 0)
         return error == COVEY_ERR_LIMIT ? starve(call) : error;
     if (!call->is_client)
         call->answer_begun = true;
-    call->send.ended = input->send.end;
-    call->writable_due = call->writable_due && !input->send.end;
+    call->send.ended = end;
+    call->writable_due = call->writable_due && !end;
     rc->stats.messages_sent++;
     cv_rpc_call_wake(call);
     return 0;
@@ -298,7 +311,7 @@ int cv_rpc_conn_step(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
     case CV_RPC_SEND_METADATA:
         return on_send_metadata(rc, input);
     case CV_RPC_SEND:
-        return on_send(rc, input);
+        return cv_rpc_conn_send(input->call, input->send.message, input->send.end);
     case CV_RPC_END:
         return on_end(input->call);
     case CV_RPC_FINISH:
@@ -387,7 +400,7 @@ void cv_rpc_conn_written(struct cv_rpc_conn *rc, struct cv_rpc_call *call, bool 
 
 covey_time cv_rpc_conn_deadline(const struct cv_rpc_conn *rc)
 {
-    return cv_heap_deadline(&rc->timers);
+    return cv_deadlines_next(&rc->timers);
 }
 
 void cv_rpc_conn_none_begun(struct cv_rpc_conn *rc)

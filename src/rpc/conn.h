@@ -2,7 +2,7 @@
 #define CV_RPC_CONN_H
 
 #include "base/bucket.h"
-#include "base/heap.h"
+#include "base/deadlines.h"
 #include "rpc/call.h"
 #include "rpc/receive.h"
 #include "rpc/rpc.h"
@@ -14,7 +14,7 @@ struct cv_rpc_conn {
     struct cv_rpc_receive_limits receive_limits;
     struct cv_rpc_stats stats;
     covey_time now; /* of the last input */
-    struct cv_heap timers;
+    struct cv_deadlines timers;
 
     struct cv_rpc_call_list all;
     struct cv_rpc_call_queue ready;   /* those that may have an output, in order */
@@ -27,6 +27,7 @@ struct cv_rpc_conn {
     size_t pool_count;
     size_t executing; /* calls of the peer's that the user holds */
     size_t held;      /* the sum of the calls' */
+    size_t left_to_close; /* the same */
     struct cv_bucket glitches;
 
     struct cv_rpc_memory receive_memory;
@@ -49,6 +50,8 @@ struct cv_rpc_conn {
 void cv_rpc_conn_violated(struct cv_rpc_conn *rc);
 /* The peer caused work for nothing: of that it has a budget. */
 void cv_rpc_conn_glitch(struct cv_rpc_conn *rc);
+/* CV_RPC_SEND. */
+COVEY_MUST_USE int cv_rpc_conn_send(struct cv_rpc_call *call, struct cv_slice message, bool end);
 /* The user of a call gave messages back that had this size, with their cost. */
 void cv_rpc_conn_given_back(struct cv_rpc_call *call, size_t size);
 

@@ -17,7 +17,7 @@ static void end_client(struct cv_rpc_call *call, uint64_t stream_code)
     assert(call->is_client && call->state == CV_RPC_CALL_RUNNING);
     call->state = CV_RPC_CALL_OVER;
     cv_rpc_call_leave_unbound(call);
-    cv_heap_clear(&call->conn->timers, &call->timer);
+    cv_deadlines_clear(&call->conn->timers, &call->timer);
     cv_rpc_call_stop(call, stream_code);
     cv_rpc_call_reset(call, stream_code);
 }

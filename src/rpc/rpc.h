@@ -220,12 +220,16 @@ struct cv_rpc_start {
     void *stream; /* the transport's stream for this call, opened by the caller; NULL: given later
                      by cv_rpc_call_bind() */
     void *user;
+    bool is_checked; /* method and metadata have passed cv_rpc_header_check() */
+    /* The only message, as by SEND with `end`; NULL: none yet. While too much is waiting it is not
+     * taken, and EVENT_WRITABLE follows: then SEND it. */
+    const struct cv_slice *message;
 };
 
 /*
  * Begins a call as client. 0 and *out; the outcome is EVENT_STATUS. Or
  *   COVEY_ERR_INVALID_ARGUMENT  method, metadata keys
- *   COVEY_ERR_TOO_LARGE         metadata
+ *   COVEY_ERR_TOO_LARGE         metadata, or a message above message_send_max
  *   COVEY_ERR_BUSY              too much is waiting on the connection for large metadata
  *   COVEY_ERR_CLOSED            after lost()
  *   COVEY_ERR_NO_MEMORY

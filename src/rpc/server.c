@@ -48,7 +48,7 @@ static void begin(struct cv_rpc_call *call, const struct cv_rpc_header *header,
     if (header->has_timeout)
         call->deadline = cv_rpc_timeout_deadline(header->timeout_us, rc->now);
     /* Clears the timer that waited for the header when there is no deadline. */
-    cv_heap_set(&rc->timers, &call->timer, call->deadline);
+    cv_deadlines_set(&rc->timers, &call->timer, call->deadline, rc->now);
     call->state = CV_RPC_CALL_RUNNING;
     call->released = false;
     rc->executing++;
@@ -106,8 +106,9 @@ bool cv_rpc_server_frame(struct cv_rpc_call *call, const struct cv_rpc_frame *fr
 static void await_header(struct cv_rpc_call *call)
 {
     struct cv_rpc_conn *rc = call->conn;
-    if (call->state == CV_RPC_CALL_WAITING && !cv_timer_is_set(&call->timer))
-        cv_heap_set(&rc->timers, &call->timer, rc->now + rc->limits.header_timeout);
+    if (call->state == CV_RPC_CALL_WAITING && !cv_deadline_is_set(&call->timer))
+        cv_deadlines_set(&rc->timers, &call->timer, rc->now + rc->limits.header_timeout,
+                         rc->now);
 }
 
 bool cv_rpc_server_end(struct cv_rpc_call *call, struct cv_rpc_output *out)

@@ -73,7 +73,7 @@ static void on_readable(void *user)
 {
     struct host *host = user;
     const struct cv_udp_receiver receiver = {.datagram = receive, .user = host};
-    if (cv_udp_receive(host->udp, &receiver, BATCHES))
+    if (cv_udp_receive(host->udp, &receiver, BATCHES, true) == CV_UDP_SOME)
         cv_loop_again(host->loop);
 }
 

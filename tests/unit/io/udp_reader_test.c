@@ -182,7 +182,7 @@ static void put(size_t size, int segment)
 
 static bool run(struct fixture *f, unsigned batches)
 {
-    return cv_udp_reader_run(f->reader, &f->receiver, batches);
+    return cv_udp_reader_run(f->reader, &f->receiver, batches, true) == CV_UDP_SOME;
 }
 
 static void joined_datagrams_are_taken_apart(void **state)

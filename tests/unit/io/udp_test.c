@@ -75,7 +75,7 @@ static bool receive(struct peer *p)
 {
     const struct cv_udp_receiver receiver = {
         .datagram = on_datagram, .unreachable = on_unreachable, .user = p};
-    bool more = cv_udp_receive(p->udp, &receiver, 4);
+    bool more = cv_udp_receive(p->udp, &receiver, 4, true) == CV_UDP_SOME;
     cv_udp_send(p->udp);
     return more;
 }
