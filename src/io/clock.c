@@ -12,6 +12,6 @@ covey_time cv_clock_now(void)
 uint64_t cv_clock_wall_ms(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / COVEY_MILLISECOND;
 }

@@ -119,6 +119,9 @@ void cv_loop_wait_cancel(struct cv_loop_waiter *w);
 void cv_loop_wait(struct cv_loop_waiter *w);
 /* In a turn, once. The waiter goes on after the turn. */
 void cv_loop_wait_end(struct cv_loop_waiter *w);
+/* In a turn: the caller who makes it has his answer and no other work is open, so that whoever comes
+ * next does so after this turn. */
+bool cv_loop_is_answered(const struct cv_loop *loop);
 
 /*
  * In a turn: work is open, and closed. Every call of a client counts from its start to its end, a

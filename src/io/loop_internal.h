@@ -24,6 +24,7 @@ struct cv_loop_lead {
     covey_time changed_at; /* when the owner changed last */
     unsigned takes;
 
+    bool is_answered;    /* the leader's: it is a caller, who needs to lead no more */
     bool is_last_closed; /* the leader's: no work is open any more, since the last look */
     unsigned skip;       /* the loop's thread's: how often not to park */
     unsigned skipped;

@@ -109,6 +109,7 @@ static void give(struct cv_loop *loop)
 {
     struct cv_loop_lead *lead = &loop->lead;
     int cancel_state = lead->cancel_state;
+    lead->is_answered = false;
     pthread_mutex_lock(&lead->lock);
     set_leader(loop, NULL);
     if (loop->open_work > 0 || loop->again || atomic_load(&lead->is_poked) || lead->is_asleep)
@@ -142,10 +143,17 @@ void cv_loop_wait_end(struct cv_loop_waiter *w)
 {
     assert(cv_loop_in_turn(w->loop) && !w->is_answered);
     w->is_answered = true;
-    if (w->leads)
+    if (w->leads) {
+        w->loop->lead.is_answered = true;
         return;
+    }
     w->next = w->loop->answered;
     w->loop->answered = w;
+}
+
+bool cv_loop_is_answered(const struct cv_loop *loop)
+{
+    return loop->lead.is_answered && loop->open_work == 0;
 }
 
 void cv_loop_wake_answered(struct cv_loop *loop)

@@ -278,8 +278,7 @@ static void run_timers(struct cv_node *node)
     }
 }
 
-void cv_node_turn(struct cv_node *node, const struct cv_datagram_sink *sink, covey_time now,
-                  uint64_t wall_ms)
+void cv_node_act(struct cv_node *node, covey_time now, uint64_t wall_ms)
 {
     node->now = now;
     node->wall_ms = wall_ms;
@@ -295,7 +294,21 @@ void cv_node_turn(struct cv_node *node, const struct cv_datagram_sink *sink, cov
             break;
     }
     cv_node_cluster_publish(node);
-    cv_quic_endpoint_flush(node->endpoint, sink, now);
+}
+
+void cv_node_write(struct cv_node *node, const struct cv_datagram_sink *sink, bool lazily)
+{
+    if (lazily)
+        cv_quic_endpoint_flush_lazily(node->endpoint, sink, node->now);
+    else
+        cv_quic_endpoint_flush(node->endpoint, sink, node->now);
+}
+
+void cv_node_turn(struct cv_node *node, const struct cv_datagram_sink *sink, covey_time now,
+                  uint64_t wall_ms)
+{
+    cv_node_act(node, now, wall_ms);
+    cv_node_write(node, sink, false);
 }
 
 void cv_node_answer(struct cv_node *node, const struct cv_datagram_sink *sink, covey_time now)

@@ -77,6 +77,10 @@ void cv_node_unreachable(struct cv_node *node, const struct cv_address *remote, 
 /* Acts on what came, runs the timers and writes packets into the sink. */
 void cv_node_turn(struct cv_node *node, const struct cv_datagram_sink *sink, covey_time now,
                   uint64_t wall_ms);
+/* The two halves of turn(), for who decides in between whether acknowledgements may wait for what he is
+ * about to say. */
+void cv_node_act(struct cv_node *node, covey_time now, uint64_t wall_ms);
+void cv_node_write(struct cv_node *node, const struct cv_datagram_sink *sink, bool lazily);
 /* A small turn in the middle of receiving: calls are acted on, and small answers written. What else
  * there is waits for turn(). */
 void cv_node_answer(struct cv_node *node, const struct cv_datagram_sink *sink, covey_time now);

@@ -13,9 +13,6 @@
 #define CONTROL_FRAMES_BURST    1000
 #define CONTROL_FRAMES_INTERVAL (COVEY_SECOND / 33)
 
-/* An acknowledgement waits for company at most that long: at loss the tail latency follows it. */
-#define ACK_DELAY (1 * NGTCP2_MILLISECONDS)
-
 /* Ids of the peer that we keep; each costs it one of ours in return. */
 #define PEER_IDS_MAX 4
 
@@ -74,7 +71,7 @@ static void fill_settings(const struct cv_quic_endpoint *e, ngtcp2_settings *set
     params->initial_max_streams_bidi = limits->streams_max;
     params->initial_max_streams_uni = 0; /* never closed by 0.12.1 */
     params->max_idle_timeout = limits->idle_timeout;
-    params->max_ack_delay = ACK_DELAY;
+    params->max_ack_delay = CV_ACK_DELAY;
     params->active_connection_id_limit = PEER_IDS_MAX;
     params->max_datagram_frame_size = CV_DATAGRAM_SIZE_MAX;
 }

@@ -41,6 +41,9 @@ enum cv_farewell {
 /* Our connection ids: the library has at most 8 at a time, and there is the first one that the
  * client chose. */
 #define CV_CONN_IDS_MAX 16
+/* An acknowledgement waits for company at most that long: at loss the tail latency follows it. */
+#define CV_ACK_DELAY (1 * COVEY_MILLISECOND)
+
 /* Stateless reset tokens of the peer's ids that are in use. */
 #define CV_CONN_TOKENS_MAX 8
 
@@ -187,6 +190,9 @@ void cv_conn_set_reading(struct cv_quic_conn *c);
 
 /* conn_write.c: writes packets until there is nothing left to write, and sets the timer. */
 void cv_conn_write(struct cv_quic_conn *c, const struct cv_datagram_sink *sink);
+/* When that would write nothing but acknowledgements and credit: puts it off for the time that an
+ * acknowledgement may take, or until something else is to be written. False: it cannot wait. */
+bool cv_conn_postpone(struct cv_quic_conn *c);
 /* Whether that would write streams, and no bulk data. */
 bool cv_conn_has_small_data(const struct cv_quic_conn *c);
 

@@ -209,6 +209,18 @@ static void set_timer(struct cv_quic_conn *c)
     cv_heap_set(&c->endpoint->timers, &c->timer, deadline);
 }
 
+bool cv_conn_postpone(struct cv_quic_conn *c)
+{
+    bool is_idle = TAILQ_EMPTY(&c->sending) && TAILQ_EMPTY(&c->pending) &&
+                   TAILQ_EMPTY(&c->stopped) && c->datagrams.count == 0;
+    covey_time until = c->endpoint->now + CV_ACK_DELAY;
+    if (c->state != CV_CONN_READY || !c->wrote_ready || !is_idle)
+        return false;
+    if (!cv_timer_is_set(&c->timer) || c->timer.deadline > until)
+        cv_heap_set(&c->endpoint->timers, &c->timer, until);
+    return true;
+}
+
 static void update_remote(struct cv_quic_conn *c)
 {
     if (c->is_accepted)
@@ -217,7 +229,8 @@ static void update_remote(struct cv_quic_conn *c)
 
 void cv_conn_write(struct cv_quic_conn *c, const struct cv_datagram_sink *sink)
 {
-    struct packet p = {.conn = c};
+    struct packet p; /* what is large in it is zeroed once */
+    p.conn = c;
     ngtcp2_path_storage_zero(&p.path);
     if (cv_ngtcp2_bytes_in_flight(c->native) == 0)
         c->progress_at = c->endpoint->now;

@@ -333,8 +333,8 @@ static void flush_replies(struct cv_quic_endpoint *e, const struct cv_datagram_s
     }
 }
 
-void cv_quic_endpoint_flush(struct cv_quic_endpoint *e, const struct cv_datagram_sink *sink,
-                            covey_time now)
+static void flush(struct cv_quic_endpoint *e, const struct cv_datagram_sink *sink, covey_time now,
+                  bool lazily)
 {
     struct cv_quic_conn *c;
     advance(e, now);
@@ -342,9 +342,22 @@ void cv_quic_endpoint_flush(struct cv_quic_endpoint *e, const struct cv_datagram
     while ((c = TAILQ_FIRST(&e->dirty)) != NULL) {
         TAILQ_REMOVE(&e->dirty, c, dirty_link);
         c->is_dirty = false;
-        flush_conn(c, sink);
+        if (!lazily || !cv_conn_postpone(c))
+            flush_conn(c, sink);
     }
     flush_replies(e, sink);
+}
+
+void cv_quic_endpoint_flush(struct cv_quic_endpoint *e, const struct cv_datagram_sink *sink,
+                            covey_time now)
+{
+    flush(e, sink, now, false);
+}
+
+void cv_quic_endpoint_flush_lazily(struct cv_quic_endpoint *e, const struct cv_datagram_sink *sink,
+                                   covey_time now)
+{
+    flush(e, sink, now, true);
 }
 
 /* More of them would make the walk felt. */

@@ -136,6 +136,10 @@ void cv_quic_endpoint_expire(struct cv_quic_endpoint *e, covey_time now);
  * that ended (their conn_closed was called). */
 void cv_quic_endpoint_flush(struct cv_quic_endpoint *e, const struct cv_datagram_sink *sink,
                             covey_time now);
+/* The same, for a user who is about to say more: what is nothing but an acknowledgement waits for that,
+ * or for the time that it may take. */
+void cv_quic_endpoint_flush_lazily(struct cv_quic_endpoint *e, const struct cv_datagram_sink *sink,
+                                   covey_time now);
 /*
  * The part of a flush that a peer waits for: of the last few connections that something came for, those
  * that have small stream data to send, such as an answer or the next call. Acknowledgements and bulk
