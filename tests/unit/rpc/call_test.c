@@ -33,7 +33,7 @@ static void objects_are_used_again(void **state)
         assert_int_equal(send_text(&e, call, "hi", true), 0);
         expect(&e, "write 11 fin ");
         DATA(&e, call, "\x08ok\x02", true);
-        expect(&e, "message(ok) status OK by peer consume 4 ");
+        expect(&e, "message(ok) status OK by peer ");
         close_and_release(call);
         if (i == 0)
             calls = e.memory.calls;
@@ -78,7 +78,7 @@ static void a_used_object_starts_afresh(void **state)
     assert_ptr_equal(cv_rpc_call_stream(again), &stream_2);
     assert_true(cv_rpc_call_deadline(again) == COVEY_NEVER);
     DATA(&e, again, "\x08ok", true);
-    expect(&e, "message(ok) end consume 3 ");
+    expect(&e, "message(ok) end ");
 }
 
 /* Whichever comes last frees it. */

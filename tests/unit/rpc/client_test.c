@@ -18,6 +18,58 @@ static int teardown(void **state)
     return 0;
 }
 
+/* Header and message in one go; the layer above has checked the names. */
+static void a_call_may_start_with_its_message(void **state)
+{
+    (void)state;
+    const struct cv_slice message = cv_slice_text("hi");
+    const struct cv_rpc_start begin = {.method = cv_slice_text("m"),
+                                       .deadline = COVEY_NEVER,
+                                       .stream = &stream_1,
+                                       .is_checked = true,
+                                       .message = &message};
+    struct cv_rpc_call *call;
+    assert_int_equal(cv_rpc_conn_start(e.rc, &begin, e.now, &call), 0);
+    expect(&e, "write 7 fin ");
+    expect_written(&e, "\x0d\x02\x01m\x08hi", 7);
+    assert_int_equal(stats_of(&e).messages_sent, 1);
+    assert_int_equal(send_text(&e, call, "more", false), COVEY_ERR_STATE);
+}
+
+static void a_start_with_a_message_that_is_too_large_is_none(void **state)
+{
+    (void)state;
+    static uint8_t bytes[(4 << 20) + 1];
+    const struct cv_slice message = cv_slice_of(bytes, sizeof bytes);
+    const struct cv_rpc_start begin = {
+        .method = cv_slice_text("m"), .deadline = COVEY_NEVER, .message = &message};
+    struct cv_rpc_call *call;
+    assert_int_equal(cv_rpc_conn_start(e.rc, &begin, e.now, &call), COVEY_ERR_TOO_LARGE);
+    assert_int_equal(cv_rpc_conn_count(e.rc), 0);
+    expect(&e, "");
+}
+
+/* The call is there, and its message is asked for when there is room. */
+static void a_message_that_finds_no_room_at_the_start_comes_later(void **state)
+{
+    (void)state;
+    static uint8_t bytes[4 << 20];
+    const struct cv_slice message = cv_slice_of(bytes, sizeof bytes);
+    struct cv_rpc_start begin = {.method = cv_slice_text("m"),
+                                 .deadline = COVEY_NEVER,
+                                 .stream = &stream_1,
+                                 .message = &message};
+    struct cv_rpc_call *first, *second;
+    e.full = true;
+    assert_int_equal(cv_rpc_conn_start(e.rc, &begin, e.now, &first), 0);
+    begin.stream = &stream_2;
+    assert_int_equal(cv_rpc_conn_start(e.rc, &begin, e.now, &second), 0);
+    expect(&e, "full full ");
+    assert_int_equal(step(&e, first, CV_RPC_CANCEL), 0);
+    expect(&e, "status CANCELLED not started reset 1 stop 1 writable ");
+    assert_int_equal(send_bytes(&e, second, bytes, sizeof bytes, true), 0);
+}
+
 static void unary_is_one_write(void **state)
 {
     (void)state;
@@ -26,7 +78,7 @@ static void unary_is_one_write(void **state)
     expect(&e, "write 7 fin ");
     expect_written(&e, "\x0d\x02\x01m\x08hi", 7);
     DATA(&e, call, "\x08ok\x02", true);
-    expect(&e, "message(ok) status OK by peer consume 4 ");
+    expect(&e, "message(ok) status OK by peer ");
     assert_int_equal(read_message(&e, call, 2), 0);
     assert_int_equal(step(&e, call, CV_RPC_RELEASE), 0);
     assert_int_equal(cv_rpc_conn_count(e.rc), 1);
@@ -154,9 +206,9 @@ static void status_with_text_and_details(void **state)
     struct cv_rpc_call *call = start(&e, &stream_1);
     expect(&e, "write 4 ");
     DATA(&e, call, "\x32\x01\x01\x05\x02\x03why\x03\x02xy", true);
-    expect(&e, "status NOT_FOUND by peer text(why) details(xy) consume 13 reset 4 ");
+    expect(&e, "status NOT_FOUND by peer text(why) details(xy) reset 4 ");
     DATA(&e, start(&e, &stream_2), "\x0e\x01\x01\x20", true);
-    expect(&e, "status UNKNOWN by peer consume 4 reset 4 ");
+    expect(&e, "status UNKNOWN by peer reset 4 ");
 }
 
 /* The server needs no more of what we still send, and we need no more than its status. */
@@ -181,7 +233,7 @@ static void stopped_waits_for_the_status(void **state)
     expect(&e, "");
     assert_int_equal(send_text(&e, call, "late", false), COVEY_ERR_STATE);
     DATA(&e, call, "\x02", true);
-    expect(&e, "status OK by peer consume 1 ");
+    expect(&e, "status OK by peer ");
 }
 
 static void broken_answers(void **state)
@@ -194,9 +246,9 @@ static void broken_answers(void **state)
         const char *trace;
     } cases[] = {
         {"", 0, true, "status INTERNAL reset 3 "},
-        {"\x08hi", 3, true, "message(hi) status INTERNAL consume 3 reset 3 "},
-        {"\x08h", 2, true, "status INTERNAL consume 2 reset 3 "},
-        {"\x0e\x01", 2, true, "status INTERNAL consume 2 reset 3 "},
+        {"\x08hi", 3, true, "message(hi) status INTERNAL reset 3 "},
+        {"\x08h", 2, true, "status INTERNAL reset 3 "},
+        {"\x0e\x01", 2, true, "status INTERNAL reset 3 "},
         {"\x40\x00", 2, false, "status INTERNAL consume 2 reset 3 stop 3 "},
         {"\x0e\x01\x01\x00", 4, false, "status INTERNAL consume 4 reset 3 stop 3 "},
         {"\x08hi\x01", 4, false,
@@ -204,12 +256,12 @@ static void broken_answers(void **state)
         {"\x01\x01", 2, false,
          "metadata status INTERNAL consume 2 reset 3 stop 3 close violation "},
         {"\x0d\x02\x01m", 4, false, "status INTERNAL consume 4 reset 3 stop 3 "},
-        {"\x02\x00", 2, true, "status OK by peer consume 2 reset 4 close violation "},
+        {"\x02\x00", 2, true, "status OK by peer reset 4 close violation "},
         {"\xc1\x00\x00\x00", 4, false, "consume 4 "},
         {"\xc0\x00\x00\x01\x00\x00\x00\x00", 8, false,
          "status RESOURCE_EXHAUSTED consume 8 reset 1 stop 1 "},
-        {"\x03\x03\x02", 3, true, "status OK by peer consume 3 reset 4 "},
-        {"\x01", 1, true, "metadata status INTERNAL consume 1 reset 3 "},
+        {"\x03\x03\x02", 3, true, "status OK by peer reset 4 "},
+        {"\x01", 1, true, "metadata status INTERNAL reset 3 "},
         {"\x80\x00\x90\x05", 4, false, "status RESOURCE_EXHAUSTED consume 4 reset 1 stop 1 "},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -232,8 +284,7 @@ static void metadata_comes_first(void **state)
     struct cv_rpc_call *call = start(&e, &stream_1);
     expect(&e, "write 4 ");
     DATA(&e, call, "\x25\x03\x03\x01kv\x03\x02\x01k\x08hi\x02", true);
-    expect(&e, "metadata key(k) value(v) key(k) value() message(hi) status OK by peer consume 14 "
-               "reset 4 ");
+    expect(&e, "metadata key(k) value(v) key(k) value() message(hi) status OK by peer reset 4 ");
     /* With the status alone, and behind a reserved frame. */
     call = start(&e, &stream_2);
     expect(&e, "write 4 ");
@@ -242,7 +293,7 @@ static void metadata_comes_first(void **state)
     DATA(&e, call, "\x03\x02\x01k", false);
     expect(&e, "metadata key(k) value(v) key(k) value() consume 4 ");
     DATA(&e, call, "\x0e\x01\x01\x05", true);
-    expect(&e, "status NOT_FOUND by peer consume 4 reset 4 ");
+    expect(&e, "status NOT_FOUND by peer reset 4 ");
     assert_int_equal(stats_of(&e).protocol_errors, 0);
 }
 
@@ -382,6 +433,11 @@ static void a_status_before_the_reset_counts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_call_may_start_with_its_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_start_with_a_message_that_is_too_large_is_none, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_message_that_finds_no_room_at_the_start_comes_later, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(unary_is_one_write, setup, teardown),
         cmocka_unit_test_setup_teardown(answer_and_close_in_one_turn, setup, teardown),
         cmocka_unit_test_setup_teardown(start_checks_its_arguments, setup, teardown),

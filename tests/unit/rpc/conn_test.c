@@ -172,6 +172,41 @@ static void send_memory_is_shared(void **state)
     assert_int_equal(send_bytes(&e, c, large, 2 << 20, false), 0);
 }
 
+static void expect_whole(struct end *one, size_t size, bool is_left)
+{
+    uint8_t request[5 + 2 + 300] = "\x0d\x02\x01m";
+    size_t body = size - 4 - 2;
+    assert_true(size <= sizeof request && body * 4 >= 64);
+    request[4] = (uint8_t)(0x40 | body * 4 >> 8);
+    request[5] = (uint8_t)(body * 4);
+    struct cv_rpc_call *call = accept_stream(one, &stream_1);
+    assert_int_equal(data(one, call, request, size, true), 0);
+    struct cv_rpc_output out;
+    size_t credit = 0;
+    while (cv_rpc_conn_poll(one->rc, &out))
+        credit += out.type == CV_RPC_STREAM_CONSUME ? out.consume.connection : 0;
+    assert_int_equal(credit, is_left ? 0 : size);
+}
+
+/* What came whole and small is given back with its stream; not so much of it that it is felt. */
+static void small_calls_leave_their_credit_to_the_close(void **state)
+{
+    (void)state;
+    const size_t fit = CV_RPC_LEFT_TO_CLOSE_TOTAL / CV_RPC_LEFT_TO_CLOSE;
+    struct end one;
+    end_init(&one);
+    expect_whole(&one, CV_RPC_LEFT_TO_CLOSE + 1, false);
+    for (size_t i = 0; i < fit; i++)
+        expect_whole(&one, CV_RPC_LEFT_TO_CLOSE, true);
+    expect_whole(&one, CV_RPC_LEFT_TO_CLOSE, false);
+    /* The stream of one of them closes: room for another one. */
+    struct cv_rpc_call *call = LIST_NEXT(LIST_FIRST(&one.rc->all), link);
+    assert_int_equal(step(&one, call, CV_RPC_STREAM_CLOSED), 0);
+    assert_int_equal(one.rc->left_to_close, CV_RPC_LEFT_TO_CLOSE_TOTAL - CV_RPC_LEFT_TO_CLOSE);
+    expect_whole(&one, CV_RPC_LEFT_TO_CLOSE, true);
+    end_fini(&one);
+}
+
 /* What its user holds is bounded, however small the messages are; what is no message passes. */
 static void a_user_that_does_not_read_gets_no_more(void **state)
 {
@@ -182,11 +217,15 @@ static void a_user_that_does_not_read_gets_no_more(void **state)
     struct end one;
     end_init_limits(&one, &limits);
     struct cv_rpc_call *call = serve(&one, &stream_1);
-    DATA(&one, call, "\x00\x00\x00\x00", true);
+    DATA(&one, call, "\x00\x00\x00\x00", false);
     expect(&one, "message() message() message() consume 0 of 4 ");
     assert_int_equal(read_message(&one, call, 0), 0);
-    expect(&one, "message() end consume 4 of 0 ");
-    assert_int_equal(one.rc->held, 3 * CV_RPC_MESSAGE_COST);
+    expect(&one, "message() ");
+    assert_int_equal(read_message(&one, call, 0), 0);
+    expect(&one, "consume 4 of 0 ");
+    DATA(&one, call, "", true);
+    expect(&one, "end ");
+    assert_int_equal(one.rc->held, 2 * CV_RPC_MESSAGE_COST);
 
     /* A client's stream may even be closed by then. */
     call = start(&one, &stream_2);
@@ -202,7 +241,7 @@ static void a_user_that_does_not_read_gets_no_more(void **state)
     assert_int_equal(read_message(&one, call, 1), 0);
     expect(&one, "message(c) status OK by peer ");
     assert_int_equal(step(&one, call, CV_RPC_RELEASE), 0);
-    assert_int_equal(one.rc->held, 3 * CV_RPC_MESSAGE_COST);
+    assert_int_equal(one.rc->held, 2 * CV_RPC_MESSAGE_COST);
     end_fini(&one);
 }
 
@@ -230,7 +269,7 @@ static void what_users_hold_is_shared(void **state)
     DATA(&one, c,
          "\x04"
          "4",
-         true);
+         false);
     DATA(&one, d,
          "\x04"
          "5",
@@ -239,7 +278,9 @@ static void what_users_hold_is_shared(void **state)
     assert_int_equal(read_message(&one, b, 1), 0);
     expect(&one, "message(3) ");
     assert_int_equal(read_message(&one, b, 1), 0);
-    expect(&one, "consume 6 message(4) end consume 2 ");
+    expect(&one, "consume 6 message(4) ");
+    DATA(&one, c, "", true);
+    expect(&one, "end ");
     /* The user's hands are full, his ears are open. */
     stream_reset(&one, d, CV_RPC_CODE_CANCELLED);
     expect(&one, "cancelled consume 2 reset 1 ");
@@ -385,7 +426,7 @@ static void statistics(void **state)
     DATA(&e, client, "\x00\x00", false);
     struct cv_rpc_call *server = accept_stream(&e, &stream_2);
     DATA(&e, server, "\x0d\x02\x01m\x00", true);
-    expect(&e, "message() message() consume 2 write 10 call(m) message() end consume 5 ");
+    expect(&e, "message() message() consume 2 write 10 call(m) message() end ");
     assert_int_equal(send_text(&e, server, "b", false), 0);
     assert_int_equal(step(&e, server, CV_RPC_CANCEL), 0);
     time_passes(&e, 5 * MS);
@@ -515,6 +556,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_last_message_ends_the_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(a_call_that_ends_is_not_writable, setup, teardown),
         cmocka_unit_test_setup_teardown(send_memory_is_shared, setup, teardown),
+        cmocka_unit_test(small_calls_leave_their_credit_to_the_close),
         cmocka_unit_test(a_user_that_does_not_read_gets_no_more),
         cmocka_unit_test(what_users_hold_is_shared),
         cmocka_unit_test(a_call_that_waits_for_room_may_go),

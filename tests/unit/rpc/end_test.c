@@ -40,7 +40,7 @@ static void client_cancels_after_its_end(void **state)
     expect(&e, "write 7 fin ");
     assert_int_equal(step(&e, call, CV_RPC_CANCEL), 0);
     DATA(&e, call, "\x08ok\x02", true);
-    expect(&e, "status CANCELLED consume 4 ");
+    expect(&e, "status CANCELLED ");
 }
 
 static void client_deadline(void **state)
@@ -73,7 +73,7 @@ static void answered_call_has_no_deadline(void **state)
     assert_int_equal(step(&e, call, CV_RPC_END), 0);
     expect(&e, "write 8 fin ");
     DATA(&e, call, "\x02", true);
-    expect(&e, "status OK by peer consume 1 ");
+    expect(&e, "status OK by peer ");
     assert_true(cv_rpc_conn_deadline(e.rc) == COVEY_NEVER);
 }
 
@@ -196,7 +196,7 @@ static void release_without_an_end_cancels(void **state)
     assert_int_equal(step(&e, call, CV_RPC_RELEASE), 0);
     expect(&e, "reset 1 stop 1 ");
     DATA(&e, call, "\x02", true);
-    expect(&e, "consume 1 ");
+    expect(&e, "");
     assert_int_equal(step(&e, call, CV_RPC_STREAM_CLOSED), 0);
     assert_int_equal(cv_rpc_conn_count(e.rc), 1);
 }
