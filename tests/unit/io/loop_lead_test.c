@@ -94,11 +94,14 @@ static void note_init(struct note *n, struct request *answers)
 struct poster {
     struct cv_loop *loop;
     struct note note;
+    sem_t *after; /* waits for that; NULL: for nothing */
 };
 
 static void *post_note(void *user)
 {
     struct poster *p = user;
+    if (p->after != NULL)
+        assert_true(wait_for(p->after));
     assert_int_equal(cv_loop_post(p->loop, &p->note.mail), 0);
     return NULL;
 }
@@ -114,7 +117,7 @@ static void who_leads_runs_what_others_post(void **state)
     init_patient(&f);
     begin_leading(&r, f.loop);
     assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
-    p.loop = f.loop;
+    p = (struct poster){.loop = f.loop};
     note_init(&p.note, &r);
     assert_int_equal(pthread_create(&thread, NULL, post_note, &p), 0);
     cv_loop_wait(&r.waiter);
@@ -255,6 +258,135 @@ static void the_loops_thread_stays_with_work_that_follows_at_once(void **state)
     fini(&f);
 }
 
+/* ---- a caller who has his answer ---- */
+
+/* Asks in each turn whether the caller who makes it is answered. */
+struct asker {
+    struct cv_loop_task task;
+    struct cv_loop *loop;
+    pthread_t caller;
+    const struct request *request; /* his */
+    bool has_work;                 /* other work is open */
+    unsigned before;               /* turns of the caller's without his answer */
+    unsigned with;                 /* and with it */
+    unsigned others;               /* turns of the loop's thread */
+    unsigned wrong;                /* turns that were told something else */
+    sem_t waits;                   /* a turn of the caller's without his answer */
+};
+
+static void asker_turn(void *user, covey_time now)
+{
+    struct asker *a = user;
+    (void)now;
+    bool here = pthread_equal(a->caller, pthread_self()) != 0;
+    bool is_answered = here && a->request->waiter.is_answered;
+    a->before += here && !is_answered;
+    a->with += is_answered;
+    a->others += !here;
+    a->wrong += cv_loop_is_answered(a->loop) != (is_answered && !a->has_work);
+    if (here && !is_answered)
+        sem_post(&a->waits);
+}
+
+static void asker_add(void *user)
+{
+    struct asker *a = user;
+    sem_init(&a->waits, 0, 0);
+    a->task = (struct cv_loop_task){.turn = asker_turn, .deadline = never, .user = a};
+    cv_loop_add(a->loop, &a->task);
+}
+
+static void asker_remove(void *user)
+{
+    struct asker *a = user;
+    cv_loop_remove(a->loop, &a->task);
+}
+
+static void only_a_turn(void *user)
+{
+    (void)user;
+}
+
+static void who_leads_is_answered_in_his_last_turn(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    init_patient(&f);
+    begin_leading(&r, f.loop);
+    struct asker a = {.loop = f.loop, .caller = pthread_self(), .request = &r};
+    call(&f, asker_add, &a);
+    r.answer_at_once = true;
+    assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
+    cv_loop_wait(&r.waiter);
+    call(&f, only_a_turn, NULL); /* of the loop's thread, which is nobody's answer */
+    call(&f, asker_remove, &a);
+    assert_int_equal(a.before, 0);
+    assert_int_equal(a.with, 1);
+    assert_true(a.others > 0);
+    assert_int_equal(a.wrong, 0);
+    fini(&f);
+}
+
+static void who_leads_is_not_answered_before(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    pthread_t thread;
+    init_patient(&f);
+    begin_leading(&r, f.loop);
+    struct asker a = {.loop = f.loop, .caller = pthread_self(), .request = &r};
+    call(&f, asker_add, &a);
+    assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
+    struct poster p = {.loop = f.loop, .after = &a.waits};
+    note_init(&p.note, &r);
+    assert_int_equal(pthread_create(&thread, NULL, post_note, &p), 0);
+    cv_loop_wait(&r.waiter);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    call(&f, asker_remove, &a);
+    assert_true(a.before > 0);
+    assert_int_equal(a.with, 1);
+    assert_int_equal(a.wrong, 0);
+    fini(&f);
+}
+
+static void who_does_not_lead_is_not_answered_by_a_turn(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    init_patient(&f);
+    struct asker a = {.loop = f.loop, .caller = pthread_self(), .request = &r};
+    call(&f, asker_add, &a);
+    assert_false(call_once(&r, f.loop));
+    call(&f, asker_remove, &a);
+    assert_true(a.others > 0);
+    assert_int_equal(a.before + a.with, 0);
+    assert_int_equal(a.wrong, 0);
+    fini(&f);
+}
+
+static void with_other_work_nobody_is_answered(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct request r;
+    init_patient(&f);
+    begin_leading(&r, f.loop);
+    struct asker a = {.loop = f.loop, .caller = pthread_self(), .request = &r, .has_work = true};
+    call(&f, asker_add, &a);
+    call(&f, open_work, f.loop);
+    r.answer_at_once = true;
+    assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
+    cv_loop_wait(&r.waiter);
+    call(&f, close_work, f.loop);
+    call(&f, asker_remove, &a);
+    assert_int_equal(a.with, 1);
+    assert_int_equal(a.wrong, 0);
+    fini(&f);
+}
+
 /* ---- deadlines ---- */
 
 struct alarm {
@@ -353,6 +485,10 @@ int main(void)
         cmocka_unit_test(with_open_work_nobody_else_leads),
         cmocka_unit_test(the_loops_thread_goes_on_with_open_work),
         cmocka_unit_test(the_loops_thread_stays_with_work_that_follows_at_once),
+        cmocka_unit_test(who_leads_is_answered_in_his_last_turn),
+        cmocka_unit_test(who_leads_is_not_answered_before),
+        cmocka_unit_test(who_does_not_lead_is_not_answered_by_a_turn),
+        cmocka_unit_test(with_other_work_nobody_is_answered),
         cmocka_unit_test(a_deadline_is_kept_while_nobody_leads),
         cmocka_unit_test(a_parked_loop_can_be_freed),
         cmocka_unit_test(a_waiter_of_a_loop_that_ends_goes_on),

@@ -73,6 +73,7 @@ struct alarm {
     struct cv_loop *loop;
     covey_time deadline;
     unsigned rings;
+    sem_t rang;
 };
 
 static void alarm_turn(void *user, covey_time now)
@@ -82,6 +83,7 @@ static void alarm_turn(void *user, covey_time now)
         return;
     a->deadline = COVEY_NEVER;
     a->rings++;
+    sem_post(&a->rang);
 }
 
 static covey_time alarm_deadline(void *user)
@@ -96,6 +98,7 @@ static void alarm_add(void *user)
     /* A called function has a time of its own, not that of the last turn. */
     assert_true(cv_loop_now(a->loop) + COVEY_SECOND > cv_clock_now());
     assert_true(cv_loop_in_turn(a->loop));
+    sem_init(&a->rang, 0, 0);
     cv_loop_add(a->loop, &a->task);
 }
 
@@ -131,6 +134,7 @@ struct watched {
     struct cv_loop_watch *watch;
     int fds[2];
     unsigned reads;
+    unsigned looks;
 };
 
 static void read_byte(void *user)
@@ -252,21 +256,201 @@ static void post_semaphore(struct cv_mail *mail, bool cancelled)
     sem_post(&s->done);
 }
 
-/* It polls for a whole second after each post, so posts and the end find it doing so. */
+/* Its thread sleeps at once, or else never. */
+static void init_thread(struct loop_fixture *f, bool polls)
+{
+    test_alloc_init(&f->memory);
+    struct cv_loop_config config = loop_config(&f->memory.alloc);
+    config.busy_poll = polls ? 3600 * COVEY_SECOND : 0;
+    assert_int_equal(cv_loop_new(&config, &f->loop), 0);
+}
+
 static void a_polling_thread_sees_posts_and_the_end(void **state)
 {
     (void)state;
     struct loop_fixture f;
     struct signal_mail s = {.mail = {.run = post_semaphore}};
-    test_alloc_init(&f.memory);
-    struct cv_loop_config config = loop_config(&f.memory.alloc);
-    config.busy_poll = COVEY_SECOND;
-    assert_int_equal(cv_loop_new(&config, &f.loop), 0);
+    init_thread(&f, true);
     sem_init(&s.done, 0, 0);
     for (int i = 0; i < 100; i++) {
         assert_int_equal(cv_loop_post(f.loop, &s.mail), 0);
         assert_true(wait_for(&s.done));
     }
+    fini(&f);
+}
+
+/* A look that never finds anything. */
+static bool look_in_vain(void *user)
+{
+    struct watched *w = user;
+    w->looks++;
+    return false;
+}
+
+static void watch_and_look(void *user)
+{
+    struct watched *w = user;
+    watch(w);
+    cv_loop_watch_look(w->watch, look_in_vain);
+}
+
+static void alarm_set_soon(void *user)
+{
+    struct alarm *a = user;
+    a->deadline = cv_clock_now() + COVEY_MILLISECOND;
+}
+
+static void a_thread_that_looks_serves_posts_and_deadlines(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct signal_mail s = {.mail = {.run = post_semaphore}};
+    struct watched w = {0};
+    struct alarm a = {.task = {.turn = alarm_turn, .deadline = alarm_deadline, .user = &a},
+                      .deadline = COVEY_NEVER};
+    init_thread(&f, true);
+    a.loop = w.loop = f.loop;
+    sem_init(&s.done, 0, 0);
+    assert_int_equal(pipe(w.fds), 0);
+    call(&f, watch_and_look, &w);
+    call(&f, alarm_add, &a);
+    for (unsigned i = 1; i <= 20; i++) {
+        assert_int_equal(cv_loop_post(f.loop, &s.mail), 0);
+        assert_true(wait_for(&s.done));
+        call(&f, alarm_set_soon, &a);
+        assert_true(wait_for(&a.rang));
+        assert_int_equal(a.rings, i);
+    }
+    call(&f, alarm_remove, &a);
+    call(&f, unwatch, &w);
+    assert_true(w.looks > 0);
+    assert_int_equal(w.reads, 0);
+    (void)close(w.fds[0]);
+    (void)close(w.fds[1]);
+    fini(&f);
+}
+
+/* ---- turn after turn ---- */
+
+/* Asks for another turn in each one. Writes a byte, which the watch is to read, and counts the turns
+ * until that was done. */
+struct eager {
+    struct watched watched;
+    struct cv_loop_task task;
+    unsigned written;
+    unsigned waited; /* turns for the byte that is on its way */
+    unsigned waited_max;
+    sem_t done; /* after EAGER_BYTES */
+};
+
+enum { EAGER_BYTES = 100 };
+
+static void eager_turn(void *user, covey_time now)
+{
+    struct eager *e = user;
+    (void)now;
+    cv_loop_again(e->watched.loop);
+    if (e->watched.reads < e->written) {
+        if (++e->waited > e->waited_max)
+            e->waited_max = e->waited;
+        return;
+    }
+    e->waited = 0;
+    if (e->written < EAGER_BYTES)
+        e->written += write(e->watched.fds[1], "x", 1) == 1;
+    else
+        sem_post(&e->done);
+}
+
+static void eager_start(void *user)
+{
+    struct eager *e = user;
+    e->task = (struct cv_loop_task){.turn = eager_turn, .deadline = never, .user = e};
+    watch(&e->watched);
+    cv_loop_add(e->watched.loop, &e->task);
+}
+
+static void eager_stop(void *user)
+{
+    struct eager *e = user;
+    cv_loop_remove(e->watched.loop, &e->task);
+    unwatch(&e->watched);
+}
+
+/* Turns that were asked for are made without libuv, but never two in a row: what there is to read is
+ * read in every second turn at least. */
+static void turns_that_are_asked_for_starve_nobody(void **state)
+{
+    (void)state;
+    for (int polls = 0; polls < 2; polls++) {
+        struct loop_fixture f;
+        init_thread(&f, polls != 0);
+        struct eager e = {.watched = {.loop = f.loop}};
+        sem_init(&e.done, 0, 0);
+        assert_int_equal(pipe(e.watched.fds), 0);
+        call(&f, eager_start, &e);
+        assert_true(wait_for(&e.done));
+        call(&f, eager_stop, &e);
+        assert_int_equal(e.watched.reads, EAGER_BYTES);
+        assert_int_equal(e.waited_max, 1);
+        (void)close(e.watched.fds[0]);
+        (void)close(e.watched.fds[1]);
+        fini(&f);
+    }
+}
+
+/* ---- the time without work ---- */
+
+struct idler {
+    struct cv_loop_task task;
+    struct cv_loop *loop;
+    covey_time began;   /* the last turn, by the loop */
+    covey_time idle;    /* before it */
+    covey_time working; /* at some time in it */
+};
+
+static void idler_turn(void *user, covey_time now)
+{
+    struct idler *i = user;
+    i->began = now;
+    i->idle = cv_loop_idle_time(i->loop);
+    i->working = cv_clock_now();
+}
+
+static void idler_add(void *user)
+{
+    struct idler *i = user;
+    cv_loop_add(i->loop, &i->task);
+}
+
+static void idler_remove(void *user)
+{
+    struct idler *i = user;
+    cv_loop_remove(i->loop, &i->task);
+}
+
+/* From the end of the last turn to the beginning of this one, whoever looked in between. */
+static void idle_is_the_time_between_turns(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct idler i = {.task = {.turn = idler_turn, .deadline = never, .user = &i}};
+    struct note n = {.mail = {.run = take_note}};
+    init_step(&f);
+    i.loop = n.loop = f.loop;
+    call(&f, idler_add, &i);
+    cv_loop_step(f.loop);
+    for (int step = 0; step < 100; step++) {
+        const struct idler last = i;
+        covey_time ended = cv_clock_now();
+        cv_loop_step(f.loop); /* nothing there: no turn */
+        assert_int_equal(cv_loop_post(f.loop, &n.mail), 0);
+        wait_and_step(&f);
+        assert_int_equal(n.runs, step + 1);
+        assert_true(i.idle >= i.began - ended);
+        assert_true(i.idle <= i.began - last.working);
+    }
+    call(&f, idler_remove, &i);
     fini(&f);
 }
 
@@ -279,6 +463,9 @@ int main(void)
         cmocka_unit_test(a_users_loop_makes_the_turns),
         cmocka_unit_test(another_handle_makes_no_turn),
         cmocka_unit_test(a_polling_thread_sees_posts_and_the_end),
+        cmocka_unit_test(a_thread_that_looks_serves_posts_and_deadlines),
+        cmocka_unit_test(turns_that_are_asked_for_starve_nobody),
+        cmocka_unit_test(idle_is_the_time_between_turns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,12 @@
 #define _GNU_SOURCE
 #include "io/loop.h"
 
+#include "io/clock.h"
 #include "unit/io/loop_fixture.h"
 
 #include <covey/error.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -208,6 +210,275 @@ static void a_socket_error_does_not_end_a_watch(void **state)
     fini(&f);
 }
 
+/* ---- looks ---- */
+
+/* Something to be found by looking only: its descriptor is never readable. */
+struct seeker {
+    struct cv_loop *loop;
+    struct cv_loop_watch *watch;
+    int ends[2];
+    _Atomic covey_time hidden_at; /* there is something since then; 0: there is nothing */
+    unsigned looks;
+    unsigned wanted; /* `looked` is told of that many looks in vain */
+    unsigned found;
+    covey_time found_at;
+    bool in_turn;
+    bool is_woken; /* readable() was called */
+    sem_t looked;
+    /* What the task sees of it. */
+    struct cv_loop_task task;
+    unsigned turns;
+    unsigned found_seen;
+    bool same_turn;
+    sem_t done;
+    struct seeker *victim; /* is unwatched in the next look */
+    bool is_unwatched;
+    bool is_late; /* a look after that */
+};
+
+static void seeker_readable(void *user)
+{
+    struct seeker *s = user;
+    s->is_woken = true;
+}
+
+static void seeker_unwatch(struct seeker *s)
+{
+    s->is_unwatched = true;
+    cv_loop_unwatch(s->watch);
+}
+
+static bool seeker_look(void *user)
+{
+    struct seeker *s = user;
+    s->is_late = s->is_late || s->is_unwatched;
+    s->in_turn = s->in_turn && cv_loop_in_turn(s->loop);
+    if (s->victim != NULL)
+        seeker_unwatch(s->victim);
+    s->victim = NULL;
+    if (++s->looks == s->wanted)
+        sem_post(&s->looked);
+    covey_time hidden_at = atomic_load(&s->hidden_at);
+    /* A look with the time of an earlier turn never finds it. */
+    if (hidden_at == 0 || cv_loop_now(s->loop) <= hidden_at)
+        return false;
+    atomic_store(&s->hidden_at, 0);
+    s->found++;
+    s->found_at = cv_loop_now(s->loop);
+    return true;
+}
+
+static void seeker_turn(void *user, covey_time now)
+{
+    struct seeker *s = user;
+    s->turns++;
+    if (s->found_seen == s->found)
+        return;
+    s->found_seen = s->found;
+    s->same_turn = s->same_turn && now == s->found_at && now == cv_loop_now(s->loop);
+    sem_post(&s->done);
+}
+
+static void seeker_start(void *user)
+{
+    struct seeker *s = user;
+    s->task = (struct cv_loop_task){.turn = seeker_turn, .deadline = never, .user = s};
+    cv_loop_add(s->loop, &s->task);
+    assert_int_equal(cv_loop_watch(s->loop, s->ends[0], seeker_readable, s, &s->watch), 0);
+    cv_loop_watch_look(s->watch, seeker_look);
+}
+
+static void seeker_stop(void *user)
+{
+    struct seeker *s = user;
+    cv_loop_remove(s->loop, &s->task);
+    if (!s->is_unwatched)
+        cv_loop_unwatch(s->watch);
+}
+
+static void seeker_init(struct seeker *s, struct cv_loop *loop)
+{
+    *s = (struct seeker){.loop = loop, .in_turn = true, .same_turn = true};
+    assert_int_equal(pipe(s->ends), 0);
+    sem_init(&s->looked, 0, 0);
+    sem_init(&s->done, 0, 0);
+}
+
+static void seeker_fini(struct seeker *s)
+{
+    (void)close(s->ends[0]);
+    (void)close(s->ends[1]);
+    assert_true(s->in_turn);
+    assert_false(s->is_woken);
+}
+
+/* A loop whose thread never sleeps. */
+static void init_polling(struct loop_fixture *f)
+{
+    test_alloc_init(&f->memory);
+    struct cv_loop_config config = loop_config(&f->memory.alloc);
+    config.busy_poll = 3600 * COVEY_SECOND;
+    assert_int_equal(cv_loop_new(&config, &f->loop), 0);
+}
+
+static void what_a_look_finds_gets_a_turn(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct seeker s;
+    init_polling(&f);
+    seeker_init(&s, f.loop);
+    call(&f, seeker_start, &s);
+    for (unsigned i = 1; i <= 100; i++) {
+        atomic_store(&s.hidden_at, cv_clock_now());
+        assert_true(wait_for(&s.done));
+        assert_int_equal(s.found, i);
+        assert_true(s.same_turn);
+    }
+    call(&f, seeker_stop, &s);
+    seeker_fini(&s);
+    fini(&f);
+}
+
+static void a_look_in_vain_makes_no_turn(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct seeker s;
+    init_polling(&f);
+    seeker_init(&s, f.loop);
+    s.wanted = 10000;
+    call(&f, seeker_start, &s);
+    assert_true(wait_for(&s.looked));
+    call(&f, seeker_stop, &s);
+    assert_in_range(s.turns, 1, 100);
+    seeker_fini(&s);
+    fini(&f);
+}
+
+/* A loop that sleeps is told by the kernel, and does not look. */
+static void who_does_not_poll_does_not_look(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct seeker s;
+    int ends[2];
+    init(&f, 16);
+    assert_int_equal(pipe(ends), 0);
+    struct reader r = {.loop = f.loop, .fd = ends[0]};
+    sem_init(&r.done, 0, 0);
+    seeker_init(&s, f.loop);
+    call(&f, seeker_start, &s);
+    call(&f, reader_start, &r);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(write(ends[1], "x", 1), 1);
+        assert_true(wait_for(&r.done));
+    }
+    call(&f, reader_stop, &r);
+    call(&f, seeker_stop, &s);
+    assert_int_equal(s.looks, 0);
+    seeker_fini(&s);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    fini(&f);
+}
+
+enum { SEEKERS = 3 };
+
+struct seekers {
+    struct seeker all[SEEKERS];
+    size_t actor;
+    size_t victim;
+};
+
+static void seekers_start(void *user)
+{
+    struct seekers *s = user;
+    for (size_t i = 0; i < SEEKERS; i++)
+        seeker_start(&s->all[i]);
+}
+
+static void seekers_act(void *user)
+{
+    struct seekers *s = user;
+    s->all[s->actor].victim = &s->all[s->victim];
+}
+
+static void seekers_stop(void *user)
+{
+    struct seekers *s = user;
+    for (size_t i = 0; i < SEEKERS; i++)
+        seeker_stop(&s->all[i]);
+}
+
+/* The others go on finding what there is. */
+static void seekers_check(struct seekers *s)
+{
+    for (size_t i = 0; i < SEEKERS; i++) {
+        if (i == s->victim)
+            continue;
+        atomic_store(&s->all[i].hidden_at, cv_clock_now());
+        assert_true(wait_for(&s->all[i].done));
+    }
+}
+
+/* Itself, one that had its look in this walk, one that would be next and one that comes later. */
+static void a_look_may_end_any_watch(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SEEKERS * SEEKERS; i++) {
+        struct loop_fixture f;
+        struct seekers s = {.actor = i / SEEKERS, .victim = i % SEEKERS};
+        init_polling(&f);
+        for (size_t n = 0; n < SEEKERS; n++)
+            seeker_init(&s.all[n], f.loop);
+        call(&f, seekers_start, &s);
+        call(&f, seekers_act, &s);
+        seekers_check(&s);
+        seekers_check(&s);
+        call(&f, seekers_stop, &s);
+        assert_true(s.all[s.victim].is_unwatched);
+        assert_false(s.all[s.victim].is_late);
+        for (size_t n = 0; n < SEEKERS; n++)
+            seeker_fini(&s.all[n]);
+        fini(&f);
+    }
+}
+
+/* Polling is no reason to forget those that cannot look, whether or not others find something. */
+static void a_polling_loop_tells_who_cannot_look(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct seeker s;
+    int ends[2];
+    init_polling(&f);
+    assert_int_equal(pipe(ends), 0);
+    struct reader r = {.loop = f.loop, .same_turn = true, .fd = ends[0]};
+    sem_init(&r.done, 0, 0);
+    call(&f, reader_start, &r);
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_int_equal(write(ends[1], "x", 1), 1);
+        assert_true(wait_for(&r.done));
+    }
+    seeker_init(&s, f.loop);
+    call(&f, seeker_start, &s);
+    for (unsigned i = 4; i <= 6; i++) {
+        atomic_store(&s.hidden_at, cv_clock_now());
+        assert_int_equal(write(ends[1], "x", 1), 1);
+        assert_true(wait_for(&r.done));
+        assert_true(wait_for(&s.done));
+        assert_int_equal(r.reads, i);
+    }
+    assert_true(r.same_turn);
+    call(&f, seeker_stop, &s);
+    call(&f, reader_stop, &r);
+    seeker_fini(&s);
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+    fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +486,11 @@ int main(void)
         cmocka_unit_test(a_watch_may_end_itself),
         cmocka_unit_test(what_cannot_be_watched_is_refused),
         cmocka_unit_test(a_socket_error_does_not_end_a_watch),
+        cmocka_unit_test(what_a_look_finds_gets_a_turn),
+        cmocka_unit_test(a_look_in_vain_makes_no_turn),
+        cmocka_unit_test(who_does_not_poll_does_not_look),
+        cmocka_unit_test(a_look_may_end_any_watch),
+        cmocka_unit_test(a_polling_loop_tells_who_cannot_look),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -185,6 +185,12 @@ static bool run(struct fixture *f, unsigned batches)
     return cv_udp_reader_run(f->reader, &f->receiver, batches, true) == CV_UDP_SOME;
 }
 
+/* Without being told that there is something. */
+static enum cv_udp_found look(struct fixture *f, unsigned batches)
+{
+    return cv_udp_reader_run(f->reader, &f->receiver, batches, false);
+}
+
 static void joined_datagrams_are_taken_apart(void **state)
 {
     (void)state;
@@ -352,6 +358,109 @@ static void data_alone_costs_no_look_at_the_errors(void **state)
     fini(f);
 }
 
+/* ---- what was found ---- */
+
+static void a_look_at_nothing_costs_one_call(void **state)
+{
+    (void)state;
+    for (int mmsg = 0; mmsg < 2; mmsg++) {
+        struct fixture *f = init(true, mmsg != 0);
+        put_error(ECONNREFUSED, SO_EE_ORIGIN_ICMP);
+        assert_int_equal(look(f, 8), CV_UDP_NOTHING);
+        assert_int_equal(kernel.calls, 1);
+        assert_int_equal(kernel.error_calls, 0);
+        assert_int_equal(f->unreachable, 0);
+        fini(f);
+    }
+}
+
+/* Then it was an error that woke us. */
+static void nothing_after_a_wakeup_means_an_error(void **state)
+{
+    (void)state;
+    struct fixture *f = init(true, true);
+    put_error(ECONNREFUSED, SO_EE_ORIGIN_ICMP);
+    enum cv_udp_found found = cv_udp_reader_run(f->reader, &f->receiver, 8, true);
+    assert_int_equal(found, CV_UDP_ALL);
+    assert_int_equal(f->unreachable, 1);
+    assert_int_equal(kernel.calls, 1);
+    /* Woken for nothing at all. */
+    found = cv_udp_reader_run(f->reader, &f->receiver, 8, true);
+    assert_int_equal(found, CV_UDP_ALL);
+    assert_int_equal(f->unreachable, 1);
+    fini(f);
+}
+
+/* Also when that took a second call to know. */
+static void a_look_finds_all_that_there_is(void **state)
+{
+    (void)state;
+    static const unsigned counts[] = {1, 15, 16, 17, 32};
+    for (int i = 0; i < 5; i++) {
+        struct fixture *f = init(true, true);
+        for (unsigned n = 0; n < counts[i]; n++)
+            put(10, 0);
+        assert_int_equal(look(f, 8), CV_UDP_ALL);
+        assert_int_equal(f->count, counts[i]);
+        assert_int_equal(kernel.calls, counts[i] / 16 + 1);
+        assert_int_equal(look(f, 8), CV_UDP_NOTHING);
+        assert_int_equal(kernel.error_calls, 0);
+        fini(f);
+    }
+}
+
+static void a_look_leaves_a_flood(void **state)
+{
+    (void)state;
+    struct fixture *f = init(true, true);
+    for (int i = 0; i < 33; i++)
+        put(10, 0);
+    assert_int_equal(look(f, 2), CV_UDP_SOME);
+    assert_int_equal(f->count, 32);
+    assert_int_equal(look(f, 2), CV_UDP_ALL);
+    assert_int_equal(f->count, 33);
+    fini(f);
+}
+
+/* The kernel says so itself: it is fetched, whoever asked. */
+static void a_look_fetches_an_error_that_it_meets(void **state)
+{
+    (void)state;
+    struct fixture *f = init(true, true);
+    kernel.refuse_first = ECONNREFUSED;
+    put_error(ECONNREFUSED, SO_EE_ORIGIN_ICMP);
+    assert_int_equal(look(f, 8), CV_UDP_ALL);
+    assert_int_equal(f->unreachable, 1);
+    assert_int_equal(look(f, 8), CV_UDP_NOTHING);
+    fini(f);
+}
+
+/* The kernel shrinks what a message has room for to what it used, down to nothing: in each round it
+ * finds all of it again, on whichever way and after an error too. */
+static void every_round_has_room_for_what_the_kernel_tells(void **state)
+{
+    (void)state;
+    for (int mmsg = 0; mmsg < 2; mmsg++) {
+        struct fixture *f = init(true, mmsg != 0);
+        for (int i = 0; i < 16; i++)
+            put(10, 0);
+        for (int i = 0; i < 16; i++)
+            put(2000, 1000);
+        assert_int_equal(look(f, 1), CV_UDP_SOME);
+        assert_int_equal(f->count, 16);
+        assert_int_equal(look(f, 1), CV_UDP_SOME);
+        assert_int_equal(f->count, 48);
+        assert_int_equal(look(f, 1), CV_UDP_NOTHING);
+        put(10, 0);
+        assert_int_equal(look(f, 1), CV_UDP_ALL);
+        put(2000, 1000);
+        assert_int_equal(look(f, 1), CV_UDP_ALL);
+        assert_int_equal(f->count, 51);
+        assert_int_equal(f->sizes[50], 1000);
+        fini(f);
+    }
+}
+
 static void no_memory(void **state)
 {
     (void)state;
@@ -381,6 +490,12 @@ int main(void)
         cmocka_unit_test(nobody_needs_to_listen_to_errors),
         cmocka_unit_test(a_flood_of_errors_is_left_too),
         cmocka_unit_test(data_alone_costs_no_look_at_the_errors),
+        cmocka_unit_test(a_look_at_nothing_costs_one_call),
+        cmocka_unit_test(nothing_after_a_wakeup_means_an_error),
+        cmocka_unit_test(a_look_finds_all_that_there_is),
+        cmocka_unit_test(a_look_leaves_a_flood),
+        cmocka_unit_test(a_look_fetches_an_error_that_it_meets),
+        cmocka_unit_test(every_round_has_room_for_what_the_kernel_tells),
         cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

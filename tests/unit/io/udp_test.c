@@ -71,13 +71,18 @@ static void on_unreachable(void *user, const struct cv_address *remote)
     p->last_remote = *remote;
 }
 
-static bool receive(struct peer *p)
+static enum cv_udp_found find(struct peer *p, bool is_woken)
 {
     const struct cv_udp_receiver receiver = {
         .datagram = on_datagram, .unreachable = on_unreachable, .user = p};
-    bool more = cv_udp_receive(p->udp, &receiver, 4, true) == CV_UDP_SOME;
+    enum cv_udp_found found = cv_udp_receive(p->udp, &receiver, 4, is_woken);
     cv_udp_send(p->udp);
-    return more;
+    return found;
+}
+
+static bool receive(struct peer *p)
+{
+    return find(p, true) == CV_UDP_SOME;
 }
 
 static bool receive_until(struct peer *p, unsigned count)
@@ -420,6 +425,25 @@ static void a_full_receive_buffer_loses_packets_and_nothing_else(void **state)
     close_peer(&there);
 }
 
+static void a_look_says_whether_there_was_something(void **state)
+{
+    (void)state;
+    struct peer here;
+    struct peer there;
+    open_peer(&here, "127.0.0.1:0");
+    open_peer(&there, "127.0.0.1:0");
+    assert_int_equal(find(&there, false), CV_UDP_NOTHING);
+    assert_int_equal(find(&there, true), CV_UDP_ALL);
+    send_number(&here, &there, 0, 0);
+    cv_udp_send(here.udp);
+    assert_true(wait_readable(cv_udp_fd(there.udp)));
+    assert_int_equal(find(&there, false), CV_UDP_ALL);
+    assert_int_equal(there.received, 1);
+    assert_int_equal(find(&there, false), CV_UDP_NOTHING);
+    close_peer(&here);
+    close_peer(&there);
+}
+
 static void open_tells_why_it_cannot(void **state)
 {
     (void)state;
@@ -477,6 +501,7 @@ int main(void)
         cmocka_unit_test(nobody_listening_is_unreachable),
         cmocka_unit_test(what_is_too_large_is_counted),
         cmocka_unit_test(a_full_receive_buffer_loses_packets_and_nothing_else),
+        cmocka_unit_test(a_look_says_whether_there_was_something),
         cmocka_unit_test(open_tells_why_it_cannot),
         cmocka_unit_test(open_without_memory_leaves_nothing),
     };
