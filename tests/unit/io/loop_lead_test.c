@@ -94,7 +94,8 @@ static void note_init(struct note *n, struct request *answers)
 struct poster {
     struct cv_loop *loop;
     struct note note;
-    sem_t *after; /* waits for that; NULL: for nothing */
+    struct cv_mail *mail; /* posted instead of the note; or NULL */
+    sem_t *after;         /* waits for that; NULL: for nothing */
 };
 
 static void *post_note(void *user)
@@ -102,7 +103,7 @@ static void *post_note(void *user)
     struct poster *p = user;
     if (p->after != NULL)
         assert_true(wait_for(p->after));
-    assert_int_equal(cv_loop_post(p->loop, &p->note.mail), 0);
+    assert_int_equal(cv_loop_post(p->loop, p->mail != NULL ? p->mail : &p->note.mail), 0);
     return NULL;
 }
 
@@ -328,27 +329,35 @@ static void who_leads_is_answered_in_his_last_turn(void **state)
     fini(&f);
 }
 
+/* While his request is open, and before it was begun. */
 static void who_leads_is_not_answered_before(void **state)
 {
     (void)state;
-    struct loop_fixture f;
-    struct request r;
-    pthread_t thread;
-    init_patient(&f);
-    begin_leading(&r, f.loop);
-    struct asker a = {.loop = f.loop, .caller = pthread_self(), .request = &r};
-    call(&f, asker_add, &a);
-    assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
-    struct poster p = {.loop = f.loop, .after = &a.waits};
-    note_init(&p.note, &r);
-    assert_int_equal(pthread_create(&thread, NULL, post_note, &p), 0);
-    cv_loop_wait(&r.waiter);
-    assert_int_equal(pthread_join(thread, NULL), 0);
-    call(&f, asker_remove, &a);
-    assert_true(a.before > 0);
-    assert_int_equal(a.with, 1);
-    assert_int_equal(a.wrong, 0);
-    fini(&f);
+    for (int is_open = 0; is_open < 2; is_open++) {
+        struct loop_fixture f;
+        struct request r;
+        pthread_t thread;
+        init_patient(&f);
+        begin_leading(&r, f.loop);
+        struct asker a = {.loop = f.loop, .caller = pthread_self(), .request = &r};
+        call(&f, asker_add, &a);
+        struct poster p = {.loop = f.loop, .after = &a.waits};
+        note_init(&p.note, &r);
+        if (is_open != 0) {
+            assert_int_equal(cv_loop_post(f.loop, &r.mail), 0);
+        } else {
+            r.answer_at_once = true;
+            p.mail = &r.mail;
+        }
+        assert_int_equal(pthread_create(&thread, NULL, post_note, &p), 0);
+        cv_loop_wait(&r.waiter);
+        assert_int_equal(pthread_join(thread, NULL), 0);
+        call(&f, asker_remove, &a);
+        assert_true(a.before > 0);
+        assert_int_equal(a.with, 1);
+        assert_int_equal(a.wrong, 0);
+        fini(&f);
+    }
 }
 
 static void who_does_not_lead_is_not_answered_by_a_turn(void **state)
