@@ -284,6 +284,7 @@ static int on_release(struct cv_rpc_conn *rc, struct cv_rpc_call *call)
     cv_rpc_conn_given_back(call, call->held);
     if (!call->is_client)
         rc->executing--;
+    cv_rpc_call_rest(call);
     cv_rpc_call_settle(call);
     return 0;
 }
@@ -394,8 +395,10 @@ void cv_rpc_conn_written(struct cv_rpc_conn *rc, struct cv_rpc_call *call, bool 
     }
     call->wrote = true;
     cv_rpc_send_taken(&call->send, &rc->send_memory);
-    if (call->send.done)
+    if (call->send.done) {
         cv_rpc_call_sent(call);
+        cv_rpc_call_rest(call);
+    }
 }
 
 covey_time cv_rpc_conn_deadline(const struct cv_rpc_conn *rc)
