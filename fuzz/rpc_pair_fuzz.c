@@ -280,6 +280,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     limits.message_send_max = limits.message_receive_max = 300;
     limits.receive_buffer_max = 400;
     limits.receive_total_max = 700;
+    limits.receive_lag_max = 70;
     for (int side = 0; side < 2; side++) {
         int error = cv_rpc_conn_new(cv_alloc_default(), &limits, &b.ends[side]);
         assert(error == 0);

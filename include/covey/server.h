@@ -81,7 +81,8 @@ covey_server_add_interceptor(covey_server *server,
                              const struct covey_server_interceptor *interceptor);
 
 /*
- * Begins to accept. 0, COVEY_ERR_STATE, COVEY_ERR_WRONG_THREAD.
+ * Begins to accept, once. 0, COVEY_ERR_STATE, COVEY_ERR_WRONG_THREAD; or COVEY_ERR_SYSTEM,
+ * COVEY_ERR_BUSY (too much waits for a loop), COVEY_ERR_NO_MEMORY: then it can only be freed.
  *
  * Every server has these methods of its own:
  *   covey.health           "serving"; a server that drains refuses it like every other call

@@ -228,8 +228,8 @@ static void work_free(struct work *work)
     covey_runtime *runtime = work->runtime;
     const struct cv_call_owner *owner = work->owner;
     cv_pool_give(&runtime->pool, work, sizeof *work + work->size);
+    cv_runtime_release(runtime); /* the server has one of its own, and waits for what follows */
     owner->work(owner->user, -1);
-    cv_runtime_release(runtime);
 }
 
 static void run_work(struct cv_job *job, bool cancelled)

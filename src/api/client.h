@@ -91,6 +91,7 @@ covey_runtime *cv_stream_runtime(const covey_stream *stream);
 struct cv_stream_answer {
     struct covey_reply reply; /* with the first message */
     unsigned count;           /* messages */
+    bool is_lost;             /* the first found no memory */
 };
 struct cv_stream_answer *cv_stream_answer(covey_stream *stream);
 

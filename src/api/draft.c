@@ -24,8 +24,10 @@ struct cv_draft_piece {
 
 static int check_header(const struct covey_call_draft *draft)
 {
+    if (draft->metadata_count == 0) /* a name of any allowed size fits */
+        return cv_rpc_method_name_valid(draft->name) ? 0 : COVEY_ERR_INVALID_ARGUMENT;
     const struct cv_rpc_header header = {
-        .method = cv_slice_text(draft->method),
+        .method = draft->name,
         .metadata = draft->metadata,
         .metadata_count = draft->metadata_count,
     };
@@ -169,6 +171,7 @@ int cv_draft_init(struct covey_call_draft *draft, covey_client *client, const ch
     /* Not a whole-struct initialisation: it would clear the pairs for each call. */
     draft->client = client;
     draft->method = method;
+    draft->name = cv_slice_text(method);
     draft->options = defaults;
     draft->begun = 0;
     draft->metadata_count = 0;
@@ -190,7 +193,7 @@ void cv_draft_fini(struct covey_call_draft *draft)
 
 size_t cv_draft_size(const struct covey_call_draft *draft)
 {
-    size_t size = strlen(draft->method) + draft->metadata_count * sizeof *draft->metadata;
+    size_t size = draft->name.size + draft->metadata_count * sizeof *draft->metadata;
     for (size_t i = 0; i < draft->metadata_count; i++)
         size += draft->metadata[i].key.size + draft->metadata[i].value.size;
     return size;
@@ -214,7 +217,7 @@ void cv_draft_copy(const struct covey_call_draft *draft, void *memory, struct cv
         pairs[i].value = copy(&next, draft->metadata[i].value);
     }
     *out = (struct cv_call_header){
-        .method = copy(&next, cv_slice_text(draft->method)),
+        .method = copy(&next, draft->name),
         .metadata = pairs,
         .metadata_count = draft->metadata_count,
     };

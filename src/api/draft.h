@@ -13,6 +13,7 @@ struct cv_draft_piece;
 struct covey_call_draft {
     covey_client *client;
     const char *method;
+    struct cv_slice name; /* the same */
     struct covey_call_options options;
     covey_time deadline;
     covey_time begun; /* 0: nobody wants to know */

@@ -105,8 +105,14 @@ void cv_exchange_leave_here(struct cv_exchange *x)
 {
     x->user_is_gone = true;
     x->wants_room = x->wants_message = false;
-    x->left_here = true;
+    x->left_here = !x->is_shared;
     release_here(x);
+}
+
+void cv_exchange_retain_locked(struct cv_exchange *x)
+{
+    x->is_shared = true;
+    retain(x);
 }
 
 void cv_exchange_release_and_unlock(struct cv_exchange *x)

@@ -70,6 +70,7 @@ struct cv_exchange {
     bool cancel_wanted; /* by the user */
     bool user_is_gone;  /* what comes now is for nobody */
     bool is_telling;    /* ready() runs on the loop's thread */
+    bool is_shared;     /* another thread may have had a reference beside the user's */
     struct cv_exchange_messages in;
     bool in_ended;     /* the peer sends no more */
     size_t read_count; /* messages that the RPC layer was not told of, and their bytes */
@@ -108,8 +109,10 @@ void cv_exchange_cancel(struct cv_exchange *x);
  * COVEY_ERR_WRONG_THREAD. */
 COVEY_MUST_USE int cv_exchange_receive(struct cv_exchange *x, covey_time timeout,
                                        struct cv_slice *out);
-/* Returns when no ready() runs, on the loop's thread at once. Called with the lock held. */
-void cv_exchange_await_told(struct cv_exchange *x);
+/* With the lock held, which it gives back: has a ready() that was just set called for what came before,
+ * once the one that runs has returned, unless it is called on the loop's thread. The exchange may be
+ * gone after it: the new ready() may free it. */
+void cv_exchange_post_and_unlock(struct cv_exchange *x);
 /* The user is done: no ready() any more, what comes is dropped, his reference is gone. Waits for a
  * ready() that runs, unless it is called on the loop's thread. */
 void cv_exchange_leave(struct cv_exchange *x);

@@ -19,6 +19,8 @@ void cv_exchange_message_free(struct cv_exchange *x, struct cv_exchange_message 
 void cv_exchange_post_locked(struct cv_exchange *x);
 /* A receive would not have to wait. */
 bool cv_exchange_has_something(const struct cv_exchange *x);
+/* A reference of this thread's, beside the user's. */
+void cv_exchange_retain_locked(struct cv_exchange *x);
 /* Gives the lock and one reference back: the exchange may be gone after it. */
 void cv_exchange_release_and_unlock(struct cv_exchange *x);
 

@@ -3,9 +3,9 @@
 
 #include <assert.h>
 
-/* The RPC layer lets a peer send 256 KiB more than was read: it is told in steps well below, so that
- * not each message costs a mail. */
-#define TOLD_STEP ((size_t)64 * 1024)
+/* The RPC layer is told of what was read in steps, so that not each message costs a mail: as late as it
+ * allows for (receive_lag_max). */
+#define TOLD_STEP ((size_t)4 * 1024)
 
 /* ---- sending ---- */
 
@@ -141,7 +141,7 @@ static void take_first(struct cv_exchange *x)
     x->current = m;
     x->read_count++;
     x->read_size += m->size;
-    if (x->read_size + x->read_count * CV_EXCHANGE_MESSAGE_COST >= TOLD_STEP && !x->in_ended)
+    if (x->read_size + x->read_count * CV_EXCHANGE_MESSAGE_COST >= TOLD_STEP)
         cv_exchange_post_locked(x);
 }
 
@@ -176,10 +176,18 @@ int cv_exchange_receive(struct cv_exchange *x, covey_time timeout, struct cv_sli
     return error;
 }
 
-void cv_exchange_await_told(struct cv_exchange *x)
+static void await_told(struct cv_exchange *x)
 {
     while (x->is_telling && !cv_loop_is_current(x->loop))
         cv_condition_wait(&x->changed, &x->lock, COVEY_NEVER);
+}
+
+void cv_exchange_post_and_unlock(struct cv_exchange *x)
+{
+    cv_exchange_retain_locked(x);
+    cv_exchange_post_locked(x);
+    await_told(x);
+    cv_exchange_release_and_unlock(x);
 }
 
 void cv_exchange_leave(struct cv_exchange *x)
@@ -192,6 +200,6 @@ void cv_exchange_leave(struct cv_exchange *x)
     pthread_mutex_lock(&x->lock);
     x->user_is_gone = true;
     x->wants_room = x->wants_message = false;
-    cv_exchange_await_told(x);
+    await_told(x);
     cv_exchange_release_and_unlock(x);
 }

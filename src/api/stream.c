@@ -361,10 +361,8 @@ void covey_stream_on_ready(covey_stream *stream, covey_stream_ready ready, void 
     stream->ready = ready;
     stream->ready_user = user;
     /* What came before is told too. */
-    x->wants_message = true;
-    cv_exchange_await_told(x); /* with the one before */
-    pthread_mutex_unlock(&x->lock);
-    cv_exchange_post(x);
+    x->wants_message = x->wants_room = true;
+    cv_exchange_post_and_unlock(x);
 }
 
 enum covey_status_code covey_stream_status(const covey_stream *stream, const char **message)

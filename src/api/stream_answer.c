@@ -95,9 +95,8 @@ static int take_answer(covey_stream *stream, covey_runtime *runtime, covey_time 
     while ((error = covey_stream_receive(stream, cv_time_left(deadline), &message, &size)) == 0) {
         if (answer->count++ > 0)
             continue; /* it is no answer of this kind any more */
-        error = cv_reply_set_data(&answer->reply, runtime, cv_slice_of(message, size));
-        if (error != 0)
-            return error;
+        if (cv_reply_set_data(&answer->reply, runtime, cv_slice_of(message, size)) != 0)
+            answer->is_lost = true;
     }
     return error == COVEY_ERR_CLOSED ? 0 : error;
 }
@@ -123,6 +122,8 @@ int covey_stream_finish(covey_stream *stream, covey_time timeout, struct covey_r
     int error = take_answer(stream, runtime, cv_deadline_after(timeout), answer);
     if (error != 0)
         return error;
+    if (answer->is_lost)
+        return COVEY_ERR_NO_MEMORY;
     cv_reply_move(reply, &answer->reply);
     set_outcome(stream, runtime, reply);
     check_count(reply, runtime, answer->count);

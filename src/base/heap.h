@@ -36,6 +36,13 @@ COVEY_MUST_USE int cv_heap_reserve(struct cv_heap *h, size_t count);
 /* Sets or moves a timer. There must be room: cv_heap_reserve() counts one for each timer that can
  * be set at once. COVEY_NEVER clears it. */
 void cv_heap_set(struct cv_heap *h, struct cv_timer *t, covey_time deadline);
+/* Has it fire at `deadline` or before: one that is set to an earlier time stays. For deadlines that move
+ * later all the time, where firing for nothing now and then costs less. */
+static inline void cv_heap_set_latest(struct cv_heap *h, struct cv_timer *t, covey_time deadline)
+{
+    if (t->index == 0 || t->deadline > deadline)
+        cv_heap_set(h, t, deadline);
+}
 void cv_heap_clear(struct cv_heap *h, struct cv_timer *t);
 /* For a timer that waits elsewhere first: notes down its deadline and its place among equal ones, and
  * puts it in with these later. */

@@ -15,7 +15,7 @@ struct cv_mailbox {
     pthread_mutex_t lock; /* of what follows */
     struct cv_mail *first;
     struct cv_mail **end; /* where the next one is linked */
-    atomic_uint count;    /* may be looked at without the lock */
+    uint32_t count;
     bool closed;
 };
 
@@ -44,15 +44,14 @@ static int put(struct cv_mailbox *box, struct cv_mail *mail, bool bounded)
 {
     if (box->closed)
         return COVEY_ERR_CLOSED;
-    uint32_t count = atomic_load_explicit(&box->count, memory_order_relaxed);
-    if (bounded && count >= box->count_max)
+    if (bounded && box->count >= box->count_max)
         return COVEY_ERR_BUSY;
     mail->next = NULL;
     *box->end = mail;
     box->end = &mail->next;
-    atomic_store_explicit(&box->count, count + 1, memory_order_relaxed);
+    box->count++;
     /* Under the lock: once close() has it, no wake() runs or comes, and what it wakes may go. */
-    if (count == 0)
+    if (box->count == 1)
         box->wake(box->wake_user);
     return 0;
 }
@@ -82,7 +81,7 @@ static struct cv_mail *take_all(struct cv_mailbox *box, bool close)
     struct cv_mail *first = box->first;
     box->first = NULL;
     box->end = &box->first;
-    atomic_store_explicit(&box->count, 0, memory_order_relaxed);
+    box->count = 0;
     box->closed = box->closed || close;
     pthread_mutex_unlock(&box->lock);
     return first;
@@ -100,11 +99,8 @@ static unsigned run_all(struct cv_mail *mail, bool cancelled)
     return count;
 }
 
-/* For one that is not seen here yet there is a wake() that comes after this look. */
 unsigned cv_mailbox_run(struct cv_mailbox *box)
 {
-    if (atomic_load_explicit(&box->count, memory_order_relaxed) == 0)
-        return 0;
     return run_all(take_all(box, false), false);
 }
 

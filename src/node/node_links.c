@@ -352,8 +352,8 @@ static void link_run(struct cv_link *link)
         do_output(link, &out);
     keep_alive(link);
     check_silence(link);
-    cv_heap_set(&node->timers, &link->head.timer,
-                earlier(cv_rpc_conn_deadline(link->rpc), link->silence_check));
+    cv_heap_set_latest(&node->timers, &link->head.timer,
+                       earlier(cv_rpc_conn_deadline(link->rpc), link->silence_check));
     /* A call counts until its stream is done, so what was said has arrived. */
     if (link->is_retiring && link->is_ready && cv_rpc_conn_count(link->rpc) == 0)
         close_idle(link);

@@ -206,7 +206,7 @@ static void set_timer(struct cv_quic_conn *c)
         deadline = c->life_at;
     if (deadline <= c->endpoint->now)
         deadline = c->endpoint->now + TIMER_STEP;
-    cv_heap_set(&c->endpoint->timers, &c->timer, deadline);
+    cv_heap_set_latest(&c->endpoint->timers, &c->timer, deadline);
 }
 
 bool cv_conn_postpone(struct cv_quic_conn *c)
@@ -216,8 +216,7 @@ bool cv_conn_postpone(struct cv_quic_conn *c)
     covey_time until = c->endpoint->now + CV_ACK_DELAY;
     if (c->state != CV_CONN_READY || !c->wrote_ready || !is_idle)
         return false;
-    if (!cv_timer_is_set(&c->timer) || c->timer.deadline > until)
-        cv_heap_set(&c->endpoint->timers, &c->timer, until);
+    cv_heap_set_latest(&c->endpoint->timers, &c->timer, until);
     return true;
 }
 

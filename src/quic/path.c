@@ -36,20 +36,20 @@ void cv_path_init(struct cv_path *p, const struct cv_address *local,
 struct cv_address cv_path_address(const ngtcp2_addr *addr)
 {
     struct cv_address address = {0};
-    ngtcp2_sockaddr_union raw = {0};
-    assert(addr->addrlen <= sizeof(raw));
-    if (addr->addrlen == 0)
-        return address;
-    memcpy(&raw, addr->addr, addr->addrlen);
-    if (raw.sa.sa_family == AF_INET6) {
+    if (addr->addrlen == sizeof(struct sockaddr_in6)) {
+        struct sockaddr_in6 raw;
+        memcpy(&raw, addr->addr, sizeof(raw));
         address.family = FAMILY_IPV6;
-        address.port = ntohs(raw.in6.sin6_port);
-        address.scope = raw.in6.sin6_scope_id;
-        memcpy(address.ip, &raw.in6.sin6_addr, sizeof(raw.in6.sin6_addr));
-    } else {
+        address.port = ntohs(raw.sin6_port);
+        address.scope = raw.sin6_scope_id;
+        memcpy(address.ip, &raw.sin6_addr, sizeof(raw.sin6_addr));
+    } else if (addr->addrlen > 0) {
+        struct sockaddr_in raw;
+        assert(addr->addrlen == sizeof(raw));
+        memcpy(&raw, addr->addr, sizeof(raw));
         address.family = FAMILY_IPV4;
-        address.port = ntohs(raw.in.sin_port);
-        memcpy(address.ip, &raw.in.sin_addr, sizeof(raw.in.sin_addr));
+        address.port = ntohs(raw.sin_port);
+        memcpy(address.ip, &raw.sin_addr, sizeof(raw.sin_addr));
     }
     return address;
 }

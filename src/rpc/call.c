@@ -95,6 +95,28 @@ void cv_rpc_call_wake(struct cv_rpc_call *call)
     call->is_ready = true;
 }
 
+static bool is_signal_due(const struct cv_rpc_call *call)
+{
+    return call->event_due || call->reset_due || call->stop_due || call->writable_due ||
+           call->owed > 0 || call->owed_connection > 0;
+}
+
+/* One that is not received any more gives its memory back in poll(). */
+static bool is_receive_due(const struct cv_rpc_call *call)
+{
+    if (!call->receiving)
+        return cv_rpc_receive_has_memory(&call->receive);
+    return call->peer_end != CV_RPC_PEER_OPEN || cv_rpc_receive_left(&call->receive) > 0;
+}
+
+void cv_rpc_call_rest(struct cv_rpc_call *call)
+{
+    if (!call->is_ready || !call->send.done || is_signal_due(call) || is_receive_due(call))
+        return;
+    TAILQ_REMOVE(&call->conn->ready, call, ready_link);
+    call->is_ready = false;
+}
+
 void cv_rpc_call_stop(struct cv_rpc_call *call, uint64_t code)
 {
     if (call->receiving && call->peer_end == CV_RPC_PEER_OPEN) {

@@ -105,6 +105,8 @@ void cv_rpc_call_settle(struct cv_rpc_call *call);
 
 /* Makes poll() look at it. */
 void cv_rpc_call_wake(struct cv_rpc_call *call);
+/* Nothing is due by now: poll() need not look at it to find out. */
+void cv_rpc_call_rest(struct cv_rpc_call *call);
 /* No frame is looked at any more; asks the peer to stop unless its side ended. */
 void cv_rpc_call_stop(struct cv_rpc_call *call, uint64_t code);
 /* The peer's side ended: there is nothing left to stop. */

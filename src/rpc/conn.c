@@ -17,6 +17,7 @@ void cv_rpc_limits_init(struct cv_rpc_limits *limits)
         .calls_max = 1024,
         .receive_buffer_max = 256u << 10,
         .receive_total_max = 8u << 20,
+        .receive_lag_max = 4u << 10,
         .send_memory_max = 8u << 20,
         .receive_memory_max = 32u << 20,
         .header_timeout = 10 * COVEY_SECOND,
@@ -284,6 +285,7 @@ static int on_release(struct cv_rpc_conn *rc, struct cv_rpc_call *call)
     cv_rpc_conn_given_back(call, call->held);
     if (!call->is_client)
         rc->executing--;
+    cv_rpc_call_rest(call);
     cv_rpc_call_settle(call);
     return 0;
 }
@@ -350,7 +352,7 @@ static void feed_starved(struct cv_rpc_conn *rc)
 static bool feed_withheld(struct cv_rpc_conn *rc)
 {
     struct cv_rpc_call *call = TAILQ_FIRST(&rc->withheld);
-    if (call == NULL || rc->held > rc->limits.receive_total_max)
+    if (call == NULL || cv_rpc_conn_is_full(rc))
         return false;
     TAILQ_REMOVE(&rc->withheld, call, withheld_link);
     call->is_withheld = false;
@@ -394,8 +396,10 @@ void cv_rpc_conn_written(struct cv_rpc_conn *rc, struct cv_rpc_call *call, bool 
     }
     call->wrote = true;
     cv_rpc_send_taken(&call->send, &rc->send_memory);
-    if (call->send.done)
+    if (call->send.done) {
         cv_rpc_call_sent(call);
+        cv_rpc_call_rest(call);
+    }
 }
 
 covey_time cv_rpc_conn_deadline(const struct cv_rpc_conn *rc)

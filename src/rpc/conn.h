@@ -46,6 +46,13 @@ struct cv_rpc_conn {
     struct cv_rpc_metadata metadata[CV_RPC_METADATA_COUNT_MAX];
 };
 
+/* The users of all calls together hold too much. */
+static inline bool cv_rpc_conn_is_full(const struct cv_rpc_conn *rc)
+{
+    uint64_t lag = (uint64_t)rc->count * rc->limits.receive_lag_max;
+    return rc->held > rc->limits.receive_total_max + lag;
+}
+
 /* The peer sent a frame that its role or the call's state does not allow. */
 void cv_rpc_conn_violated(struct cv_rpc_conn *rc);
 /* The peer caused work for nothing: of that it has a budget. */

@@ -28,14 +28,14 @@ static bool next_due_event(struct cv_rpc_call *call, struct cv_rpc_output *out)
 static bool is_full(const struct cv_rpc_call *call)
 {
     const struct cv_rpc_conn *rc = call->conn;
-    return call->held > rc->limits.receive_buffer_max || rc->held > rc->limits.receive_total_max;
+    return call->held > rc->limits.receive_buffer_max || cv_rpc_conn_is_full(rc);
 }
 
 /* For want of room for this call alone its own READ wakes it. */
 static void withhold(struct cv_rpc_call *call)
 {
     struct cv_rpc_conn *rc = call->conn;
-    if (call->is_withheld || rc->held <= rc->limits.receive_total_max)
+    if (call->is_withheld || !cv_rpc_conn_is_full(rc))
         return;
     TAILQ_INSERT_TAIL(&rc->withheld, call, withheld_link);
     call->is_withheld = true;
@@ -125,7 +125,7 @@ static bool next_consume(struct cv_rpc_call *call, struct cv_rpc_output *out)
         return false;
     assert(!call->closed);
     bool holds_stream = call->receiving && is_full(call);
-    bool holds_connection = call->receiving && rc->held > rc->limits.receive_total_max;
+    bool holds_connection = call->receiving && cv_rpc_conn_is_full(rc);
     if (holds_stream)
         withhold(call);
     out->type = CV_RPC_STREAM_CONSUME;

@@ -15,6 +15,11 @@ void cv_rpc_receive_fini(struct cv_rpc_receive *r, struct cv_rpc_memory *m)
     cv_rpc_buffer_clear(&r->buffer, m);
 }
 
+bool cv_rpc_receive_has_memory(const struct cv_rpc_receive *r)
+{
+    return r->buffer.data != r->buffer.inline_bytes;
+}
+
 size_t cv_rpc_receive_left(const struct cv_rpc_receive *r)
 {
     return cv_rpc_buffer_size(&r->buffer);

@@ -50,6 +50,8 @@ void *cv_rpc_receive_take(struct cv_rpc_receive *r, struct cv_rpc_memory *m, str
 /* Whether what waits begins with a MESSAGE, be it whole or not. */
 bool cv_rpc_receive_at_message(const struct cv_rpc_receive *r);
 /* How many bytes wait that are no whole frame, or were not asked for yet. */
+/* It holds memory beside its own. */
+bool cv_rpc_receive_has_memory(const struct cv_rpc_receive *r);
 size_t cv_rpc_receive_left(const struct cv_rpc_receive *r);
 
 #endif

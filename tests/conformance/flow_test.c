@@ -122,6 +122,7 @@ static void many_slow_calls(void **state)
     struct pair_config config;
     pair_config_init(&config, 1);
     config.limits[SERVER].receive_total_max = MIB;
+    config.limits[SERVER].receive_lag_max = 0;
     pair_init_with(&p, &config, pump);
     p.read_late[SERVER] = true;
     struct record *r[CALLS];

@@ -129,6 +129,38 @@ static void a_slow_reader_holds_nobody_else_up(void **state)
     scales_free(s);
 }
 
+/* Each of many calls has nearly read what the RPC layer lets it read before it is told. */
+static void calls_that_were_read_hold_nobody_up(void **state)
+{
+    (void)state;
+    enum { CALLS = 160, MESSAGES = 15, SIZE = 4096 };
+    const struct sizes sizes = {4 * MIB, 4 * MIB, 4 * MIB, 4 * MIB};
+    struct covey_call_options options = options_within(COVEY_NEVER);
+    struct scales *s = scales_new(&sizes);
+    static covey_stream *streams[CALLS];
+    static covey_call *calls[CALLS];
+    unsigned char *bytes = bytes_of(SIZE);
+    for (int i = 0; i < CALLS; i++) {
+        assert_int_equal(covey_client_open(s->client, "keep_stream", &options, &streams[i]), 0);
+        calls[i] = kept_take(&s->kept);
+        for (int k = 0; k < MESSAGES; k++) {
+            const void *message;
+            size_t size;
+            assert_int_equal(covey_call_send(calls[i], bytes, SIZE), 0);
+            assert_int_equal(covey_stream_receive(streams[i], 60 * COVEY_SECOND, &message, &size),
+                             0);
+            assert_int_equal(size, SIZE);
+        }
+    }
+    expect_echo_of(s, bytes, SIZE);
+    free(bytes);
+    for (int i = 0; i < CALLS; i++) {
+        covey_stream_free(streams[i]);
+        covey_call_finish(calls[i], COVEY_STATUS_OK, NULL);
+    }
+    scales_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +168,7 @@ int main(void)
         cmocka_unit_test(slow_readers_of_small_messages),
         cmocka_unit_test(slow_readers_of_empty_messages),
         cmocka_unit_test(a_slow_reader_holds_nobody_else_up),
+        cmocka_unit_test(calls_that_were_read_hold_nobody_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -30,6 +30,7 @@ static void defaults(void **state)
     assert_int_equal(limits.calls_max, 1024);
     assert_int_equal(limits.receive_buffer_max, 262144);
     assert_int_equal(limits.receive_total_max, 8388608);
+    assert_int_equal(limits.receive_lag_max, 4096);
     assert_int_equal(limits.send_memory_max, 8388608);
     assert_int_equal(limits.receive_memory_max, 33554432);
     assert_true(limits.header_timeout == 10 * COVEY_SECOND);
@@ -252,6 +253,7 @@ static void what_users_hold_is_shared(void **state)
     struct cv_rpc_limits limits;
     cv_rpc_limits_init(&limits);
     limits.receive_total_max = 100;
+    limits.receive_lag_max = 0;
     struct end one;
     end_init_limits(&one, &limits);
     struct cv_rpc_call *a = serve(&one, &stream_1);
@@ -290,12 +292,41 @@ static void what_users_hold_is_shared(void **state)
     end_fini(&one);
 }
 
+/* Each call may be told of late: those that were read do not stop the one that was not. */
+static void reading_may_be_told_of_late(void **state)
+{
+    (void)state;
+    struct cv_rpc_limits limits;
+    cv_rpc_limits_init(&limits);
+    limits.receive_total_max = 0;
+    limits.receive_lag_max = CV_RPC_MESSAGE_COST;
+    struct end one;
+    end_init_limits(&one, &limits);
+    struct cv_rpc_call *a = serve(&one, &stream_1);
+    struct cv_rpc_call *b = serve(&one, &stream_2);
+    struct cv_rpc_call *c = serve(&one, &stream_1);
+    DATA(&one, a, "\x00", false);
+    DATA(&one, b, "\x00", false);
+    DATA(&one, c, "\x00\x00\x00", false);
+    expect(&one, "message() consume 1 message() consume 1 message() message() ");
+    /* With a call its share goes. */
+    assert_int_equal(step(&one, a, CV_RPC_RELEASE), 0);
+    expect(&one, "write 26 fin stop 4 message() ");
+    assert_int_equal(step(&one, a, CV_RPC_STREAM_CLOSED), 0);
+    assert_int_equal(read_message(&one, c, 0), 0);
+    expect(&one, "");
+    assert_int_equal(read_message(&one, b, 0), 0);
+    expect(&one, "consume 3 ");
+    end_fini(&one);
+}
+
 static void a_call_that_waits_for_room_may_go(void **state)
 {
     (void)state;
     struct cv_rpc_limits limits;
     cv_rpc_limits_init(&limits);
     limits.receive_total_max = 0;
+    limits.receive_lag_max = 0;
     struct end one;
     end_init_limits(&one, &limits);
     struct cv_rpc_call *a = serve(&one, &stream_1);
@@ -559,6 +590,7 @@ int main(void)
         cmocka_unit_test(small_calls_leave_their_credit_to_the_close),
         cmocka_unit_test(a_user_that_does_not_read_gets_no_more),
         cmocka_unit_test(what_users_hold_is_shared),
+        cmocka_unit_test(reading_may_be_told_of_late),
         cmocka_unit_test(a_call_that_waits_for_room_may_go),
         cmocka_unit_test(receive_memory_is_shared),
         cmocka_unit_test(one_message_always_fits),
