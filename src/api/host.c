@@ -19,8 +19,8 @@ void cv_host_receive(struct cv_host *host, const struct cv_datagram *d)
  * first packets, some dozens of small calls, before the rest is read, and works on those meanwhile.
  * Else both sides wait for each other all the time. Who is never idle reads all at once, which costs
  * least. */
-#define PAUSE_MIN      (5 * COVEY_MICROSECOND)
-#define FIRST_PACKETS  2
+#define PAUSE_MIN     (5 * COVEY_MICROSECOND)
+#define FIRST_PACKETS 2
 
 static void on_datagram(void *user, const struct cv_datagram *d)
 {

@@ -221,19 +221,21 @@ static void read_errors(struct cv_udp_reader *r, const struct cv_udp_receiver *r
 enum cv_udp_found cv_udp_reader_run(struct cv_udp_reader *r, const struct cv_udp_receiver *receiver,
                                     unsigned batches, bool is_woken)
 {
+    bool is_empty = true;
     for (unsigned round = 0; round < batches; round++) {
         int count = take(r);
         int error = count < 0 ? errno : 0;
+        is_empty = is_empty && count <= 0;
         for (int i = 0; i < count; i++)
             deliver(r, receiver, (unsigned)i);
         prepare(r, count > 0 ? (unsigned)count : 1);
         if (error == ENOSYS)
             r->socket->features.mmsg = false;
         /* A pending error, or we were woken and there is nothing: then it was the error queue. */
-        else if (error != 0 && error != EINTR && (error != EAGAIN || (round == 0 && is_woken)))
+        else if (error != 0 && error != EINTR && (error != EAGAIN || (is_empty && is_woken)))
             read_errors(r, receiver);
         if (error == EAGAIN)
-            return round == 0 && !is_woken ? CV_UDP_NOTHING : CV_UDP_ALL;
+            return is_empty && !is_woken ? CV_UDP_NOTHING : CV_UDP_ALL;
         if (error == 0 && (unsigned)count < r->batch)
             return CV_UDP_ALL;
     }

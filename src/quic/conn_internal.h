@@ -73,6 +73,7 @@ struct cv_quic_conn {
     bool is_dirty;
     bool was_heard; /* a datagram came that belongs to it */
     bool was_ready;
+    bool is_due;      /* a timer has fired since the last write */
     bool wrote_ready; /* a packet was written since it is ready: see conn_close.c */
     bool wants_streams;
     bool got_reset; /* stateless */

@@ -137,6 +137,7 @@ static void detect_black_hole(struct cv_quic_conn *c)
 void cv_conn_expire(struct cv_quic_conn *c)
 {
     int rv = ngtcp2_conn_handle_expiry(c->native, c->endpoint->now);
+    c->is_due = true;
     if (rv != 0)
         cv_conn_fail(c, rv);
     else

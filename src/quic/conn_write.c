@@ -214,7 +214,7 @@ bool cv_conn_postpone(struct cv_quic_conn *c)
     bool is_idle = TAILQ_EMPTY(&c->sending) && TAILQ_EMPTY(&c->pending) &&
                    TAILQ_EMPTY(&c->stopped) && c->datagrams.count == 0;
     covey_time until = c->endpoint->now + CV_ACK_DELAY;
-    if (c->state != CV_CONN_READY || !c->wrote_ready || !is_idle)
+    if (c->state != CV_CONN_READY || !c->wrote_ready || !is_idle || c->is_due)
         return false;
     cv_heap_set_latest(&c->endpoint->timers, &c->timer, until);
     return true;
@@ -230,6 +230,7 @@ void cv_conn_write(struct cv_quic_conn *c, const struct cv_datagram_sink *sink)
 {
     struct packet p; /* what is large in it is zeroed once */
     p.conn = c;
+    c->is_due = false;
     ngtcp2_path_storage_zero(&p.path);
     if (cv_ngtcp2_bytes_in_flight(c->native) == 0)
         c->progress_at = c->endpoint->now;

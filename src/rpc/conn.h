@@ -25,8 +25,8 @@ struct cv_rpc_conn {
     struct cv_rpc_call_list pool; /* free call objects */
     size_t count;
     size_t pool_count;
-    size_t executing; /* calls of the peer's that the user holds */
-    size_t held;      /* the sum of the calls' */
+    size_t executing;     /* calls of the peer's that the user holds */
+    size_t held;          /* the sum of the calls' */
     size_t left_to_close; /* the same */
     struct cv_bucket glitches;
 

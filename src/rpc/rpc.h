@@ -42,7 +42,7 @@ struct cv_rpc_limits {
                                     A status, an end or a cancel comes all the same, once it is the
                                     next thing on the stream */
     uint64_t receive_total_max;   /* the same for all calls of the connection together, 8 MiB */
-    uint32_t receive_lag_max;     /* what a user may have read of a call and tell of later, 4 KiB: so
+    uint32_t receive_lag_max; /* what a user may have read of a call and tell of later, 4 KiB: so
                                      much more is allowed for each call that there is, else calls that
                                      were read would stop those that were not */
     uint64_t send_memory_max; /* what waits to be sent of all calls, 8 MiB: above it SEND is BUSY */

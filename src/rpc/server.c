@@ -107,8 +107,7 @@ static void await_header(struct cv_rpc_call *call)
 {
     struct cv_rpc_conn *rc = call->conn;
     if (call->state == CV_RPC_CALL_WAITING && !cv_deadline_is_set(&call->timer))
-        cv_deadlines_set(&rc->timers, &call->timer, rc->now + rc->limits.header_timeout,
-                         rc->now);
+        cv_deadlines_set(&rc->timers, &call->timer, rc->now + rc->limits.header_timeout, rc->now);
 }
 
 bool cv_rpc_server_end(struct cv_rpc_call *call, struct cv_rpc_output *out)

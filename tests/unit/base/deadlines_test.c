@@ -136,8 +136,8 @@ static void they_fire_as_from_a_heap(void **state)
             cv_heap_clear(&plain, &p->plain);
         } else {
             /* Coarse, so that many are equal. */
-            covey_time deadline = now / COVEY_SECOND * COVEY_SECOND +
-                                  cv_rand_below(&random, 5) * COVEY_SECOND;
+            covey_time deadline =
+                now / COVEY_SECOND * COVEY_SECOND + cv_rand_below(&random, 5) * COVEY_SECOND;
             cv_deadlines_set(&r->deadlines, &p->tested, deadline, now);
             cv_heap_set(&plain, &p->plain, deadline);
         }

@@ -418,6 +418,42 @@ static void test_lazily_puts_off_no_handshake(void **state)
     net_fini(&n);
 }
 
+/* Whatever the next flushes are, the time that an acknowledgement may take is over once. */
+static void test_lazily_puts_off_only_once(void **state)
+{
+    struct net n;
+    (void)state;
+    net_connect_and_rest(&n);
+    owe_acknowledgement(&n, open_stream(&n.client));
+    assert_int_equal(flush_lazily(&n, &n.server), 0);
+    n.wire.now += MS;
+    cv_quic_endpoint_expire(n.server.endpoint, n.wire.now);
+    assert_int_equal(flush_lazily(&n, &n.server), 1);
+    assert_true(is_acknowledged(&n));
+    net_fini(&n);
+}
+
+/* What a timer wants sent is no acknowledgement: here probes, after a packet was lost. */
+static void test_lazily_puts_off_no_timer(void **state)
+{
+    struct net n;
+    uint64_t sent = 0;
+    (void)state;
+    net_connect_and_rest(&n);
+    write_text(open_stream(&n.client), "coo", true);
+    assert_int_equal(flush(&n, &n.client), 1);
+    test_wire_fini(&n.wire);
+    TAILQ_INIT(&n.wire.packets);
+    /* The timer of a path's MTU or of a longer silence may come first. */
+    for (int i = 0; i < 3 && sent == 0; i++) {
+        n.wire.now = cv_quic_endpoint_deadline(n.client.endpoint);
+        cv_quic_endpoint_expire(n.client.endpoint, n.wire.now);
+        sent = flush_lazily(&n, &n.client);
+    }
+    assert_true(sent > 0);
+    net_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -433,6 +469,8 @@ int main(void)
         cmocka_unit_test(test_lazily_puts_off_nothing_else),
         cmocka_unit_test(test_lazily_answers_a_stop),
         cmocka_unit_test(test_lazily_puts_off_no_handshake),
+        cmocka_unit_test(test_lazily_puts_off_only_once),
+        cmocka_unit_test(test_lazily_puts_off_no_timer),
     };
     return cmocka_run_group_tests(tests, make_certificates, NULL);
 }
