@@ -190,7 +190,6 @@ covey_call *cv_call_new(const struct cv_call_begin *begin)
     call->is_stream = call->method->stream_handler != NULL;
     call->owner = begin->owner;
     call->list = begin->list;
-    call->off_loop = begin->off_loop;
     call->size = size;
     memcpy(call->name, name.data, name.size);
     call->name[name.size] = 0;
@@ -294,7 +293,7 @@ static void run_on_worker(covey_call *call, struct cv_slice request)
 static void run_handler(covey_call *call, struct cv_slice request)
 {
     const struct covey_method *method = call->method;
-    if (method->blocking || call->off_loop) {
+    if (method->blocking) {
         run_on_worker(call, request);
         return;
     }

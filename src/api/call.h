@@ -56,7 +56,6 @@ struct covey_call {
     TAILQ_ENTRY(covey_call) entry;     /* of the owner's list */
     struct cv_call_list *list;
     unsigned judged; /* interceptors that have seen it begin */
-    bool off_loop;   /* its loop is membership's: no handler runs there */
     bool has_user;   /* the handler runs or ran */
     bool in_handler;
     bool is_kept;     /* it has references to its caller and its runtime */
@@ -78,7 +77,6 @@ struct cv_call_begin {
     const struct cv_call_owner *owner; /* outlives the call's place in `list` */
     struct cv_call_list *list;
     size_t message_size_max;
-    bool off_loop;
 };
 
 /* What a user's number means: one that is no status is UNKNOWN, as it would be for the client. */

@@ -265,6 +265,8 @@ int covey_server_disable_cluster(covey_server *server)
     /* One that has found it may still run on another loop. */
     for (unsigned i = 1; i < server->loop_count; i++)
         cv_server_call_loop(server->loops[i].host.loop, do_nothing, NULL);
+    /* And what it posted comes before this. */
+    cv_server_call_loop(cv_cluster_host(server)->loop, do_nothing, NULL);
     cv_cluster_free(f.cluster);
     return error;
 }

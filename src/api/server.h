@@ -36,6 +36,7 @@ struct cv_server_loop {
     struct cv_server_counters counters;
     struct cv_host host;
     struct cv_call_list calls;
+    bool is_closing;                         /* its calls were abandoned: no others are taken */
     struct cv_call_owner owner;              /* of them */
     const struct cv_rpc_method *last_method; /* of the last call: the next is often of it too */
 };

@@ -88,8 +88,6 @@ static covey_call *make(struct cv_server_loop *sl, struct cv_link *link,
         .owner = &sl->owner,
         .list = &sl->calls,
         .message_size_max = server->message_send_max,
-        /* Strangers may choose an id that leads there; covey's clients do not. */
-        .off_loop = sl == server->loops && server->loop_count > 1,
     };
     bool has_room = calls_now(server) < server->calls_max;
     covey_call *call = has_room && begin.caller != NULL ? cv_call_new(&begin) : NULL;
@@ -121,6 +119,10 @@ static enum covey_status_code judge(covey_server *server, covey_call *call, cons
 static void begin_call(struct cv_server_loop *sl, struct cv_link *link,
                        const struct cv_rpc_output *event)
 {
+    if (sl->is_closing) {
+        refuse(sl, link, event->call, COVEY_STATUS_UNAVAILABLE, "the server ends");
+        return;
+    }
     const struct cv_rpc_method *method = choose(sl, link, event);
     covey_call *call = method == NULL ? NULL : make(sl, link, event, method);
     if (call == NULL)

@@ -225,7 +225,7 @@ enum cv_udp_found cv_udp_reader_run(struct cv_udp_reader *r, const struct cv_udp
     for (unsigned round = 0; round < batches; round++) {
         int count = take(r);
         int error = count < 0 ? errno : 0;
-        is_empty = is_empty && count <= 0;
+        is_empty = is_empty && count <= 0 && (error == EAGAIN || error == EINTR);
         for (int i = 0; i < count; i++)
             deliver(r, receiver, (unsigned)i);
         prepare(r, count > 0 ? (unsigned)count : 1);

@@ -42,6 +42,7 @@ struct cv_link {
     bool told_closed;
     bool is_closing;                 /* the peer broke a rule ... */
     enum cv_close_code closing_code; /* ... that this says */
+    uint64_t closing_turn;           /* since then: it is closed in the next */
     bool is_busy;                    /* it is ready and has calls */
     covey_time busy_since;
     covey_time silence_check; /* when it is looked whether the peer is silent */
@@ -73,6 +74,7 @@ struct cv_node {
     struct cv_rpc_limits rpc_limits;
     struct cv_address local;
     bool serves_cluster; /* false on the other loops of a shared address */
+    bool serves_calls;   /* false on the loop of membership, when there are others */
     struct cv_node_events events;
     void *events_user;
     void (*random)(void *user, void *memory, size_t size);
@@ -83,6 +85,7 @@ struct cv_node {
     size_t heads; /* timers that may be set at once */
     covey_time now;
     uint64_t wall_ms;
+    uint64_t turn; /* ends when all is written */
 
     TAILQ_HEAD(, cv_link) links;
     STAILQ_HEAD(, cv_link) dirty_links;

@@ -56,8 +56,13 @@ static struct cv_conn_head *accept_conn(struct cv_node *node, struct cv_quic_con
 
 static void on_conn_ready(void *user, struct cv_quic_conn *c)
 {
+    struct cv_node *node = user;
     struct cv_conn_head *head = cv_quic_conn_user(c);
-    if (head == NULL && (head = accept_conn(user, c)) == NULL) {
+    if (head == NULL && !node->serves_calls && cv_quic_conn_alpn(c) == CV_ALPN_ID_RPC) {
+        cv_quic_conn_close(c, CV_CLOSE_IDLE); /* the next connection will have another id */
+        return;
+    }
+    if (head == NULL && (head = accept_conn(node, c)) == NULL) {
         cv_quic_conn_close(c, CV_CLOSE_LIMIT);
         return;
     }
@@ -219,6 +224,7 @@ int cv_node_new(const struct cv_node_config *config, struct cv_node **out)
         .rpc_limits = config->rpc_limits,
         .local = config->local,
         .serves_cluster = config->loop == 0 || config->loop_count <= 1,
+        .serves_calls = config->loop > 0 || config->loop_count <= 1,
         .events = config->events,
         .events_user = config->events_user,
         .random = config->random,
@@ -302,6 +308,7 @@ void cv_node_write(struct cv_node *node, const struct cv_datagram_sink *sink, bo
         cv_quic_endpoint_flush_lazily(node->endpoint, sink, node->now);
     else
         cv_quic_endpoint_flush(node->endpoint, sink, node->now);
+    node->turn++;
 }
 
 void cv_node_turn(struct cv_node *node, const struct cv_datagram_sink *sink, covey_time now,

@@ -164,12 +164,12 @@ void cv_link_conn_retiring(struct cv_link *link)
 void cv_link_disconnected(struct cv_link *link, int error, bool none_begun)
 {
     link->head.conn = NULL;
+    if (!link->is_ready && !link->is_closed && dial_next(link) == 0)
+        return;
     if (none_begun) {
         error = 0;
         cv_rpc_conn_none_begun(link->rpc);
     }
-    if (!link->is_ready && !link->is_closed && dial_next(link) == 0)
-        return;
     link_lost(link, error);
     mark_dirty(link);
 }
@@ -302,6 +302,7 @@ static void do_output(struct cv_link *link, const struct cv_rpc_output *out)
         break;
     case CV_RPC_DO_CLOSE: /* in the next turn, so that what the peer is told goes out first */
         link->is_closing = true;
+        link->closing_turn = node->turn;
         link->closing_code =
             out->close.reason == CV_RPC_CLOSE_FLOOD ? CV_CLOSE_LIMIT : CV_CLOSE_PROTOCOL;
         LIST_INSERT_HEAD(&node->closing_links, link, closing);
@@ -380,8 +381,11 @@ void cv_node_links_run(struct cv_node *node)
 
 void cv_node_links_close_due(struct cv_node *node)
 {
-    struct cv_link *link;
-    while ((link = LIST_FIRST(&node->closing_links)) != NULL) {
+    struct cv_link *next;
+    for (struct cv_link *link = LIST_FIRST(&node->closing_links); link != NULL; link = next) {
+        next = LIST_NEXT(link, closing);
+        if (link->closing_turn == node->turn)
+            continue;
         LIST_REMOVE(link, closing);
         link->is_closing = false;
         if (link->head.conn != NULL)

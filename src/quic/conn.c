@@ -46,6 +46,7 @@ static struct cv_quic_conn *new_conn(struct cv_quic_endpoint *e)
     TAILQ_INIT(&c->sending);
     TAILQ_INIT(&c->pending);
     TAILQ_INIT(&c->stopped);
+    TAILQ_INIT(&c->waiting);
     TAILQ_INSERT_TAIL(&e->conns, c, link);
     e->conn_count++;
     return c;

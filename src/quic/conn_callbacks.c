@@ -130,6 +130,7 @@ static int on_stream_open(ngtcp2_conn *native, int64_t id, void *user)
         return NGTCP2_ERR_CALLBACK_FAILURE;
     }
     s->is_accepted = true;
+    c->streams_accepted++;
     cv_stream_attach(s, id);
     e->config.events.stream_opened(e->config.events_user, s);
     return 0;

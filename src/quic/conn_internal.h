@@ -108,6 +108,9 @@ struct cv_quic_conn {
     struct cv_stream_list sending; /* those with something to send and credit for it */
     struct cv_stream_list pending; /* those with a reset or stop to be handed to the library */
     struct cv_stream_list stopped; /* those that the peer stopped and the user was not told of */
+    struct cv_stream_list waiting; /* those whose write found `buffered` too large */
+    uint64_t buffered;             /* what all streams have waiting or unacknowledged */
+    uint64_t streams_accepted;     /* of the peer's, open now */
     uint64_t streams_returned;     /* of the peer's, closed and not yet given back */
     uint64_t streams_lent;         /* given before they were closed: see conn_read.c */
     struct cv_ring datagrams;      /* struct cv_queued_datagram */
@@ -130,6 +133,7 @@ struct cv_quic_stream {
     TAILQ_ENTRY(cv_quic_stream) sending_link;
     TAILQ_ENTRY(cv_quic_stream) pending_link;
     TAILQ_ENTRY(cv_quic_stream) stopped_link;
+    TAILQ_ENTRY(cv_quic_stream) waiting_link;
     uint64_t reset_code;
     uint64_t stop_code;
     uint64_t peer_stop_code;
@@ -141,6 +145,7 @@ struct cv_quic_stream {
     bool is_blocked;      /* by the peer's window of this stream */
     bool is_pending;      /* in conn->pending */
     bool is_peer_stopped; /* in conn->stopped */
+    bool is_waiting;      /* in conn->waiting */
     bool wants_reset;
     bool wants_stop;
     bool fin_queued;

@@ -24,6 +24,7 @@ void cv_quic_limits_init(struct cv_quic_limits *limits)
                                       .stream_window = 256 * 1024,
                                       .connection_window = 1024 * 1024,
                                       .send_buffer_max = 1024 * 1024,
+                                      .send_total_max = 8 * 1024 * 1024,
                                       .handshake_timeout = 5 * COVEY_SECOND,
                                       .idle_timeout = 120 * COVEY_SECOND,
                                       .initial_rtt = 100 * COVEY_MILLISECOND,

@@ -51,6 +51,8 @@ struct cv_quic_limits {
     uint64_t stream_window;       /* bytes a peer may send ahead on a stream, 256 KiB */
     uint64_t connection_window;   /* and on a connection, 1 MiB */
     uint64_t send_buffer_max;     /* bytes waiting or unacknowledged on a stream, 1 MiB */
+    uint64_t send_total_max;      /* on all streams of a connection, 8 MiB; but a stream that has
+                                     nothing there may always write 64 KiB */
     covey_time handshake_timeout; /* 5 s */
     covey_time idle_timeout;      /* 120 s */
     covey_time initial_rtt;       /* 100 ms */

@@ -98,6 +98,36 @@ static void give_back(struct cv_quic_stream *s)
         ngtcp2_conn_extend_max_offset(s->conn->native, left);
 }
 
+static void leave_waiting(struct cv_quic_stream *s)
+{
+    if (!s->is_waiting)
+        return;
+    s->is_waiting = false;
+    TAILQ_REMOVE(&s->conn->waiting, s, waiting_link);
+}
+
+static void enter_waiting(struct cv_quic_stream *s)
+{
+    if (s->is_waiting)
+        return;
+    s->is_waiting = true;
+    TAILQ_INSERT_TAIL(&s->conn->waiting, s, waiting_link);
+}
+
+/* So much is buffered no more. At half there is room for those that wait, and not for each packet. */
+static void note_sent(struct cv_quic_conn *c, size_t size)
+{
+    struct cv_quic_stream *s;
+    c->buffered -= size;
+    if (c->buffered > c->endpoint->config.limits.send_total_max / 2)
+        return;
+    while ((s = TAILQ_FIRST(&c->waiting)) != NULL) {
+        leave_waiting(s);
+        if (c->state == CV_CONN_READY && !s->is_reset)
+            fire(s, events_of(s)->stream_writable);
+    }
+}
+
 void cv_stream_release(struct cv_quic_stream *s)
 {
     struct cv_quic_conn *c = s->conn;
@@ -109,6 +139,8 @@ void cv_stream_release(struct cv_quic_stream *s)
         cv_stream_table_remove(&c->table, s->id);
         TAILQ_REMOVE(&c->streams, s, link);
     }
+    leave_waiting(s);
+    note_sent(c, cv_send_buffer_size(&s->out));
     cv_send_buffer_fini(&s->out);
     if (e->pooled >= CV_STREAMS_POOLED_MAX) {
         cv_release(e->alloc, s);
@@ -120,13 +152,15 @@ void cv_stream_release(struct cv_quic_stream *s)
 
 static void return_to_peer(struct cv_quic_conn *c)
 {
-    uint64_t quarter = c->endpoint->config.limits.streams_max / 4;
+    uint64_t max = c->endpoint->config.limits.streams_max;
     if (c->streams_lent > 0) {
         c->streams_lent--;
         return;
     }
     c->streams_returned++;
-    if (c->streams_returned < STREAMS_BATCH && c->streams_returned < quarter)
+    /* Nor may those that wait to be given back be missed by a peer that has most of its streams open. */
+    bool has_others = c->streams_accepted + c->streams_returned + STREAMS_BATCH < max;
+    if (c->streams_returned < STREAMS_BATCH && c->streams_returned < max / 4 && has_others)
         return;
     ngtcp2_conn_extend_max_streams_bidi(c->native, (size_t)c->streams_returned);
     c->streams_returned = 0;
@@ -136,8 +170,10 @@ void cv_stream_closed(struct cv_quic_stream *s)
 {
     fire(s, events_of(s)->stream_closed);
     give_back(s);
-    if (s->is_accepted)
+    if (s->is_accepted) {
+        s->conn->streams_accepted--;
         return_to_peer(s->conn);
+    }
     cv_stream_release(s);
 }
 
@@ -165,6 +201,7 @@ void cv_stream_acked(struct cv_quic_stream *s, uint64_t offset)
 {
     size_t before = cv_send_buffer_size(&s->out);
     cv_send_buffer_acked(&s->out, offset);
+    note_sent(s->conn, before - cv_send_buffer_size(&s->out));
     if (cv_send_buffer_size(&s->out) < before && !s->fin_queued && !s->is_reset &&
         s->conn->state == CV_CONN_READY)
         fire(s, events_of(s)->stream_writable);
@@ -274,13 +311,27 @@ bool cv_quic_stream_is_accepted(const struct cv_quic_stream *s)
     return s->is_accepted;
 }
 
+/* What a stream may always have buffered: one write of the RPC layer's. Without it one whose peer does
+ * not read could keep all others from being heard. */
+#define FIRST_WRITE_MAX ((uint64_t)64 << 10)
+
+static uint64_t total_room(const struct cv_quic_conn *c)
+{
+    uint64_t max = c->endpoint->config.limits.send_total_max;
+    return c->buffered < max ? max - c->buffered : 0;
+}
+
 size_t cv_quic_stream_room(const struct cv_quic_stream *s)
 {
     uint64_t limit = s->conn->endpoint->config.limits.send_buffer_max;
     size_t used = cv_send_buffer_size(&s->out);
     if (s->fin_queued || s->is_reset || s->conn->state != CV_CONN_READY || used >= limit)
         return 0;
-    return (size_t)(limit - used);
+    uint64_t room = limit - used;
+    uint64_t total = total_room(s->conn);
+    if (used == 0 && total < FIRST_WRITE_MAX)
+        total = FIRST_WRITE_MAX;
+    return (size_t)(room < total ? room : total);
 }
 
 int cv_quic_stream_write(struct cv_quic_stream *s, struct cv_slice bytes, bool fin)
@@ -291,11 +342,14 @@ int cv_quic_stream_write(struct cv_quic_stream *s, struct cv_slice bytes, bool f
         return COVEY_ERR_INVALID_ARGUMENT;
     if (bytes.size > s->conn->endpoint->config.limits.send_buffer_max)
         return COVEY_ERR_TOO_LARGE;
-    if (bytes.size > cv_quic_stream_room(s))
+    if (bytes.size > cv_quic_stream_room(s)) {
+        enter_waiting(s);
         return COVEY_ERR_BUSY;
+    }
     int error = cv_send_buffer_append(&s->out, bytes);
     if (error != COVEY_OK)
         return error;
+    s->conn->buffered += bytes.size;
     s->fin_queued = fin;
     if (bytes.size > 0 || fin)
         enter_sending(s);
