@@ -161,7 +161,8 @@ COVEY_API COVEY_MUST_USE int covey_server_cluster_events(covey_server *server,
 
 /* Tells up to three members that it goes, closes every connection and frees. Calls that are not
  * finished stay valid for their owners, who must still finish them; handlers that run on worker threads
- * see their calls cancelled, and are waited for. COVEY_ERR_WRONG_THREAD inside a handler or callback of
+ * see their calls cancelled and are waited for: until they return the server is there for them.
+ * COVEY_ERR_WRONG_THREAD inside a handler or callback of
  * the library's. NULL is allowed. */
 COVEY_API int covey_server_free(covey_server *server);
 
