@@ -50,7 +50,7 @@ struct cv_node_config {
     bool accept;             /* serve */
     /* Several nodes may share one address, each on a loop of its own: as in quic/endpoint.h. Calls are
      * then served by the others than 0: who comes there with them, by an id that covey's clients do not
-     * choose, is told that nothing was begun, and to come again. */
+     * choose, is sent away before his handshake is confirmed, so that nothing can have begun. */
     uint8_t loop;
     unsigned loop_count;
     void (*hand_over)(void *user, unsigned loop, const struct cv_datagram *d);

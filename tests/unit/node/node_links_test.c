@@ -137,6 +137,63 @@ static void the_next_address_is_tried(void **state)
     net_fini(&n);
 }
 
+/* ---- an address that says that nothing was begun there ---- */
+
+static struct station *unheard; /* what it sends once it is ready is lost, NULL: nothing is */
+static bool status_not_started;
+
+static bool lose_unheard(void *user, const struct test_wire_packet *packet)
+{
+    (void)user;
+    return unheard == NULL || unheard->ready == 0 ||
+           !cv_address_equal(&packet->from, &unheard->port->address);
+}
+
+static void note_not_started(void *user, struct cv_link *link, const struct cv_rpc_output *event)
+{
+    if (event->type == CV_RPC_EVENT_STATUS)
+        status_not_started = event->end.not_started;
+    on_call(user, link, event);
+}
+
+static void note_statuses(struct cv_node_config *config)
+{
+    config->events.link.call = note_not_started;
+}
+
+/* The first address drains before the client is ready, the second begins the call and dies. */
+static void what_one_address_says_does_not_count_for_the_next(void **state)
+{
+    (void)state;
+    struct net n;
+    struct cv_link *link;
+    net_init(&n);
+    struct station *first = net_add_named(&n, "first", CV_ROLE_MEMBER);
+    struct station *second = net_add_named(&n, "second", CV_ROLE_MEMBER);
+    n.configure = note_statuses;
+    struct station *client = net_add_named(&n, "client", CV_ROLE_CLIENT);
+    struct cv_address remotes[2] = {first->port->address, second->port->address};
+    n.wire.filter = lose_unheard;
+    unheard = first;
+    status_not_started = true;
+    assert_int_equal(cv_link_new(client->node, NULL, &link), 0);
+    assert_int_equal(cv_link_dial(link, remotes, 2, NULL, n.wire.now), 0);
+    assert_true(test_wire_wait(&n.wire, &first->ready, 1, LONG));
+    test_wire_flush(&n.wire);
+    assert_int_equal(client->ready, 0);
+    unheard = NULL;
+    cv_node_drain(first->node);
+    assert_true(test_wire_wait(&n.wire, &client->ready, 1, LONG));
+    call(&n, link, "coo", COVEY_NEVER);
+    assert_true(test_wire_wait(&n.wire, &second->calls, 1, LONG));
+    assert_int_equal(first->calls, 0);
+    station_kill(second);
+    assert_true(test_wire_wait(&n.wire, &client->statuses, 1, LONG));
+    assert_int_equal(client->code, COVEY_STATUS_UNAVAILABLE);
+    assert_false(status_not_started);
+    net_fini(&n);
+}
+
 static void nobody_there_is_unavailable(void **state)
 {
     (void)state;
@@ -280,6 +337,7 @@ int main(void)
         cmocka_unit_test(many_calls_wait_for_streams),
         cmocka_unit_test(ten_thousand_calls_are_open_at_once),
         cmocka_unit_test(the_next_address_is_tried),
+        cmocka_unit_test(what_one_address_says_does_not_count_for_the_next),
         cmocka_unit_test(nobody_there_is_unavailable),
         cmocka_unit_test(unreachable_is_believed_by_dials_only),
         cmocka_unit_test(closing_ends_calls_on_both_sides),

@@ -1,5 +1,6 @@
 /* Two nodes of one server behind one address: loop 0 for the cluster, loop 1 for calls. Whatever
  * comes arrives at loop 0, as by a kernel that does not know better. */
+#include "node/internal.h"
 #include "unit/node/fixture.h"
 
 #define LONG        (30 * COVEY_SECOND)
@@ -14,6 +15,7 @@ struct server {
     struct test_wire_packet waiting[WAITING_MAX];
     size_t waiting_count;
     uint64_t handed_over;
+    bool all_to_0; /* whatever its ids say */
 };
 
 static void on_hand_over(void *user, unsigned loop, const struct cv_datagram *d)
@@ -32,7 +34,9 @@ static void on_hand_over(void *user, unsigned loop, const struct cv_datagram *d)
 static void server_receive(void *user, const struct cv_datagram *d, covey_time now)
 {
     struct server *server = user;
-    station_receive(server->loops[0], d, now);
+    struct cv_datagram first = *d;
+    first.handed_over = server->all_to_0;
+    station_receive(server->loops[0], &first, now);
     for (size_t i = 0; i < server->waiting_count; i++) {
         const struct test_wire_packet *packet = &server->waiting[i];
         struct cv_datagram handed = {.local = packet->to,
@@ -168,11 +172,87 @@ static void the_secret_is_the_servers(void **state)
     net_fini(&n);
 }
 
+static bool is_not_started;
+
+static void note_not_started(void *user, struct cv_link *link, const struct cv_rpc_output *event)
+{
+    if (event->type == CV_RPC_EVENT_STATUS)
+        is_not_started = event->end.not_started;
+    on_call(user, link, event);
+}
+
+static void note_statuses(struct cv_node_config *config)
+{
+    config->events.link.call = note_not_started;
+}
+
+/* Who comes there with calls is sent away, and told that he may make them again; members stay. */
+static void loop_0_takes_no_calls(void **state)
+{
+    (void)state;
+    struct net n;
+    struct server server;
+    net_init(&n);
+    server_init(&server, &n);
+    n.configure = note_statuses;
+    struct station *client = net_add_named(&n, "client", CV_ROLE_CLIENT);
+    n.configure = NULL;
+    struct station *member = net_add_named(&n, "member", CV_ROLE_MEMBER);
+    server.all_to_0 = true;
+    is_not_started = false;
+    call(&n, dial(&n, client, &server));
+    assert_true(test_wire_wait(&n.wire, &client->statuses, 1, LONG));
+    assert_int_equal(client->code, COVEY_STATUS_UNAVAILABLE);
+    assert_true(is_not_started);
+    assert_int_equal(client->closed, 1);
+    assert_int_equal(server.handed_over, 0);
+    assert_int_equal(server.loops[0]->ready + server.loops[0]->calls, 0);
+    assert_true(TAILQ_EMPTY(&server.loops[0]->node->links));
+    station_join(server.loops[0], NULL);
+    station_join(member, server.loops[0]);
+    assert_true(test_wire_wait(&n.wire, &member->joined, 1, LONG));
+    server.all_to_0 = false;
+    call(&n, dial(&n, client, &server));
+    assert_true(test_wire_wait(&n.wire, &client->statuses, 2, LONG));
+    assert_int_equal(client->code, COVEY_STATUS_OK);
+    assert_int_equal(server.loops[0]->calls, 0);
+    assert_int_equal(server.loops[1]->calls, 1);
+    net_fini(&n);
+}
+
+static void be_alone(struct cv_node_config *config)
+{
+    config->loop = 0;
+    config->loop_count = 1;
+}
+
+static void a_loop_0_without_others_takes_calls(void **state)
+{
+    (void)state;
+    struct net n;
+    struct cv_link *link;
+    net_init(&n);
+    n.configure = be_alone;
+    struct station *server = net_add_named(&n, "server", CV_ROLE_MEMBER);
+    n.configure = NULL;
+    struct station *client = net_add_named(&n, "client", CV_ROLE_CLIENT);
+    server->echoes = true;
+    assert_int_equal(cv_link_new(client->node, NULL, &link), 0);
+    assert_int_equal(cv_link_dial(link, &server->port->address, 1, &server->id, n.wire.now), 0);
+    call(&n, link);
+    assert_true(test_wire_wait(&n.wire, &client->statuses, 1, LONG));
+    assert_int_equal(client->code, COVEY_STATUS_OK);
+    assert_int_equal(server->calls, 1);
+    net_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_are_served_by_their_loop_and_gossip_by_loop_0),
         cmocka_unit_test(only_loop_0_has_a_cluster),
+        cmocka_unit_test(loop_0_takes_no_calls),
+        cmocka_unit_test(a_loop_0_without_others_takes_calls),
         cmocka_unit_test(the_secret_is_the_servers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

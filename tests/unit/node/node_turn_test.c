@@ -1,5 +1,6 @@
 /* The parts of a turn, and a small one in the middle of receiving. */
 #include "node/internal.h"
+#include "rpc/call.h"
 #include "unit/node/fixture.h"
 
 #define LONG (30 * COVEY_SECOND)
@@ -241,6 +242,63 @@ static void an_acknowledgement_waits_for_no_call_for_long(void **state)
     net_fini(&n);
 }
 
+/* More than the answers between packets may be. */
+#define BULK_SIZE 17000
+
+static struct cv_rpc_call *held;
+
+static void hold_message(void *user, struct cv_link *link, const struct cv_rpc_output *event)
+{
+    if (event->type == CV_RPC_EVENT_MESSAGE)
+        held = event->call;
+    else
+        on_call(user, link, event);
+}
+
+static void hold_messages(struct cv_node_config *config)
+{
+    config->events.link.call = hold_message;
+}
+
+/* The answer waits behind a large one for the end of the turn; the close waits for it in turn. */
+static void who_broke_a_rule_is_told_before_the_close(void **state)
+{
+    (void)state;
+    struct net n;
+    struct cv_rpc_call *broken;
+    uint8_t large[BULK_SIZE] = {0};
+    static const uint8_t second_header[1] = {CV_RPC_FRAME_HEADER}; /* an empty one */
+    net_init(&n);
+    n.configure = hold_messages;
+    struct station *server = net_add_named(&n, "server", CV_ROLE_MEMBER);
+    n.configure = NULL;
+    struct station *client = net_add_named(&n, "client", CV_ROLE_CLIENT);
+    struct cv_link *link = dial(&n, client, server);
+    call(&n, link, "coo", LONG);
+    struct cv_rpc_start start = {.method = cv_slice_text("echo"), .deadline = COVEY_NEVER};
+    assert_int_equal(cv_link_start(link, &start, n.wire.now, &broken), 0);
+    assert_true(test_wire_wait(&n.wire, &server->calls, 2, LONG));
+    test_wire_run(&n.wire, COVEY_SECOND);
+    assert_non_null(held);
+    struct cv_rpc_input send = {.type = CV_RPC_SEND,
+                                .now = n.wire.now,
+                                .call = held,
+                                .send = {.message = cv_slice_of(large, sizeof large)}};
+    struct cv_link *accepted = TAILQ_FIRST(&server->node->links);
+    assert_int_equal(cv_link_step(accepted, &send), 0);
+    assert_int_equal(cv_quic_stream_write(broken->stream, cv_slice_of(second_header, 1), false), 0);
+    assert_int_equal(turn(&n, client), 1);
+    arrive(&n);
+    assert_int_equal(answer(&n, server), 0);
+    assert_true(accepted->is_closing);
+    assert_true(turn(&n, server) > 0);
+    assert_int_equal(client->statuses, 0);
+    assert_true(test_wire_wait(&n.wire, &client->statuses, 1, LONG));
+    assert_int_equal(client->code, COVEY_STATUS_INVALID_ARGUMENT);
+    assert_true(test_wire_wait(&n.wire, &client->closed, 1, LONG));
+    net_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +308,7 @@ int main(void)
         cmocka_unit_test(who_says_no_more_acknowledges_the_answer),
         cmocka_unit_test(an_acknowledgement_goes_with_the_next_call),
         cmocka_unit_test(an_acknowledgement_waits_for_no_call_for_long),
+        cmocka_unit_test(who_broke_a_rule_is_told_before_the_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,3 +1,5 @@
+#include "quic/endpoint_internal.h"
+
 #include "fixture.h"
 
 /* Streams: bytes, order, back-pressure, limits, endings. */
@@ -260,6 +262,43 @@ static void test_a_small_limit_is_given_back_too(void **state)
     net_fini(&n);
 }
 
+/* A peer that keeps most of its streams open, and opens and ends others, one after the other. */
+static void open_short_ones(uint32_t max, uint32_t kept)
+{
+    struct net n;
+    net_init(&n);
+    struct cv_quic_config server = peer_config(&n.server, true);
+    struct cv_quic_config client = peer_config(&n.client, false);
+    server.limits.streams_max = max;
+    peer_start(&n, &n.server, &server);
+    peer_start(&n, &n.client, &client);
+    net_dial(&n, CV_ALPN_ID_RPC, NULL);
+    assert_true(test_wire_wait(&n.wire, &n.client.ready, 1, LONG));
+    n.server.echoes = true;
+    for (uint32_t i = 0; i < kept; i++)
+        write_text(open_stream(&n.client), "x", false);
+    for (uint64_t i = 1; i <= 200; i++) {
+        struct cv_quic_stream *s = NULL;
+        if (cv_quic_conn_open(n.client.conn, &s) != 0)
+            fail_msg("%u of %u are open: no short one after %llu", kept, max,
+                     (unsigned long long)i - 1);
+        write_text(s, "x", true);
+        assert_true(test_wire_wait(&n.wire, &n.server.stream_closed, i, LONG));
+        test_wire_run(&n.wire, 10 * COVEY_MILLISECOND);
+    }
+    assert_int_equal(n.client.stream_closed, 200);
+    net_fini(&n);
+}
+
+static void test_short_streams_beside_many_open_ones(void **state)
+{
+    (void)state;
+    open_short_ones(1024, 970);
+    open_short_ones(1024, 1023);
+    open_short_ones(256, 200);
+    open_short_ones(256, 255);
+}
+
 static void test_reset(void **state)
 {
     struct net n;
@@ -411,6 +450,162 @@ static void test_streams_end_with_their_connection(void **state)
     net_fini(&n);
 }
 
+/* ---- what all streams of a connection have buffered ---- */
+
+#define TOTAL_MAX    ((uint64_t)256 * 1024)
+#define FIRST_MAX    ((size_t)64 * 1024)
+#define SMALL_WINDOW ((uint64_t)16 * 1024)
+#define SHARED       4
+
+/* Streams of a server that may buffer 256 KiB, to a client that takes 16 KiB of each, and no more
+ * before it reads. */
+struct shared {
+    struct net n;
+    struct cv_quic_stream *streams[SHARED];
+    struct cv_quic_stream *clients[SHARED];
+    uint64_t writable[SHARED];
+    uint8_t *bytes;
+};
+
+static void count_writable(void *user, struct cv_quic_stream *s)
+{
+    uint64_t *count = cv_quic_stream_user(s);
+    (void)user;
+    ++*count;
+}
+
+static void shared_begin(struct shared *t)
+{
+    *t = (struct shared){.bytes = pattern((size_t)TOTAL_MAX)};
+    struct net *n = &t->n;
+    net_init(n);
+    struct cv_quic_config server = peer_config(&n->server, true);
+    struct cv_quic_config client = peer_config(&n->client, false);
+    server.limits.send_total_max = TOTAL_MAX;
+    server.events.stream_writable = count_writable;
+    client.limits.stream_window = SMALL_WINDOW;
+    peer_start(n, &n->server, &server);
+    peer_start(n, &n->client, &client);
+    net_dial(n, CV_ALPN_ID_RPC, NULL);
+    assert_true(test_wire_wait(&n->wire, &n->client.ready, 1, LONG));
+    n->client.keeps = true;
+    for (size_t i = 0; i < SHARED; i++) {
+        t->clients[i] = open_stream(&n->client);
+        write_text(t->clients[i], "x", true);
+        assert_true(test_wire_wait(&n->wire, &n->server.opened, i + 1, LONG));
+        t->streams[i] = n->server.stream;
+        cv_quic_stream_set_user(t->streams[i], &t->writable[i]);
+    }
+}
+
+static void shared_end(struct shared *t)
+{
+    free(t->bytes);
+    net_fini(&t->n);
+}
+
+static int shared_write(struct shared *t, size_t index, size_t size)
+{
+    return cv_quic_stream_write(t->streams[index], cv_slice_of(t->bytes, size), false);
+}
+
+/* The client reads all that came on a stream, again and again, until no more comes. */
+static void shared_read(struct shared *t, size_t index)
+{
+    for (uint64_t left = 2 * TOTAL_MAX; left > 0; left -= SMALL_WINDOW) {
+        cv_quic_stream_consume(t->clients[index], (size_t)SMALL_WINDOW, (size_t)SMALL_WINDOW);
+        test_wire_run(&t->n.wire, 100 * COVEY_MILLISECOND);
+    }
+}
+
+static void test_streams_share_what_is_buffered(void **state)
+{
+    struct shared t;
+    (void)state;
+    shared_begin(&t);
+    assert_int_equal(cv_quic_stream_room(t.streams[0]), TOTAL_MAX);
+    assert_int_equal(shared_write(&t, 0, 200 * 1024), 0);
+    assert_int_equal(cv_quic_stream_room(t.streams[0]), 56 * 1024);
+    assert_int_equal(shared_write(&t, 0, 56 * 1024 + 1), COVEY_ERR_BUSY);
+    /* one with nothing there may always write some, and no more than that */
+    for (size_t i = 1; i < SHARED; i++) {
+        assert_int_equal(cv_quic_stream_room(t.streams[i]), FIRST_MAX);
+        assert_int_equal(shared_write(&t, i, FIRST_MAX + 1), COVEY_ERR_BUSY);
+        assert_int_equal(shared_write(&t, i, FIRST_MAX), 0);
+        assert_int_equal(cv_quic_stream_room(t.streams[i]), 0);
+        assert_int_equal(shared_write(&t, i, 1), COVEY_ERR_BUSY);
+    }
+    assert_int_equal(shared_write(&t, 0, 1), COVEY_ERR_BUSY);
+    /* a client's bytes are another connection end's */
+    struct cv_quic_stream *s = open_stream(&t.n.client);
+    assert_int_equal(cv_quic_stream_write(s, cv_slice_of(t.bytes, (size_t)TOTAL_MAX), true), 0);
+    shared_end(&t);
+}
+
+/* Nothing of its own is on its way any more, so nothing of its own could tell it. */
+static void test_a_busy_stream_hears_when_others_made_room(void **state)
+{
+    struct shared t;
+    (void)state;
+    shared_begin(&t);
+    assert_int_equal(shared_write(&t, 1, 1000), 0);
+    test_wire_run(&t.n.wire, COVEY_SECOND);
+    assert_int_equal(shared_write(&t, 0, (size_t)TOTAL_MAX), 0);
+    test_wire_run(&t.n.wire, COVEY_SECOND);
+    assert_int_equal(t.n.server.conn->buffered, TOTAL_MAX - SMALL_WINDOW);
+    t.writable[1] = t.writable[2] = 0;
+    assert_int_equal(shared_write(&t, 1, 100 * 1024), COVEY_ERR_BUSY);
+    assert_int_equal(shared_write(&t, 1, 100 * 1024), COVEY_ERR_BUSY);
+    while (t.n.server.conn->buffered > TOTAL_MAX / 2) {
+        assert_int_equal(t.writable[1], 0);
+        cv_quic_stream_consume(t.clients[0], 1000, 1000);
+        test_wire_run(&t.n.wire, 100 * COVEY_MILLISECOND);
+    }
+    assert_int_equal(t.writable[1], 1);
+    assert_int_equal(shared_write(&t, 1, 100 * 1024), 0);
+    assert_int_equal(t.writable[2], 0); /* it was told nothing, and is told nothing */
+    shared_end(&t);
+}
+
+static void test_a_busy_stream_hears_when_others_are_reset(void **state)
+{
+    struct shared t;
+    (void)state;
+    shared_begin(&t);
+    assert_int_equal(shared_write(&t, 0, (size_t)TOTAL_MAX), 0);
+    test_wire_run(&t.n.wire, COVEY_SECOND);
+    assert_int_equal(shared_write(&t, 1, 100 * 1024), COVEY_ERR_BUSY);
+    cv_quic_stream_reset(t.streams[0], 1);
+    assert_true(test_wire_wait(&t.n.wire, &t.writable[1], 1, LONG));
+    assert_int_equal(shared_write(&t, 1, 100 * 1024), 0);
+    shared_end(&t);
+}
+
+/* Acknowledged, reset by us, stopped by the peer: of none is anything counted for ever. */
+static void test_what_is_buffered_is_counted_to_its_end(void **state)
+{
+    struct shared t;
+    (void)state;
+    shared_begin(&t);
+    const struct cv_quic_conn *c = t.n.server.conn;
+    for (size_t i = 0; i < SHARED; i++)
+        assert_int_equal(shared_write(&t, i, FIRST_MAX), 0);
+    assert_int_equal(c->buffered, SHARED * FIRST_MAX);
+    test_wire_run(&t.n.wire, COVEY_SECOND);
+    assert_int_equal(c->buffered, SHARED * (FIRST_MAX - SMALL_WINDOW));
+    shared_read(&t, 0);
+    assert_int_equal(c->buffered, (SHARED - 1) * (FIRST_MAX - SMALL_WINDOW));
+    write_text(t.streams[1], "", true);
+    shared_read(&t, 1);
+    assert_int_equal(c->buffered, (SHARED - 2) * (FIRST_MAX - SMALL_WINDOW));
+    cv_quic_stream_reset(t.streams[2], 1);
+    cv_quic_stream_stop(t.clients[3], 1);
+    test_wire_run(&t.n.wire, COVEY_SECOND);
+    assert_int_equal(t.n.server.stream_closed, 3);
+    assert_int_equal(c->buffered, 0);
+    shared_end(&t);
+}
+
 static void test_write_without_memory(void **state)
 {
     struct net n;
@@ -463,12 +658,17 @@ int main(void)
         cmocka_unit_test(test_streams_up_to_the_limit_and_beyond),
         cmocka_unit_test(test_streams_available_only_when_refused_before),
         cmocka_unit_test(test_a_small_limit_is_given_back_too),
+        cmocka_unit_test(test_short_streams_beside_many_open_ones),
         cmocka_unit_test(test_reset),
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_cancel_at_once),
         cmocka_unit_test(test_stop_and_reset_inside_a_callback),
         cmocka_unit_test(test_both_sides_open),
         cmocka_unit_test(test_streams_end_with_their_connection),
+        cmocka_unit_test(test_streams_share_what_is_buffered),
+        cmocka_unit_test(test_a_busy_stream_hears_when_others_made_room),
+        cmocka_unit_test(test_a_busy_stream_hears_when_others_are_reset),
+        cmocka_unit_test(test_what_is_buffered_is_counted_to_its_end),
         cmocka_unit_test(test_write_without_memory),
         cmocka_unit_test(test_unary_calls_allocate_nothing_of_ours),
     };
