@@ -22,14 +22,19 @@ void peer_start(struct peer *p, const struct credentials *credentials, const str
     peer_check("runtime", covey_runtime_new(&config, &p->runtime));
 }
 
+static void raise_one(const char *name, unsigned *limit, unsigned wanted)
+{
+    if (wanted <= *limit)
+        return;
+    fprintf(stderr, "limit raised: covey_server_config.%s from %u to %u\n", name, *limit, wanted);
+    *limit = wanted;
+}
+
 /* The limits that are in the way are raised, and said so. */
 static void raise_limits(struct covey_server_config *config, unsigned connections)
 {
-    if (connections <= config->connections_max)
-        return;
-    fprintf(stderr, "limit raised: covey_server_config.connections_max from %u to %u\n",
-            config->connections_max, connections);
-    config->connections_max = connections;
+    raise_one("connections_max", &config->connections_max, connections);
+    raise_one("identity_connections_max", &config->identity_connections_max, connections);
 }
 
 void peer_serve(struct peer *p, const struct covey_method *method, unsigned connections,

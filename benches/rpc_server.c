@@ -37,7 +37,7 @@ struct engine_server *engine_server_start(const struct options *o,
     }
     const struct peer_loops loops = {.count = o->loops, .busy_poll_us = o->busy_poll_us};
     peer_start(&s->peer, credentials, &credentials->server, &loops);
-    peer_serve(&s->peer, &method, 0, address);
+    peer_serve(&s->peer, &method, o->connections, address);
     return s;
 }
 

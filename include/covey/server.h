@@ -32,6 +32,8 @@ struct covey_server_config {
     covey_time connection_age_max; /* a connection is closed when it is so old: 1 h; at least 10 s;
                                       COVEY_NEVER. It never outlives a certificate. Clients replace
                                       theirs before: give both sides the same */
+    unsigned identity_connections_max; /* of clients with one key, on each loop: 8. More are closed and
+                                          counted; UINT_MAX for as many as they like */
 };
 #define covey_server_config_init(config) covey_server_config_init_sized((config), sizeof *(config))
 COVEY_API void covey_server_config_init_sized(struct covey_server_config *config, size_t size);
@@ -130,6 +132,7 @@ struct covey_server_stats {
     uint64_t deadlines_exceeded;
     uint64_t protocol_errors; /* frames that clients got wrong */
     uint64_t handshakes_failed;
+    uint64_t connections_refused; /* for identity_connections_max */
 };
 /* Asks each loop, so it waits for what runs there. 0, COVEY_ERR_WRONG_THREAD on a loop's thread,
  * COVEY_ERR_INVALID_ARGUMENT (stats->size). */

@@ -119,6 +119,7 @@ static int open_node(struct cv_host *host, const struct cv_host_config *config)
         .tls = host->tls,
         .local = cv_udp_local(host->udp),
         .accept = config->accept,
+        .identity_connections_max = config->identity_connections_max,
         .buffers = &host->runtime->pool.buffers,
         .random = cv_entropy,
         .events = config->events,

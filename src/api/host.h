@@ -34,6 +34,7 @@ struct cv_host_config {
     struct cv_address bind;
     struct cv_udp *udp; /* open already, its owner's; NULL: one is opened at `bind` */
     bool accept;
+    unsigned identity_connections_max; /* as in struct cv_node_config */
     bool has_resolver;
     bool wait; /* nothing is read before cv_host_start() */
     struct cv_node_events events;

@@ -22,6 +22,7 @@ static const struct covey_server_config defaults = {
     .connection_calls_max = 1024,
     .calls_max = 4096,
     .connection_age_max = 3600 * COVEY_SECOND,
+    .identity_connections_max = 8,
 };
 
 void covey_server_config_init_sized(struct covey_server_config *config, size_t size)
@@ -69,7 +70,8 @@ static int check_config(const struct covey_server_config *config)
     if (config->runtime == NULL || config->identity == NULL || config->listen == NULL ||
         !is_size(config->message_send_max) || !is_size(config->message_receive_max) ||
         config->connections_max == 0 || config->connection_calls_max == 0 ||
-        config->calls_max == 0 || config->connection_age_max < CV_CONNECTION_AGE_MIN)
+        config->calls_max == 0 || config->identity_connections_max == 0 ||
+        config->connection_age_max < CV_CONNECTION_AGE_MIN)
         return COVEY_ERR_INVALID_ARGUMENT;
     return config->identity->who.role == CV_ROLE_MEMBER ? 0 : COVEY_ERR_WRONG_ROLE;
 }
@@ -136,6 +138,7 @@ static struct cv_host_config host_config(covey_server *server,
                          .ready = on_link,
                          .closed = cv_server_on_link_closed},
             },
+        .identity_connections_max = config->identity_connections_max,
         .loop_count = server->runtime->loop_count,
         .hand_over = hand_over,
         .hand_over_user = server,

@@ -22,6 +22,7 @@ struct counting {
     size_t links;
     struct cv_rpc_stats rpc;
     struct cv_quic_stats quic;
+    struct cv_node_stats node;
 };
 
 static void count_on_loop(void *user)
@@ -31,6 +32,7 @@ static void count_on_loop(void *user)
     c->links = cv_node_link_count(node);
     cv_node_rpc_stats(node, &c->rpc);
     cv_quic_endpoint_stats(cv_node_endpoint(node), &c->quic);
+    cv_node_stats(node, &c->node);
 }
 
 static void on_each_loop(covey_server *server, void (*function)(void *user))
@@ -132,6 +134,7 @@ int covey_server_stats(covey_server *server, struct covey_server_stats *stats)
         now.deadlines_exceeded += c.rpc.deadlines_exceeded;
         now.protocol_errors += c.rpc.protocol_errors;
         now.handshakes_failed += c.quic.handshakes_failed;
+        now.connections_refused += c.node.links_refused;
     }
     cv_config_give(stats, stats->size, &now, sizeof now);
     return 0;

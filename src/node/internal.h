@@ -3,6 +3,7 @@
 
 #include "base/heap.h"
 #include "base/recycler.h"
+#include "node/identities.h"
 #include "node/link.h"
 #include "node/node.h"
 #include "transport/connection_pool.h"
@@ -35,6 +36,7 @@ enum cv_close_code {
 struct cv_link {
     struct cv_conn_head head;
     void *user;
+    struct cv_identity_share *share; /* an accepted one's, of its peer; or NULL */
     struct cv_rpc_conn *rpc;
     bool is_ready;
     bool is_closed; /* no connection any more; freed when the last call is released */
@@ -91,6 +93,7 @@ struct cv_node {
     STAILQ_HEAD(, cv_link) dirty_links;
     LIST_HEAD(, cv_link) closing_links;
     bool drains;
+    struct cv_identities identities;
     struct cv_rpc_stats rpc_stats; /* of the links that are gone */
 
     struct cv_membership *membership;

@@ -82,12 +82,19 @@ static void on_conn_retiring(void *user, struct cv_quic_conn *c)
         cv_gossip_conn_retire(peer_of(head));
 }
 
+/* A limit of the server's is no reason of the network's. */
+static int error_of(const struct cv_quic_close *why)
+{
+    bool is_limit = why->by_peer && why->application && why->code == CV_CLOSE_LIMIT;
+    return is_limit ? COVEY_ERR_LIMIT : why->error;
+}
+
 static void on_conn_closed(void *user, struct cv_quic_conn *c, const struct cv_quic_close *why)
 {
     (void)user;
     struct cv_conn_head *head = cv_quic_conn_user(c);
     if (link_of(head) != NULL)
-        cv_link_disconnected(link_of(head), why->error,
+        cv_link_disconnected(link_of(head), error_of(why),
                              why->by_peer && why->application && why->code == CV_CLOSE_IDLE);
     else if (peer_of(head) != NULL)
         cv_gossip_conn_disconnected(peer_of(head), why->error);
@@ -233,6 +240,9 @@ int cv_node_new(const struct cv_node_config *config, struct cv_node **out)
     cv_recycler_init(&node->recycler, node->alloc, config->memory_kept_max);
     node->buffers = config->buffers != NULL ? config->buffers : &node->recycler.alloc;
     cv_heap_init(&node->timers, node->alloc);
+    uint64_t secret[2];
+    config->random(config->random_user, secret, sizeof secret);
+    cv_identities_init(&node->identities, node->alloc, secret, config->identity_connections_max);
     cv_node_links_init(node);
     cv_node_cluster_init(node);
     int error = endpoint_new(node, config);
@@ -253,6 +263,7 @@ void cv_node_free(struct cv_node *node)
     cv_node_links_run(node);
     cv_node_links_free(node);
     cv_node_cluster_free(node);
+    cv_identities_fini(&node->identities);
     cv_heap_fini(&node->timers);
     cv_recycler_fini(&node->recycler);
     cv_release(node->alloc, node);

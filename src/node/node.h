@@ -48,6 +48,7 @@ struct cv_node_config {
     struct cv_rpc_limits rpc_limits;
     struct cv_address local; /* the socket's address */
     bool accept;             /* serve */
+    unsigned identity_connections_max; /* accepted ones with calls, of one identity; 0: any number */
     /* Several nodes may share one address, each on a loop of its own: as in quic/endpoint.h. Calls are
      * then served by the others than 0: who comes there with them, by an id that covey's clients do not
      * choose, is sent away before his handshake is confirmed, so that nothing can have begun. */
@@ -135,6 +136,7 @@ struct cv_node_stats {
     uint64_t gossip_shed;         /* messages that no connection or stream could take */
     uint64_t gossip_oversized;    /* streams that carried more than one message may */
     uint64_t connections_refused; /* for the bound on peers, or to ourselves */
+    uint64_t links_refused;       /* for identity_connections_max */
 };
 void cv_node_stats(const struct cv_node *node, struct cv_node_stats *out);
 const struct cv_quic_endpoint *cv_node_endpoint(const struct cv_node *node);

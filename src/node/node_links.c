@@ -58,6 +58,7 @@ static void link_free(struct cv_link *link)
     cv_rpc_stats_add(&node->rpc_stats, &stats);
     if (link->is_closing)
         LIST_REMOVE(link, closing);
+    cv_identities_give(&node->identities, link->share);
     cv_conn_head_fini(&link->head);
     cv_rpc_conn_free(link->rpc);
     cv_release(node->alloc, link);
@@ -112,13 +113,37 @@ void cv_link_retire(struct cv_link *link)
     mark_dirty(link);
 }
 
+/* It is closed in the next turn, so that what the peer is told goes out first. */
+static void close_soon(struct cv_link *link, enum cv_close_code code)
+{
+    if (link->is_closing)
+        return;
+    link->is_closing = true;
+    link->closing_turn = link->head.node->turn;
+    link->closing_code = code;
+    LIST_INSERT_HEAD(&link->head.node->closing_links, link, closing);
+}
+
+/* Its handshake is let come to its end, or the peer would not understand why; no call begins. */
+static void send_away(struct cv_link *link, enum cv_close_code code)
+{
+    cv_link_drain(link);
+    close_soon(link, code);
+}
+
 struct cv_link *cv_link_accept(struct cv_node *node, struct cv_quic_conn *c)
 {
     struct cv_link *link;
     if (cv_link_new(node, NULL, &link) != 0)
         return NULL;
     link->head.conn = c;
-    if (node->drains) {
+    int error = cv_identities_take(&node->identities, &cv_quic_conn_peer(c)->id, &link->share);
+    if (error == COVEY_ERR_LIMIT) {
+        node->stats.links_refused++;
+        send_away(link, CV_CLOSE_LIMIT);
+    } else if (error != 0) {
+        send_away(link, CV_CLOSE_LIMIT);
+    } else if (node->drains) {
         cv_link_drain(link);
         cv_link_retire(link);
     }
@@ -164,6 +189,8 @@ void cv_link_conn_retiring(struct cv_link *link)
 void cv_link_disconnected(struct cv_link *link, int error, bool none_begun)
 {
     link->head.conn = NULL;
+    cv_identities_give(&link->head.node->identities, link->share);
+    link->share = NULL;
     if (!link->is_ready && !link->is_closed && dial_next(link) == 0)
         return;
     if (none_begun) {
@@ -300,12 +327,9 @@ static void do_output(struct cv_link *link, const struct cv_rpc_output *out)
     case CV_RPC_STREAM_DO_STOP:
         cv_quic_stream_stop(out->stream, out->stop.code);
         break;
-    case CV_RPC_DO_CLOSE: /* in the next turn, so that what the peer is told goes out first */
-        link->is_closing = true;
-        link->closing_turn = node->turn;
-        link->closing_code =
-            out->close.reason == CV_RPC_CLOSE_FLOOD ? CV_CLOSE_LIMIT : CV_CLOSE_PROTOCOL;
-        LIST_INSERT_HEAD(&node->closing_links, link, closing);
+    case CV_RPC_DO_CLOSE:
+        close_soon(link, out->close.reason == CV_RPC_CLOSE_FLOOD ? CV_CLOSE_LIMIT
+                                                                  : CV_CLOSE_PROTOCOL);
         break;
     default:
         node->events.link.call(node->events_user, link, out);

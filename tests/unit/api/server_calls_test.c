@@ -380,6 +380,58 @@ static void a_connection_has_only_so_many_calls(void **state)
     expect_limit(1024, 5);
 }
 
+#define CLIENTS 6
+
+/* One on each loop; the others hear why, and the one that is there is not touched. */
+static void a_key_has_only_so_many_connections(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct covey_server_config config;
+    struct covey_client_config client_config;
+    covey_server *server;
+    covey_client *clients[CLIENTS];
+    unsigned served = 0;
+    world_init(&w);
+    covey_identity *owl = world_identity(&w, "owl", COVEY_ROLE_MEMBER);
+    covey_identity *mouse = world_identity(&w, "mouse", COVEY_ROLE_CLIENT);
+    server_config_of(&w, owl, &config);
+    config.identity_connections_max = 1;
+    assert_int_equal(covey_server_new(&config, &server), 0);
+    serve(server, "echo", echo, NULL);
+    assert_int_equal(covey_server_start(server), 0);
+    covey_client_config_init(&client_config);
+    client_config.runtime = w.runtime;
+    client_config.identity = mouse;
+    client_config.address = covey_server_address(server);
+    for (int i = 0; i < CLIENTS; i++) {
+        struct covey_reply reply;
+        assert_int_equal(covey_client_new(&client_config, &clients[i]), 0);
+        assert_int_equal(covey_client_call(clients[i], "echo", "x", 1, NULL, &reply), 0);
+        served += reply.code == COVEY_STATUS_OK;
+        if (reply.code != COVEY_STATUS_OK)
+            assert_int_equal(reply.code, COVEY_STATUS_UNAVAILABLE);
+        covey_reply_clear(&reply);
+    }
+    assert_true(served >= 1 && served <= w.runtime->loop_count);
+    assert_true(stats_of(server).connections_refused >= CLIENTS - served);
+    expect_echo(clients[0]);
+    /* Others have their own share; and when one goes there is room. */
+    covey_client *other = world_client(&w, covey_server_address(server), COVEY_ROLE_CLIENT);
+    expect_echo(other);
+    assert_int_equal(covey_client_free(other), 0);
+    for (int i = 0; i < CLIENTS; i++)
+        assert_int_equal(covey_client_free(clients[i]), 0);
+    AWAIT(stats_of(server).connections == 0);
+    assert_int_equal(covey_client_new(&client_config, &clients[0]), 0);
+    expect_echo(clients[0]);
+    assert_int_equal(covey_client_free(clients[0]), 0);
+    assert_int_equal(covey_server_free(server), 0);
+    covey_identity_free(mouse);
+    covey_identity_free(owl);
+    world_fini(&w);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -398,6 +450,7 @@ int main(void)
         cmocka_unit_test(there_is_a_bound_and_a_time_for_interceptors),
         cmocka_unit_test(a_server_has_only_so_many_calls),
         cmocka_unit_test(a_connection_has_only_so_many_calls),
+        cmocka_unit_test(a_key_has_only_so_many_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
