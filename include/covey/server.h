@@ -32,7 +32,8 @@ struct covey_server_config {
     covey_time connection_age_max; /* a connection is closed when it is so old: 1 h; at least 10 s;
                                       COVEY_NEVER. It never outlives a certificate. Clients replace
                                       theirs before: give both sides the same */
-    unsigned identity_connections_max; /* of clients with one key, on each loop: 8. More are closed and
+    unsigned
+        identity_connections_max; /* of clients with one key, on each loop: 8. More are closed and
                                           counted; UINT_MAX for as many as they like */
 };
 #define covey_server_config_init(config) covey_server_config_init_sized((config), sizeof *(config))

@@ -48,7 +48,8 @@ struct cv_node_config {
     struct cv_rpc_limits rpc_limits;
     struct cv_address local; /* the socket's address */
     bool accept;             /* serve */
-    unsigned identity_connections_max; /* accepted ones with calls, of one identity; 0: any number */
+    unsigned
+        identity_connections_max; /* accepted ones with calls, of one identity; 0: any number */
     /* Several nodes may share one address, each on a loop of its own: as in quic/endpoint.h. Calls are
      * then served by the others than 0: who comes there with them, by an id that covey's clients do not
      * choose, is sent away before his handshake is confirmed, so that nothing can have begun. */

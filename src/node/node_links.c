@@ -328,8 +328,8 @@ static void do_output(struct cv_link *link, const struct cv_rpc_output *out)
         cv_quic_stream_stop(out->stream, out->stop.code);
         break;
     case CV_RPC_DO_CLOSE:
-        close_soon(link, out->close.reason == CV_RPC_CLOSE_FLOOD ? CV_CLOSE_LIMIT
-                                                                  : CV_CLOSE_PROTOCOL);
+        close_soon(link,
+                   out->close.reason == CV_RPC_CLOSE_FLOOD ? CV_CLOSE_LIMIT : CV_CLOSE_PROTOCOL);
         break;
     default:
         node->events.link.call(node->events_user, link, out);
