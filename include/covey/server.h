@@ -123,7 +123,7 @@ COVEY_API COVEY_MUST_USE int covey_server_reload(covey_server *server,
 
 struct covey_server_stats {
     size_t size;              /* of this struct as the caller knows it */
-    uint64_t connections;     /* now, of clients and members */
+    uint64_t connections;     /* now, those for calls: of clients, and of members that make some */
     uint64_t calls;           /* now: begun and not finished by their handlers */
     uint64_t calls_begun;     /* in all: given to a handler */
     uint64_t calls_refused;   /* UNIMPLEMENTED, PERMISSION_DENIED, or a judge's word */

@@ -104,7 +104,9 @@ void cv_rpc_end_timeout(struct cv_rpc_call *call)
 void cv_rpc_end_closed(struct cv_rpc_call *call)
 {
     cv_rpc_call_detach(call);
-    if (!call->is_client && call->state <= CV_RPC_CALL_RUNNING)
+    if (!call->is_client && call->state <= CV_RPC_CALL_RUNNING) {
+        call->conn->stats.calls_cancelled += call->state == CV_RPC_CALL_RUNNING;
         cv_rpc_end_gone(call, CV_RPC_CODE_CANCELLED);
+    }
     cv_rpc_call_settle(call);
 }

@@ -210,6 +210,7 @@ static void closed_streams_end_calls(void **state)
     assert_int_equal(step(&e, client, CV_RPC_STREAM_CLOSED), 0);
     assert_int_equal(step(&e, server, CV_RPC_STREAM_CLOSED), 0);
     expect(&e, "status UNAVAILABLE cancelled ");
+    assert_int_equal(stats_of(&e).calls_cancelled, 1); /* the server's */
     assert_int_equal(cv_rpc_conn_count(e.rc), 2);
     assert_int_equal(step(&e, client, CV_RPC_RELEASE), 0);
     assert_int_equal(step(&e, server, CV_RPC_RELEASE), 0);
