@@ -226,7 +226,9 @@ static void a_call_may_be_answered_later(void **state)
     call = parked_call(&parked);
     assert_int_equal(wait_outcome(&o), COVEY_STATUS_DEADLINE_EXCEEDED);
     wait_cancelled(call);
-    assert_int_equal(covey_call_time_left(call), 0);
+    /* The client's word of it may come before our own clock says so. */
+    while (covey_call_time_left(call) > 0)
+        sched_yield();
     covey_call_finish(call, COVEY_STATUS_OK, NULL);
 
     /* the client goes away */
