@@ -247,11 +247,6 @@ static void forget_on_loop(void *user)
     f->cluster = atomic_exchange(&f->server->cluster, NULL);
 }
 
-static void do_nothing(void *user)
-{
-    (void)user;
-}
-
 int covey_server_disable_cluster(covey_server *server)
 {
     covey_cluster *cluster = cluster_of(server);
@@ -264,9 +259,9 @@ int covey_server_disable_cluster(covey_server *server)
     error = cv_loop_call(cv_cluster_host(server)->loop, forget_on_loop, &f);
     /* One that has found it may still run on another loop. */
     for (unsigned i = 1; i < server->loop_count; i++)
-        cv_server_call_loop(server->loops[i].host.loop, do_nothing, NULL);
+        cv_loop_settle(server->loops[i].host.loop);
     /* And what it posted comes before this. */
-    cv_server_call_loop(cv_cluster_host(server)->loop, do_nothing, NULL);
+    cv_loop_settle(cv_cluster_host(server)->loop);
     cv_cluster_free(f.cluster);
     return error;
 }

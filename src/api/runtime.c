@@ -310,17 +310,11 @@ static bool may_free(struct covey_runtime *runtime)
     return true;
 }
 
-static void do_nothing(void *user)
-{
-    (void)user;
-}
-
 /* What was freed or finished on this thread may still be on its way to a loop. */
 static void settle_mails(struct covey_runtime *runtime)
 {
     for (unsigned i = 0; i < runtime->loop_count; i++)
-        while (cv_loop_call(runtime->loops[i], do_nothing, NULL) == COVEY_ERR_BUSY)
-            ;
+        cv_loop_settle(runtime->loops[i]);
 }
 
 int covey_runtime_free(covey_runtime *runtime)

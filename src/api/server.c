@@ -2,12 +2,10 @@
 
 #include "api/cluster.h"
 #include "api/identity.h"
-#include "io/clock.h"
 #include "io/entropy.h"
 #include "quic/reset_secret.h"
 #include "transport/route.h"
 
-#include <assert.h>
 #include <string.h>
 
 /* What a message may have at most, whatever a user asks for: it is in one piece of memory. */
@@ -243,79 +241,6 @@ static int open_all(covey_server *server, const struct covey_server_config *conf
     return error == 0 ? open_handover(server) : error;
 }
 
-static void stop_on_loop(void *user)
-{
-    struct cv_server_loop *sl = user;
-    cv_node_stop_accepting(sl->host.node);
-}
-
-/* Those that come now are refused in a way that lets their clients make them elsewhere. */
-static void abandon_on_loop(void *user)
-{
-    struct cv_server_loop *sl = user;
-    covey_call *call;
-    cv_node_drain(sl->host.node);
-    sl->is_closing = true;
-    while ((call = TAILQ_FIRST(&sl->calls)) != NULL)
-        cv_call_abandon(call);
-}
-
-static void close_on_loop(void *user)
-{
-    struct cv_server_loop *sl = user;
-    covey_server *server = sl->server;
-    bool is_first = sl == server->loops;
-    assert(TAILQ_EMPTY(&sl->calls));
-    if (is_first)
-        cv_cluster_goodbye(server);
-    if (server->handover != NULL)
-        cv_handover_close(server->handover, (unsigned)(sl - server->loops));
-    cv_loop_close_work(sl->host.loop);
-    cv_host_close(&sl->host);
-    if (is_first)
-        cv_cluster_forget_questions(server);
-}
-
-static void do_nothing(void *user)
-{
-    (void)user;
-}
-
-/* For handlers on workers, which may ask the server's loops. Where no thread of ours makes the turns it
- * is this one that answers them. */
-static void wait_for_works(covey_server *server)
-{
-    bool has_threads = server->runtime->mode == COVEY_RUN_THREADS;
-    pthread_mutex_lock(&server->lock);
-    while (server->works > 0) {
-        covey_time until = has_threads ? COVEY_NEVER : cv_clock_now() + COVEY_MILLISECOND;
-        cv_condition_wait(&server->changed, &server->lock, until);
-        if (has_threads)
-            continue;
-        pthread_mutex_unlock(&server->lock);
-        cv_server_call_loop(server->runtime->loops[0], do_nothing, NULL);
-        pthread_mutex_lock(&server->lock);
-    }
-    pthread_mutex_unlock(&server->lock);
-}
-
-/* All stop to accept before one closes, or its clients would come back through another, and all handlers
- * have returned, for they may use the server. The loop of membership goes last: the others' packets come
- * through its port too. */
-static void close_all(covey_server *server)
-{
-    for (unsigned i = 0; i < server->loop_count; i++)
-        cv_server_call_loop(server->loops[i].host.loop, stop_on_loop, &server->loops[i]);
-    for (unsigned i = 0; i < server->loop_count; i++)
-        cv_server_call_loop(server->loops[i].host.loop, abandon_on_loop, &server->loops[i]);
-    wait_for_works(server);
-    for (unsigned i = server->loop_count; i-- > 0;)
-        cv_server_call_loop(server->loops[i].host.loop, close_on_loop, &server->loops[i]);
-    cv_handover_free(server->handover);
-    if (server->group != NULL)
-        cv_port_group_close(server->group);
-}
-
 static covey_server *server_make(const struct covey_server_config *config,
                                  const struct cv_address *advertise)
 {
@@ -370,7 +295,7 @@ int covey_server_new(const struct covey_server_config *callers, covey_server **o
         return COVEY_ERR_NO_MEMORY;
     error = open_all(server, &config, &listen);
     if (error != 0) {
-        close_all(server);
+        cv_server_close_all(server);
         server_release(server);
         return error;
     }
@@ -502,7 +427,7 @@ int covey_server_free(covey_server *server)
     covey_runtime *runtime = server->runtime;
     if (cv_runtime_is_in_turn(runtime) || cv_runtime_is_worker(runtime))
         return COVEY_ERR_WRONG_THREAD;
-    close_all(server);
+    cv_server_close_all(server);
     cv_cluster_free(atomic_exchange(&server->cluster, NULL));
     server_release(server);
     cv_runtime_release(runtime);

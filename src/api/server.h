@@ -75,6 +75,10 @@ COVEY_MUST_USE int cv_server_add_method(covey_server *server, const struct covey
 /* The methods that every server has. As add_method. */
 COVEY_MUST_USE int cv_server_add_builtin_methods(covey_server *server);
 
+/* Ends the calls, waits for the handlers on workers, and closes the loops' parts. Not on a loop's thread
+ * in a turn. */
+void cv_server_close_all(covey_server *server);
+
 /* Runs `function(user)` on a loop and waits for it, however full its mailbox is. */
 void cv_server_call_loop(struct cv_loop *loop, void (*function)(void *user), void *user);
 

@@ -76,6 +76,9 @@ void cv_loop_post_sure(struct cv_loop *loop, struct cv_mail *mail);
  */
 COVEY_MUST_USE int cv_loop_call(struct cv_loop *loop, void (*function)(void *user), void *user);
 
+/* As cv_loop_call() with nothing to run: when it returns, what was posted before has run. */
+void cv_loop_settle(struct cv_loop *loop);
+
 /*
  * Two questions, each asked by any thread about itself.
  *

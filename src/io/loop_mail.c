@@ -83,3 +83,14 @@ int cv_loop_call(struct cv_loop *loop, void (*function)(void *user), void *user)
     sem_destroy(&call.done);
     return error;
 }
+
+static void do_nothing(void *user)
+{
+    (void)user;
+}
+
+void cv_loop_settle(struct cv_loop *loop)
+{
+    while (cv_loop_call(loop, do_nothing, NULL) == COVEY_ERR_BUSY)
+        ;
+}

@@ -197,6 +197,25 @@ static inline void test_wire_flush(struct test_wire *w)
     }
 }
 
+/* The first packet on its way arrives, and nobody writes anything. */
+static inline void test_wire_arrive_one(struct test_wire *w)
+{
+    struct test_wire_packet *packet = TAILQ_FIRST(&w->packets);
+    if (packet == NULL)
+        abort();
+    TAILQ_REMOVE(&w->packets, packet, link);
+    if (w->now < packet->due)
+        w->now = packet->due;
+    test_wire_deliver(w, packet);
+    free(packet);
+}
+
+static inline void test_wire_arrive(struct test_wire *w)
+{
+    while (!TAILQ_EMPTY(&w->packets))
+        test_wire_arrive_one(w);
+}
+
 static inline covey_time test_wire_deadline(const struct test_wire_port *port)
 {
     if (port->endpoint != NULL)

@@ -51,7 +51,7 @@ static inline void world_release(void *user, void *memory)
     free(memory);
 }
 
-static inline void world_init(struct world *w)
+static inline void world_init_mode(struct world *w, enum covey_run_mode mode)
 {
     struct covey_runtime_config config;
     memset(w, 0, sizeof *w);
@@ -61,7 +61,13 @@ static inline void world_init(struct world *w)
     config.reallocate = world_reallocate;
     config.release = world_release;
     config.memory_user = w;
+    config.mode = mode;
     assert_int_equal(covey_runtime_new(&config, &w->runtime), 0);
+}
+
+static inline void world_init(struct world *w)
+{
+    world_init_mode(w, COVEY_RUN_THREADS);
 }
 
 /* Everything must have been freed before: nothing is left. */

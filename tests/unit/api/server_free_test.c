@@ -124,11 +124,61 @@ static void a_handler_may_use_its_server_to_the_end(void **state)
     world_fini(&w);
 }
 
+/* ---- where the user makes the steps ---- */
+
+struct calling {
+    covey_client *client;
+    atomic_uint calls;
+};
+
+/* Calls of the same runtime, until the server ends, and one more. */
+static void make_calls_inside(covey_call *call, const void *request, size_t size, void *user)
+{
+    struct calling *c = user;
+    bool is_last = false;
+    while (!is_last) {
+        struct covey_reply reply;
+        is_last = covey_call_is_cancelled(call);
+        assert_int_equal(covey_client_call(c->client, "echo", "x", 1, NULL, &reply), 0);
+        covey_reply_clear(&reply);
+        atomic_fetch_add(&c->calls, 1);
+    }
+    covey_call_reply(call, request, size);
+}
+
+static void handlers_are_served_to_the_end(void **state)
+{
+    (void)state;
+    struct world w;
+    struct calling calling = {.calls = 0};
+    struct tally tally;
+    world_init_mode(&w, COVEY_RUN_STEP);
+    tally_init(&tally);
+    covey_server *server = world_server(&w, "server");
+    const struct covey_method method = {
+        .name = "call", .handler = make_calls_inside, .blocking = true, .user = &calling};
+    serve(server, "echo", echo, NULL);
+    assert_int_equal(covey_server_add_method(server, &method), 0);
+    assert_int_equal(covey_server_start(server), 0);
+    calling.client = world_client(&w, covey_server_address(server), COVEY_ROLE_CLIENT);
+    covey_client *client = world_client(&w, covey_server_address(server), COVEY_ROLE_CLIENT);
+    assert_int_equal(covey_client_call_async(client, "call", "", 0, NULL, tally_reply, &tally), 0);
+    while (atomic_load(&calling.calls) < 5)
+        assert_int_equal(covey_runtime_step(w.runtime), 0);
+    assert_int_equal(covey_server_free(server), 0);
+    assert_int_equal(covey_client_free(client), 0);
+    assert_int_equal(covey_client_free(calling.client), 0);
+    assert_int_equal(tally.count, 1);
+    tally_fini(&tally);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(under_load),
         cmocka_unit_test(a_handler_may_use_its_server_to_the_end),
+        cmocka_unit_test(handlers_are_served_to_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,24 +37,6 @@ static struct cv_link *connect_and_rest(struct net *n, struct station **server,
     return link;
 }
 
-/* The first packet on the wire arrives, and nobody makes a turn. */
-static void arrive_one(struct net *n)
-{
-    struct test_wire_packet *packet = TAILQ_FIRST(&n->wire.packets);
-    assert_non_null(packet);
-    TAILQ_REMOVE(&n->wire.packets, packet, link);
-    if (n->wire.now < packet->due)
-        n->wire.now = packet->due;
-    test_wire_deliver(&n->wire, packet);
-    free(packet);
-}
-
-static void arrive(struct net *n)
-{
-    while (!TAILQ_EMPTY(&n->wire.packets))
-        arrive_one(n);
-}
-
 /* These say how many packets were written. */
 static uint64_t turn(struct net *n, struct station *s)
 {
@@ -98,11 +80,11 @@ static void calls_are_answered_between_packets(void **state)
     }
     for (uint64_t i = 1; i <= 2; i++) {
         assert_int_equal(server->calls, i - 1);
-        arrive_one(&n);
+        test_wire_arrive_one(&n.wire);
         assert_int_equal(answer(&n, server), 1);
         assert_int_equal(server->calls, i);
     }
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     (void)turn(&n, client);
     assert_int_equal(client->statuses, 2);
     assert_int_equal(client->code, COVEY_STATUS_OK);
@@ -127,7 +109,7 @@ static void an_acknowledgement_is_no_answer(void **state)
     for (int i = 0; i < 2; i++) {
         call(&n, link, "coo", LONG);
         assert_int_equal(turn(&n, client), 1);
-        arrive(&n);
+        test_wire_arrive(&n.wire);
         assert_int_equal(answer(&n, server), 0);
     }
     assert_int_equal(server->calls, 2);
@@ -177,9 +159,9 @@ static struct cv_link *call_and_act(struct net *n, struct station **server, stru
     struct cv_link *link = connect_and_rest(n, server, client);
     call(n, link, text, LONG);
     assert_in_range(turn(n, *client), 2, 4);
-    arrive(n);
+    test_wire_arrive(&n->wire);
     assert_in_range(turn(n, *server), 2, 4);
-    arrive(n);
+    test_wire_arrive(&n->wire);
     assert_int_equal(act(n, *client), 0);
     assert_int_equal((*client)->statuses, 1);
     assert_int_equal((*client)->reply_size, LONG_TEXT_SIZE);
@@ -216,7 +198,7 @@ static void an_acknowledgement_goes_with_the_next_call(void **state)
     assert_int_equal(count_calls(server), 1);
     call(&n, link, "coo", LONG);
     assert_int_equal(turn(&n, client), 1);
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     assert_int_equal(act(&n, server), 0);
     assert_int_equal(server->calls, 2);
     assert_int_equal(count_calls(server), 1);
@@ -236,7 +218,7 @@ static void an_acknowledgement_waits_for_no_call_for_long(void **state)
     assert_int_equal(write_out(client, true), 0);
     n.wire.now = cv_node_deadline(client->node);
     assert_int_equal(turn(&n, client), 1);
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     assert_int_equal(act(&n, server), 0);
     assert_int_equal(count_calls(server), 0);
     net_fini(&n);
@@ -288,7 +270,7 @@ static void who_broke_a_rule_is_told_before_the_close(void **state)
     assert_int_equal(cv_link_step(accepted, &send), 0);
     assert_int_equal(cv_quic_stream_write(broken->stream, cv_slice_of(second_header, 1), false), 0);
     assert_int_equal(turn(&n, client), 1);
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     assert_int_equal(answer(&n, server), 0);
     assert_true(accepted->is_closing);
     assert_true(turn(&n, server) > 0);

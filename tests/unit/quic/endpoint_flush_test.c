@@ -16,24 +16,6 @@ static void net_connect_and_rest(struct net *n)
     assert_false(cv_quic_endpoint_is_dirty(n->server.endpoint));
 }
 
-/* The first packet on the wire arrives, and nobody writes anything. */
-static void arrive_one(struct net *n)
-{
-    struct test_wire_packet *packet = TAILQ_FIRST(&n->wire.packets);
-    assert_non_null(packet);
-    TAILQ_REMOVE(&n->wire.packets, packet, link);
-    if (n->wire.now < packet->due)
-        n->wire.now = packet->due;
-    test_wire_deliver(&n->wire, packet);
-    free(packet);
-}
-
-static void arrive(struct net *n)
-{
-    while (!TAILQ_EMPTY(&n->wire.packets))
-        arrive_one(n);
-}
-
 typedef void (*flush_function)(struct cv_quic_endpoint *e, const struct cv_datagram_sink *sink,
                                covey_time now);
 
@@ -67,7 +49,7 @@ static void owe_acknowledgement(struct net *n, struct cv_quic_stream *s)
         write_text(s, "coo", false);
         assert_int_equal(flush(n, &n->client), 1);
     }
-    arrive(n);
+    test_wire_arrive(&n->wire);
     assert_true(cv_quic_endpoint_is_dirty(n->server.endpoint));
 }
 
@@ -75,7 +57,7 @@ static void owe_acknowledgement(struct net *n, struct cv_quic_stream *s)
 static bool is_acknowledged(struct net *n)
 {
     uint64_t before = n->client.writable;
-    arrive(n);
+    test_wire_arrive(&n->wire);
     return n->client.writable > before;
 }
 
@@ -93,12 +75,12 @@ static void test_small_writes_answers_and_carries_on(void **state)
         assert_int_equal(flush(&n, &n.client), 1);
     }
     for (uint64_t i = 1; i <= 3; i++) {
-        arrive_one(&n);
+        test_wire_arrive_one(&n.wire);
         assert_int_equal(n.server.fins, i);
         assert_int_equal(flush_small(&n, &n.server), 1);
         assert_int_equal(flush_small(&n, &n.server), 0);
     }
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     assert_int_equal(n.client.fins, 3);
     assert_int_equal(n.client.received, 3 * strlen("coo"));
     /* Half of an answer, and the other half by flush(). */
@@ -106,12 +88,12 @@ static void test_small_writes_answers_and_carries_on(void **state)
     n.server.echoes = false;
     write_text(s, "coo", true);
     assert_int_equal(flush(&n, &n.client), 1);
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     write_text(n.server.stream, "ro", false);
     assert_int_equal(flush_small(&n, &n.server), 1);
     write_text(n.server.stream, "coo", true);
     assert_int_equal(flush(&n, &n.server), 1);
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     assert_int_equal(n.client.fins, 4);
     assert_int_equal(n.client.received, 3 * strlen("coo") + strlen("rocoo"));
     assert_true(test_wire_wait(&n.wire, &n.client.stream_closed, 4, LONG));
@@ -139,7 +121,7 @@ static void answer_of_size(struct net *n, size_t size)
     assert_non_null(bytes);
     write_text(open_stream(&n->client), "coo", true);
     assert_int_equal(flush(n, &n->client), 1);
-    arrive(n);
+    test_wire_arrive(&n->wire);
     assert_int_equal(cv_quic_stream_write(n->server.stream, cv_slice_of(bytes, size), true), 0);
     free(bytes);
 }
@@ -175,7 +157,7 @@ static void test_small_leaves_the_end(void **state)
     assert_true(cv_quic_endpoint_is_dirty(n.server.endpoint));
     assert_int_equal(flush(&n, &n.server), 1);
     assert_int_equal(n.server.closed, 1);
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     assert_int_equal(flush(&n, &n.client), 0);
     assert_int_equal(n.client.why.code, 5);
     net_fini(&n);
@@ -216,11 +198,11 @@ static void test_small_picks_one_of_several(void **state)
     n.server.echoes = true;
     write_text(open_on(conns[4]), "coo", true);
     assert_int_equal(flush(&n, &n.client), 1);
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     n.server.echoes = false;
     owe_acknowledgement(&n, behind);
     assert_int_equal(flush_small(&n, &n.server), 1);
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     assert_int_equal(n.client.received, strlen("coo"));
     assert_true(cv_quic_endpoint_is_dirty(n.server.endpoint));
     assert_int_equal(flush(&n, &n.server), 2);
@@ -240,14 +222,14 @@ static void test_small_loses_no_connection(void **state)
     for (int i = 0; i < CONNECTIONS; i++)
         write_text(open_on(conns[i]), "coo", true);
     assert_int_equal(flush(&n, &n.client), CONNECTIONS);
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     while (cv_quic_endpoint_is_dirty(n.server.endpoint)) {
         uint64_t now = flush_small(&n, &n.server);
         assert_in_range(now, 1, CONNECTIONS - 1);
         written += now;
     }
     assert_int_equal(written, CONNECTIONS);
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     assert_int_equal(n.client.fins, CONNECTIONS);
     net_fini(&n);
 }
@@ -370,7 +352,7 @@ static void test_lazily_puts_off_nothing_else(void **state)
             assert_int_equal(flush_lazily(&n, &n.server), 0);
         kinds[i / 2].send(&n);
         assert_int_equal(flush_lazily(&n, &n.server), 1);
-        arrive(&n);
+        test_wire_arrive(&n.wire);
         (void)flush(&n, &n.client);
         struct heard heard = heard_by(&n.client);
         assert_memory_equal(&heard, &kinds[i / 2].heard, sizeof heard);
@@ -388,13 +370,13 @@ static void test_lazily_answers_a_stop(void **state)
     owe_acknowledgement(&n, s);
     write_text(n.server.stream, "ro", false);
     assert_int_equal(flush(&n, &n.server), 1);
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     cv_quic_stream_stop(s, 8);
     assert_int_equal(flush(&n, &n.client), 1);
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     assert_int_equal(n.server.stops, 1);
     assert_int_equal(flush_lazily(&n, &n.server), 1);
-    arrive(&n);
+    test_wire_arrive(&n.wire);
     assert_int_equal(n.server.stop_code, 8);
     net_fini(&n);
 }
@@ -411,7 +393,7 @@ static void test_lazily_puts_off_no_handshake(void **state)
     while (n.client.ready == 0) {
         uint64_t packets = flush_lazily(&n, &n.client) + flush_lazily(&n, &n.server);
         assert_true(packets > 0);
-        arrive(&n);
+        test_wire_arrive(&n.wire);
     }
     assert_int_equal(n.server.ready, 1);
     assert_in_range(n.wire.now - begun, n.wire.delay, 10 * n.wire.delay);
