@@ -64,10 +64,11 @@ static void note_change(struct sim *s, const struct sim_node *o, const struct si
 
 static void check_view(struct sim *s, struct sim_node *o, const struct cv_member *m)
 {
-    size_t subject = sim_index(&m->record.id);
+    size_t subject = sim_index(cv_member_id(m));
     const struct sim_node *n = &s->nodes[subject];
     struct sim_view *view = &o->views[subject];
-    const struct cv_node_status *now = &m->record.status;
+    const struct cv_node_status status = cv_member_status(m);
+    const struct cv_node_status *now = &status;
     if (view->is_known && !is_legal(view, now))
         sim_fail(s, "M1, M5: %s: %s went from %" PRIu64 " %s to %" PRIu64 " %s", o->name, n->name,
                  view->incarnation, covey_node_state_name(view->state), now->incarnation,
@@ -91,7 +92,7 @@ static void check_counts(struct sim *s, const struct sim_node *o,
 {
     size_t counts[4] = {0};
     for (size_t i = 0; i < cv_node_registry_count(registry); i++)
-        counts[cv_node_registry_at(registry, i)->record.status.state]++;
+        counts[cv_node_registry_at(registry, i)->state]++;
     for (int state = 0; state < 4; state++) {
         size_t said = cv_node_registry_count_state(registry, (enum covey_node_state)state);
         if (said != counts[state])
@@ -105,7 +106,8 @@ void sim_check_node(struct sim *s, size_t node)
     struct sim_node *o = &s->nodes[node];
     const struct cv_node_registry *registry = cv_membership_registry(o->membership);
     const struct cv_member *own = cv_node_registry_get(registry, &o->id);
-    check_own(s, o, &own->record.status);
+    const struct cv_node_status status = cv_member_status(own);
+    check_own(s, o, &status);
     for (size_t i = 0; i < cv_node_registry_count(registry); i++) {
         const struct cv_member *m = cv_node_registry_at(registry, i);
         if (m != own)

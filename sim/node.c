@@ -287,7 +287,7 @@ const struct cv_member *sim_view(const struct sim *s, size_t observer, size_t su
 bool sim_sees(const struct sim *s, size_t observer, size_t subject, enum covey_node_state state)
 {
     const struct cv_member *m = sim_view(s, observer, subject);
-    return m != NULL && m->record.status.state == state;
+    return m != NULL && m->state == state;
 }
 
 bool sim_all_alive(const struct sim *s)

@@ -49,7 +49,7 @@ void cv_answer_begin(struct cv_membership *m, struct cv_join_answer *answer)
         return;
     }
     for (size_t i = 0; i < cv_node_registry_count(&g->registry); i++) {
-        answer->records[i] = cv_node_registry_at(&g->registry, i)->record;
+        answer->records[i] = cv_member_record(cv_node_registry_at(&g->registry, i));
         cv_cluster_node_retain(answer->records[i].body);
         answer->count = i + 1;
     }

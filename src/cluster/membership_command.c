@@ -9,11 +9,11 @@
 static int change_tags(struct cv_membership *m, const struct cv_tags *tags)
 {
     struct cv_gossip_protocol *g = &m->gossip;
-    const struct cv_cluster_node *before = g->self->record.body;
+    const struct cv_cluster_node *before = g->self->body;
     uint64_t incarnation = before->incarnation;
     uint32_t version = before->version + 1;
     if (version == 0)
-        incarnation = cv_incarnation_refute(g->self->record.status.incarnation, incarnation);
+        incarnation = cv_incarnation_refute(g->self->incarnation, incarnation);
     struct cv_cluster_node *body;
     int error =
         cv_gossip_protocol_new_self(g, incarnation, version, tags->items, tags->count, &body);
@@ -35,15 +35,14 @@ static int change_tags(struct cv_membership *m, const struct cv_tags *tags)
 static int set_tag(struct cv_membership *m, const struct cv_input *input)
 {
     struct cv_tags tags;
-    int error =
-        cv_tags_set(m->gossip.self->record.body, input->command.key, input->command.value, &tags);
+    int error = cv_tags_set(m->gossip.self->body, input->command.key, input->command.value, &tags);
     return error != COVEY_OK ? error : change_tags(m, &tags);
 }
 
 static int remove_tag(struct cv_membership *m, const struct cv_input *input)
 {
     struct cv_tags tags;
-    int error = cv_tags_remove(m->gossip.self->record.body, input->command.key, &tags);
+    int error = cv_tags_remove(m->gossip.self->body, input->command.key, &tags);
     return error != COVEY_OK ? error : change_tags(m, &tags);
 }
 

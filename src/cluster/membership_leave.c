@@ -12,8 +12,7 @@
 static void say_goodbye(struct cv_membership *m, const covey_node_id *to)
 {
     struct cv_gossip_protocol *g = &m->gossip;
-    struct cv_message_head head = {.type = CV_MESSAGE_LEAVE,
-                                   .incarnation = g->self->record.status.incarnation};
+    struct cv_message_head head = {.type = CV_MESSAGE_LEAVE, .incarnation = g->self->incarnation};
     cv_gossip_protocol_compose(g, to, &head);
     cv_gossip_protocol_post(g, to, true);
 }
@@ -27,7 +26,7 @@ static void tell_members(struct cv_membership *m)
         const struct cv_member *member = cv_node_registry_at(&g->registry, i);
         if (member->link != CV_LINK_UP || !cv_member_is_live(member))
             continue;
-        say_goodbye(m, &member->record.id);
+        say_goodbye(m, cv_member_id(member));
         told++;
     }
     for (size_t i = 0; i < cv_node_registry_count(&g->registry) && told < m->leave.ack_wanted;
@@ -42,8 +41,7 @@ static void tell_members(struct cv_membership *m)
 void cv_leave_start(struct cv_membership *m)
 {
     struct cv_gossip_protocol *g = &m->gossip;
-    struct cv_node_status status = {.incarnation = g->self->record.status.incarnation,
-                                    .state = COVEY_NODE_LEFT};
+    struct cv_node_status status = {.incarnation = g->self->incarnation, .state = COVEY_NODE_LEFT};
     size_t others = cv_node_registry_live_count(&g->registry) - 1;
     bool was_joined = m->state == CV_MEMBERSHIP_JOINED;
     cv_join_stop(m);
@@ -58,7 +56,8 @@ void cv_leave_start(struct cv_membership *m)
         return;
     }
     cv_heap_set(&g->heap, &m->leave.alarm.timer, g->now + m->leave.timeout);
-    cv_gossip_protocol_broadcast(g, CV_PRIORITY_CRITICAL, &g->self->record);
+    const struct cv_record own = cv_member_record(g->self);
+    cv_gossip_protocol_broadcast(g, CV_PRIORITY_CRITICAL, &own);
     tell_members(m);
 }
 
@@ -95,15 +94,17 @@ void cv_leave_heard(struct cv_membership *m, const covey_node_id *from, uint64_t
     struct cv_gossip_protocol *g = &m->gossip;
     struct cv_member *member = cv_node_registry_get(&g->registry, from);
     struct cv_node_status status = {.incarnation = incarnation, .state = COVEY_NODE_LEFT};
-    if (member != NULL && cv_node_status_is_after(&status, &member->record.status) &&
-        cv_incarnation_is_owners(member->record.status.incarnation, incarnation, g->wall_ms)) {
+    const struct cv_node_status known =
+        member != NULL ? cv_member_status(member) : (struct cv_node_status){.incarnation = 0};
+    if (member != NULL && cv_node_status_is_after(&status, &known) &&
+        cv_incarnation_is_owners(member->incarnation, incarnation, g->wall_ms)) {
         cv_gossip_protocol_set_status(g, member, &status);
-        struct cv_record record = member->record;
+        struct cv_record record = cv_member_record(member);
         record.body = NULL;
         cv_gossip_protocol_broadcast(g, CV_PRIORITY_CRITICAL, &record);
         g->counters.updates_applied++;
     }
-    if (member != NULL && member->record.status.state == COVEY_NODE_LEFT)
+    if (member != NULL && member->state == COVEY_NODE_LEFT)
         member->left_is_direct = true;
     cv_gossip_protocol_compose(g, from, &(struct cv_message_head){.type = CV_MESSAGE_LEAVE_ACK});
     cv_gossip_protocol_post(g, from, true);

@@ -18,7 +18,7 @@ static void greet(struct cv_membership *m, const covey_node_id *peer, bool we_di
     if (member == NULL)
         return;
     cv_gossip_protocol_compose(g, peer, &(struct cv_message_head){.type = CV_MESSAGE_GOSSIP});
-    cv_message_add(&g->writer, &g->self->record);
+    cv_gossip_protocol_add(g, g->self);
     cv_gossip_protocol_post(g, peer, true);
 }
 
@@ -31,7 +31,7 @@ static struct cv_seed *seed_of(struct cv_membership *m, const struct cv_dial *di
 static void turn_away(struct cv_membership *m, const covey_node_id *peer,
                       const struct cv_dial *dial, struct cv_seed *seed)
 {
-    bool is_self = covey_node_id_compare(peer, &m->gossip.self->record.id) == 0;
+    bool is_self = covey_node_id_compare(peer, cv_member_id(m->gossip.self)) == 0;
     cv_gossip_protocol_close(&m->gossip, peer);
     if (seed != NULL && is_self)
         cv_seed_connected(m, seed, peer);
@@ -45,7 +45,7 @@ int cv_membership_connected(struct cv_membership *m, const struct cv_input *inpu
 {
     struct cv_gossip_protocol *g = &m->gossip;
     const covey_node_id peer = input->connected.peer;
-    bool unwanted = covey_node_id_compare(&peer, &g->self->record.id) == 0 ||
+    bool unwanted = covey_node_id_compare(&peer, cv_member_id(g->self)) == 0 ||
                     cv_links_is_banished(&g->links, &peer, g->now);
     if (!unwanted) {
         int error = cv_links_add_peer(&g->links, &peer, input->connected.name,
@@ -102,7 +102,7 @@ static struct cv_member *some_failed(struct cv_gossip_protocol *g)
     size_t left = (size_t)cv_rand_below(&g->rand, count);
     for (size_t i = 0; count > 0 && i < cv_node_registry_count(&g->registry); i++) {
         struct cv_member *member = cv_node_registry_at(&g->registry, i);
-        if (member->record.status.state != COVEY_NODE_FAILED)
+        if (member->state != COVEY_NODE_FAILED)
             continue;
         if (left == 0)
             return member;
@@ -115,7 +115,7 @@ static bool is_member(const struct cv_gossip_protocol *g, const struct cv_seed *
 {
     const struct cv_member *member =
         seed->has_id ? cv_node_registry_get(&g->registry, &seed->id) : NULL;
-    return member != NULL && member->record.status.state == COVEY_NODE_ALIVE;
+    return member != NULL && member->state == COVEY_NODE_ALIVE;
 }
 
 /* Asks one that is connected but no member; when it has not answered the last time its connection
@@ -138,7 +138,7 @@ void cv_membership_reconnect(struct cv_membership *m)
     if (failed != NULL && failed->link == CV_LINK_NONE)
         cv_gossip_protocol_dial(g, failed);
     else if (failed != NULL && failed->link == CV_LINK_UP)
-        ask_again(m, &failed->record.id);
+        ask_again(m, cv_member_id(failed));
     for (size_t i = 0; i < m->seed_count; i++) {
         struct cv_seed *seed = &m->seeds[i];
         if (seed->state == CV_SEED_SELF || is_member(g, seed))

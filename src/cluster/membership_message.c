@@ -77,8 +77,8 @@ int cv_membership_message(struct cv_membership *m, const covey_node_id *from, st
     peer->last_heard = g->now;
     cv_gossip_protocol_apply(g, from, &m->message, &plan);
     struct cv_member *member = cv_node_registry_get(&g->registry, from);
-    if (member != NULL)
-        member->last_heard = g->now;
+    if (member != NULL && member->trouble != NULL)
+        member->trouble->heard = g->now;
     dispatch(m, from, answer);
     return COVEY_OK;
 }

@@ -74,7 +74,7 @@ static bool dial_next(struct cv_membership *m, struct cv_seed *seed)
 static size_t keep_addresses(struct cv_membership *m, struct cv_seed *seed,
                              const struct cv_input *input)
 {
-    const struct cv_address *own = &m->gossip.self->record.body->address;
+    const struct cv_address *own = &m->gossip.self->body->address;
     size_t own_count = 0;
     seed->address_count = 0;
     seed->address_next = 0;
@@ -119,7 +119,7 @@ void cv_seeds_resolved(struct cv_membership *m, const struct cv_input *input)
 
 void cv_seed_connected(struct cv_membership *m, struct cv_seed *seed, const covey_node_id *peer)
 {
-    if (covey_node_id_compare(peer, &m->gossip.self->record.id) == 0) {
+    if (covey_node_id_compare(peer, cv_member_id(m->gossip.self)) == 0) {
         become_self(m, seed);
         return;
     }

@@ -5,41 +5,48 @@
 #include <assert.h>
 #include <covey/error.h>
 
-static struct cv_slice key_of(const covey_node_id *id)
+static struct cv_member *at_slot(const struct cv_node_registry *r, uint32_t slot)
 {
-    return cv_slice_of(id->bytes, sizeof(id->bytes));
+    return &r->blocks[slot / CV_MEMBERS_PER_BLOCK][slot % CV_MEMBERS_PER_BLOCK];
+}
+
+static const covey_node_id *id_of_slot(const void *owner, uint32_t slot)
+{
+    return cv_member_id(at_slot(owner, slot));
 }
 
 void cv_node_registry_init(struct cv_node_registry *r, const struct cv_alloc *alloc,
                            const uint64_t secret[2], uint32_t members_max)
 {
+    assert(members_max <= CV_MEMBERS_MAX);
     *r = (struct cv_node_registry){.alloc = alloc, .members_max = members_max};
-    cv_map_init(&r->members, alloc, secret, (size_t)members_max * 2);
+    cv_member_table_init(&r->table, alloc, secret, id_of_slot, r);
     TAILQ_INIT(&r->spare);
-}
-
-static void free_member(struct cv_node_registry *r, struct cv_member *m)
-{
-    cv_cluster_node_release(m->record.body);
-    cv_release(r->alloc, m);
 }
 
 void cv_node_registry_fini(struct cv_node_registry *r)
 {
-    for (size_t i = 0; i < r->count; i++)
-        free_member(r, r->order[i]);
-    struct cv_member *m;
-    while ((m = TAILQ_FIRST(&r->spare)) != NULL) {
-        TAILQ_REMOVE(&r->spare, m, entry);
-        free_member(r, m);
+    for (size_t i = 0; i < r->count; i++) {
+        struct cv_member *m = cv_node_registry_at(r, i);
+        cv_cluster_node_release(m->body);
+        cv_release(r->alloc, m->trouble);
     }
+    struct cv_member_trouble *trouble;
+    while ((trouble = TAILQ_FIRST(&r->spare)) != NULL) {
+        TAILQ_REMOVE(&r->spare, trouble, entry);
+        cv_release(r->alloc, trouble);
+    }
+    for (size_t i = 0; i < r->block_count; i++)
+        cv_release(r->alloc, r->blocks[i]);
+    cv_release(r->alloc, r->blocks);
     cv_release(r->alloc, r->order);
-    cv_map_fini(&r->members);
+    cv_member_table_fini(&r->table);
 }
 
 struct cv_member *cv_node_registry_get(const struct cv_node_registry *r, const covey_node_id *id)
 {
-    return cv_map_get(&r->members, key_of(id));
+    uint32_t slot = cv_member_table_get(&r->table, id);
+    return slot == CV_MEMBER_TABLE_NONE ? NULL : at_slot(r, slot);
 }
 
 size_t cv_node_registry_count(const struct cv_node_registry *r)
@@ -50,7 +57,26 @@ size_t cv_node_registry_count(const struct cv_node_registry *r)
 struct cv_member *cv_node_registry_at(const struct cv_node_registry *r, size_t index)
 {
     assert(index < r->count);
-    return r->order[index];
+    return at_slot(r, r->order[index]);
+}
+
+const covey_node_id *cv_member_id(const struct cv_member *m)
+{
+    return &m->body->id;
+}
+
+struct cv_node_status cv_member_status(const struct cv_member *m)
+{
+    struct cv_node_status status = {.incarnation = m->incarnation,
+                                    .state = (enum covey_node_state)m->state};
+    if (m->trouble != NULL)
+        status.accuser = m->trouble->accuser;
+    return status;
+}
+
+struct cv_record cv_member_record(const struct cv_member *m)
+{
+    return (struct cv_record){.id = m->body->id, .status = cv_member_status(m), .body = m->body};
 }
 
 size_t cv_node_registry_count_state(const struct cv_node_registry *r, enum covey_node_state state)
@@ -75,82 +101,139 @@ static bool is_live(enum covey_node_state state)
 
 bool cv_member_is_live(const struct cv_member *m)
 {
-    return is_live(m->record.status.state);
+    return is_live((enum covey_node_state)m->state);
 }
 
-static int reserve_order(struct cv_node_registry *r, size_t more)
+static size_t capacity_of(const struct cv_node_registry *r)
 {
-    if (r->capacity - r->count >= more)
-        return COVEY_OK;
-    size_t capacity = r->capacity < 16 ? 16 : r->capacity * 2;
-    if (capacity < r->count + more)
-        capacity = r->count + more;
-    struct cv_member **order = cv_reallocate(r->alloc, r->order, capacity, sizeof(*order));
+    return r->block_count * CV_MEMBERS_PER_BLOCK;
+}
+
+/* Another block, whose slots come after all others in the order of the free ones. */
+static int add_block(struct cv_node_registry *r)
+{
+    size_t capacity = capacity_of(r);
+    uint32_t *order =
+        cv_reallocate(r->alloc, r->order, capacity + CV_MEMBERS_PER_BLOCK, sizeof(*order));
     if (order == NULL)
         return COVEY_ERR_NO_MEMORY;
     r->order = order;
-    r->capacity = capacity;
+    struct cv_member **blocks =
+        cv_reallocate(r->alloc, r->blocks, r->block_count + 1, sizeof(struct cv_member *));
+    if (blocks == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    r->blocks = blocks;
+    struct cv_member *block =
+        cv_allocate(r->alloc, CV_MEMBERS_PER_BLOCK * sizeof(struct cv_member));
+    if (block == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    for (size_t i = 0; i < CV_MEMBERS_PER_BLOCK; i++)
+        r->order[capacity + i] = (uint32_t)(capacity + i);
+    r->blocks[r->block_count] = block;
+    r->block_count++;
+    return COVEY_OK;
+}
+
+static int reserve_troubles(struct cv_node_registry *r, size_t count)
+{
+    while (r->spare_count < count) {
+        struct cv_member_trouble *trouble = cv_allocate(r->alloc, sizeof(*trouble));
+        if (trouble == NULL)
+            return COVEY_ERR_NO_MEMORY;
+        TAILQ_INSERT_HEAD(&r->spare, trouble, entry);
+        r->spare_count++;
+    }
     return COVEY_OK;
 }
 
 int cv_node_registry_reserve(struct cv_node_registry *r, size_t more)
 {
     size_t room = (size_t)r->members_max * 2 - r->count;
-    if (more > room)
-        more = room;
-    int error = cv_map_reserve(&r->members, more);
-    if (error == COVEY_OK)
-        error = reserve_order(r, more);
-    while (error == COVEY_OK && r->spare_count < more) {
-        struct cv_member *m = cv_allocate_zeroed(r->alloc, 1, sizeof(*m));
-        if (m == NULL)
-            return COVEY_ERR_NO_MEMORY;
-        TAILQ_INSERT_TAIL(&r->spare, m, entry);
+    size_t inserts = more < room ? more : room;
+    int error = cv_member_table_reserve(&r->table, inserts);
+    while (error == COVEY_OK && capacity_of(r) - r->count < inserts)
+        error = add_block(r);
+    return error != COVEY_OK ? error : reserve_troubles(r, more + CV_REGISTRY_CHANGES);
+}
+
+static void take_trouble(struct cv_node_registry *r, struct cv_member *m)
+{
+    m->trouble = TAILQ_FIRST(&r->spare);
+    assert(m->trouble != NULL);
+    TAILQ_REMOVE(&r->spare, m->trouble, entry);
+    r->spare_count--;
+    *m->trouble = (struct cv_member_trouble){.alarm.kind = CV_ALARM_MEMBER, .member = m};
+}
+
+/* More than a few spare ones are not kept. */
+static void end_trouble(struct cv_node_registry *r, struct cv_member *m)
+{
+    struct cv_member_trouble *trouble = m->trouble;
+    assert(trouble == NULL || !cv_timer_is_set(&trouble->alarm.timer));
+    m->trouble = NULL;
+    if (trouble == NULL)
+        return;
+    if (r->spare_count < CV_REGISTRY_CHANGES) {
+        TAILQ_INSERT_HEAD(&r->spare, trouble, entry);
         r->spare_count++;
+    } else {
+        cv_release(r->alloc, trouble);
     }
-    return error;
+}
+
+static void write_status(struct cv_node_registry *r, struct cv_member *m,
+                         const struct cv_node_status *status, covey_time now)
+{
+    bool changes = m->trouble == NULL || m->state != status->state;
+    m->incarnation = status->incarnation;
+    m->state = (unsigned)status->state & 3;
+    r->state_count[status->state]++;
+    r->version++;
+    if (status->state == COVEY_NODE_ALIVE) {
+        end_trouble(r, m);
+        return;
+    }
+    if (m->trouble == NULL)
+        take_trouble(r, m);
+    m->trouble->accuser = status->accuser;
+    if (changes)
+        m->trouble->since = now;
 }
 
 struct cv_member *cv_node_registry_insert(struct cv_node_registry *r,
                                           const struct cv_record *record, covey_time now)
 {
-    assert(record->body != NULL);
+    assert(record->body != NULL && covey_node_id_compare(&record->id, &record->body->id) == 0);
     size_t kind = is_live(record->status.state) ? cv_node_registry_live_count(r) : gone_count(r);
     if (kind >= r->members_max) {
         r->refused++;
         return NULL;
     }
-    struct cv_member *m = TAILQ_FIRST(&r->spare);
-    assert(m != NULL && r->count < r->capacity);
-    TAILQ_REMOVE(&r->spare, m, entry);
-    r->spare_count--;
-    *m = (struct cv_member){
-        .record = *record, .since = now, .index = r->count, .alarm.kind = CV_ALARM_MEMBER};
-    cv_cluster_node_retain(record->body);
-    int error = cv_map_put(&r->members, key_of(&m->record.id), m);
-    assert(error == COVEY_OK);
-    (void)error;
-    r->order[r->count] = m;
+    assert(r->count < capacity_of(r));
+    uint32_t slot = r->order[r->count];
+    struct cv_member *m = at_slot(r, slot);
+    *m = (struct cv_member){.body = cv_cluster_node_retain(record->body),
+                            .index = (uint32_t)r->count,
+                            .slot = slot & 0xffffff};
+    cv_member_table_put(&r->table, slot);
     r->count++;
-    r->version++;
-    r->state_count[record->status.state]++;
+    write_status(r, m, &record->status, now);
     return m;
 }
 
 void cv_node_registry_remove(struct cv_node_registry *r, struct cv_member *m)
 {
-    assert(!cv_timer_is_set(&m->alarm.timer));
-    void *removed = cv_map_remove(&r->members, key_of(&m->record.id));
-    assert(removed == m);
-    (void)removed;
-    r->state_count[m->record.status.state]--;
-    for (size_t i = m->index + 1; i < r->count; i++) {
-        r->order[i - 1] = r->order[i];
-        r->order[i - 1]->index = i - 1;
-    }
+    cv_member_table_remove(&r->table, cv_member_id(m));
+    r->state_count[m->state]--;
     r->count--;
     r->version++;
-    free_member(r, m);
+    struct cv_member *last = at_slot(r, r->order[r->count]);
+    r->order[r->count] = m->slot;
+    r->order[m->index] = last->slot;
+    last->index = m->index;
+    end_trouble(r, m);
+    cv_cluster_node_release(m->body);
+    m->body = NULL;
 }
 
 bool cv_node_registry_admits_return(struct cv_node_registry *r)
@@ -167,8 +250,8 @@ struct cv_member *cv_node_registry_surplus(const struct cv_node_registry *r)
     if (gone_count(r) <= r->members_max)
         return NULL;
     for (size_t i = 0; i < r->count; i++) {
-        struct cv_member *m = r->order[i];
-        if (!cv_member_is_live(m) && (oldest == NULL || m->since < oldest->since))
+        struct cv_member *m = cv_node_registry_at(r, i);
+        if (!cv_member_is_live(m) && (oldest == NULL || m->trouble->since < oldest->trouble->since))
             oldest = m;
     }
     return oldest;
@@ -200,13 +283,11 @@ bool cv_node_status_may_follow(const struct cv_node_status *from, const struct c
 void cv_node_registry_set_status(struct cv_node_registry *r, struct cv_member *m,
                                  const struct cv_node_status *status, covey_time now)
 {
-    assert(cv_node_status_may_follow(&m->record.status, status));
-    if (m->record.status.state != status->state)
-        m->since = now;
-    r->state_count[m->record.status.state]--;
-    r->state_count[status->state]++;
-    m->record.status = *status;
-    r->version++;
+    const struct cv_node_status before = cv_member_status(m);
+    assert(cv_node_status_may_follow(&before, status));
+    (void)before;
+    r->state_count[m->state]--;
+    write_status(r, m, status, now);
 }
 
 uint64_t cv_node_registry_version(const struct cv_node_registry *r)
@@ -217,9 +298,9 @@ uint64_t cv_node_registry_version(const struct cv_node_registry *r)
 void cv_node_registry_set_body(struct cv_node_registry *r, struct cv_member *m,
                                struct cv_cluster_node *body, bool is_direct)
 {
-    assert(covey_node_id_compare(&m->record.id, &body->id) == 0);
-    struct cv_cluster_node *before = m->record.body;
-    m->record.body = cv_cluster_node_retain(body);
+    assert(covey_node_id_compare(cv_member_id(m), &body->id) == 0);
+    struct cv_cluster_node *before = m->body;
+    m->body = cv_cluster_node_retain(body);
     m->body_is_direct = is_direct;
     r->version++;
     cv_cluster_node_release(before);

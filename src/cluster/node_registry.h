@@ -1,9 +1,9 @@
 #ifndef CV_CLUSTER_NODE_REGISTRY_H
 #define CV_CLUSTER_NODE_REGISTRY_H
 
-#include "base/map.h"
 #include "cluster/alarm.h"
 #include "cluster/failure_detection/suspicion.h"
+#include "cluster/member_table.h"
 #include "cluster/record.h"
 
 #include <covey/export.h>
@@ -17,33 +17,51 @@
 
 enum cv_member_link { CV_LINK_NONE, CV_LINK_DIALLING, CV_LINK_UP };
 
-struct cv_member {
-    struct cv_record record; /* the body is never NULL; written by the registry only */
-    bool body_is_direct;     /* the body came on the node's own connection */
-    bool left_is_direct;     /* so did its goodbye */
-    bool is_announced;       /* NODE_JOINED was said and not NODE_LEFT */
-    bool tags_changed;       /* while failed: to be said when it recovers */
-    bool conflict_told;      /* NODE_CONFLICT was said */
-    enum cv_member_link link;
-    covey_time last_heard; /* on its own connection; 0: never */
-    covey_time since;      /* the state changed */
-    struct cv_suspicion suspicion;
+/* What there is to keep of one that is not alive; most members have none. */
+struct cv_member_trouble {
     struct cv_alarm alarm;
-    size_t index;                 /* in the registry's order */
-    TAILQ_ENTRY(cv_member) entry; /* in the registry's spare ones */
+    struct cv_member *member;
+    covey_time since; /* the state changed */
+    covey_time heard; /* on its own connection since then; 0: never */
+    covey_node_id accuser;
+    struct cv_suspicion suspicion;
+    TAILQ_ENTRY(cv_member_trouble) entry; /* in the registry's spare ones */
 };
+
+/*
+ * One node. There are as many of these as there are pairs of an observer and a subject, so it is
+ * small: 32 bytes, and 20 at most for the tables that it is in. Written by the registry only, but
+ * for what says otherwise. A pointer to it stays good until the member is removed.
+ */
+struct cv_member {
+    struct cv_cluster_node *body; /* never NULL; has the id */
+    uint64_t incarnation;
+    struct cv_member_trouble *trouble; /* NULL exactly when the state is ALIVE */
+    uint32_t index;                    /* in the registry's order */
+    unsigned slot : 24;
+    unsigned state : 2; /* enum covey_node_state */
+    /* Of the protocol: */
+    unsigned link : 2;           /* enum cv_member_link */
+    unsigned left_is_direct : 1; /* its goodbye came on its own connection */
+    unsigned is_announced : 1;   /* NODE_JOINED was said and not NODE_LEFT */
+    unsigned tags_changed : 1;   /* while failed: to be said when it recovers */
+    unsigned body_is_direct : 1; /* the body came on the node's own connection */
+};
+
+#define CV_MEMBERS_PER_BLOCK 128
 
 struct cv_node_registry {
     const struct cv_alloc *alloc;
-    struct cv_map members;
-    struct cv_member **order; /* in the order of insertion */
+    struct cv_member_table table;
+    struct cv_member **blocks; /* of CV_MEMBERS_PER_BLOCK slots each, which never move */
+    size_t block_count;
+    uint32_t *order; /* slots: of the members, then the free ones */
     size_t count;
-    size_t capacity;
     size_t state_count[4];
-    uint32_t members_max;          /* bounds the members, and apart from them the tombstones */
-    uint64_t version;              /* counts the changes of what a snapshot shows */
-    uint64_t refused;              /* members not taken for members_max */
-    TAILQ_HEAD(, cv_member) spare; /* reserved for inserts */
+    uint32_t members_max; /* bounds the members, and apart from them the tombstones */
+    uint64_t version;     /* counts the changes of what a snapshot shows */
+    uint64_t refused;     /* members not taken for members_max */
+    TAILQ_HEAD(, cv_member_trouble) spare;
     size_t spare_count;
 };
 
@@ -53,15 +71,25 @@ void cv_node_registry_fini(struct cv_node_registry *r);
 
 /* NULL when it is not known. */
 struct cv_member *cv_node_registry_get(const struct cv_node_registry *r, const covey_node_id *id);
-/* All that are known, by index in the order in which they came. */
+/* All that are known, by index: in the order in which they came, but that the last one takes the
+ * place of one that is removed. */
 size_t cv_node_registry_count(const struct cv_node_registry *r);
 struct cv_member *cv_node_registry_at(const struct cv_node_registry *r, size_t index);
 size_t cv_node_registry_count_state(const struct cv_node_registry *r, enum covey_node_state state);
 /* Alive and Suspect: who is asked, told and counted. */
 size_t cv_node_registry_live_count(const struct cv_node_registry *r);
 bool cv_member_is_live(const struct cv_member *m);
+const covey_node_id *cv_member_id(const struct cv_member *m);
+struct cv_node_status cv_member_status(const struct cv_member *m);
+/* What is told of it to others; borrows the body. */
+struct cv_record cv_member_record(const struct cv_member *m);
 
-/* Makes sure that `more` further inserts need no memory. 0 or COVEY_ERR_NO_MEMORY. */
+/* The most that members_max may be. */
+#define CV_MEMBERS_MAX (1u << 22)
+
+/* Makes sure that `more` further inserts, and as many and CV_REGISTRY_CHANGES other changes of
+ * status, need no memory. 0 or COVEY_ERR_NO_MEMORY. */
+#define CV_REGISTRY_CHANGES 4
 COVEY_MUST_USE int cv_node_registry_reserve(struct cv_node_registry *r, size_t more);
 /*
  * Takes in a node that is not known, with a reference of its own to record->body. NULL, counted,
@@ -91,7 +119,8 @@ struct cv_member *cv_node_registry_surplus(const struct cv_node_registry *r);
  */
 bool cv_node_status_may_follow(const struct cv_node_status *from, const struct cv_node_status *to);
 
-/* Changes a member's status; it must be allowed to follow. */
+/* Changes a member's status; it must be allowed to follow. Needs a reserve; the alarm of one that
+ * becomes alive must not be set. */
 void cv_node_registry_set_status(struct cv_node_registry *r, struct cv_member *m,
                                  const struct cv_node_status *status, covey_time now);
 /* Changes a member's body; takes a reference of its own. */

@@ -35,12 +35,12 @@ int cv_snapshot_new(const struct cv_alloc *alloc, const struct cv_node_registry 
     atomic_init(&s->references, 1);
     s->count = count;
     for (size_t i = 0; i < count; i++) {
-        const struct cv_record *record = &cv_node_registry_at(registry, i)->record;
-        cv_cluster_node_retain(record->body);
+        const struct cv_record record = cv_member_record(cv_node_registry_at(registry, i));
+        cv_cluster_node_retain(record.body);
         s->entries[i] = (struct entry){
-            .view = cv_cluster_node_view(record->body, record->status.state,
-                                         record->status.incarnation),
-            .record = *record,
+            .view =
+                cv_cluster_node_view(record.body, record.status.state, record.status.incarnation),
+            .record = record,
         };
     }
     qsort(s->entries, count, sizeof(s->entries[0]), compare);

@@ -4,7 +4,7 @@ static const char *tag_of(const struct sim *s, size_t observer, size_t subject, 
 {
     const struct cv_member *m = sim_view(s, observer, subject);
     assert_non_null(m);
-    struct covey_node view = cv_cluster_node_view(m->record.body, m->record.status.state, 0);
+    struct covey_node view = cv_cluster_node_view(m->body, m->state, 0);
     return covey_node_tag(&view, key);
 }
 
@@ -118,10 +118,9 @@ static void restart_with_the_same_key(void **state)
             sim_start(s, 3);
         assert_sim(s, sim_run_for(s, 30 * S));
         assert_sim(s, sim_all_alive(s));
-        const struct cv_cluster_node *own = sim_view(s, 3, 3)->record.body;
+        const struct cv_cluster_node *own = sim_view(s, 3, 3)->body;
         for (size_t o = 0; o < 5; o++) {
-            assert_sim(s,
-                       cv_address_equal(&sim_view(s, o, 3)->record.body->address, &own->address));
+            assert_sim(s, cv_address_equal(&sim_view(s, o, 3)->body->address, &own->address));
             assert_sim(s, sim_event_count(s, o, 3, COVEY_EVENT_NODE_FAILED) == (i & 1 && o != 3));
         }
         sim_free(s);

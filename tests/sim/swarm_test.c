@@ -172,7 +172,7 @@ static void tell_who_misses_whom(const struct swarm *w)
             const struct cv_member *m = sim_view(w->sim, o, i);
             if (w->life[o] == UP && w->life[i] == UP && !sim_sees(w->sim, o, i, COVEY_NODE_ALIVE))
                 print_error("n%zu holds n%zu for %s\n", o, i,
-                            m == NULL ? "unknown" : covey_node_state_name(m->record.status.state));
+                            m == NULL ? "unknown" : covey_node_state_name(m->state));
         }
     }
 }

@@ -76,8 +76,11 @@ void cv_gossip_protocol_stop(struct cv_gossip_protocol *p)
     }
     for (size_t i = 0; i < CV_OWED_ACKS_MAX; i++)
         cv_heap_clear(heap, &p->owed.acks[i].alarm.timer);
-    for (size_t i = 0; i < cv_node_registry_count(&p->registry); i++)
-        cv_heap_clear(heap, &cv_node_registry_at(&p->registry, i)->alarm.timer);
+    for (size_t i = 0; i < cv_node_registry_count(&p->registry); i++) {
+        struct cv_member_trouble *trouble = cv_node_registry_at(&p->registry, i)->trouble;
+        if (trouble != NULL)
+            cv_heap_clear(heap, &trouble->alarm.timer);
+    }
 }
 
 static int reserve(struct cv_gossip_protocol *p, size_t updates)
@@ -104,14 +107,14 @@ int cv_gossip_protocol_reserve(struct cv_gossip_protocol *p)
 static bool is_newer_body(const struct cv_member *m, const struct cv_cluster_node *body,
                           bool is_direct)
 {
-    int order = cv_body_compare(body, m->record.body);
+    int order = cv_body_compare(body, m->body);
     return order > 0 || (order == 0 && is_direct && !m->body_is_direct);
 }
 
 static int prepare_body(struct cv_gossip_protocol *p, const covey_node_id *from,
                         const struct cv_update *u, struct cv_cluster_node **out)
 {
-    if (!u->has_body || covey_node_id_compare(&u->id, &p->self->record.id) == 0)
+    if (!u->has_body || covey_node_id_compare(&u->id, cv_member_id(p->self)) == 0)
         return COVEY_OK;
     const struct cv_member *m = cv_node_registry_get(&p->registry, &u->id);
     struct cv_cluster_node age = {.incarnation = u->body_incarnation, .version = u->version};
@@ -129,7 +132,7 @@ static int prepare_self(struct cv_gossip_protocol *p, const struct cv_message *m
     if (!cv_self_told(p, message, &told) ||
         !cv_self_needs_body(p, message->head.type, told, &incarnation))
         return COVEY_OK;
-    const struct cv_cluster_node *body = p->self->record.body;
+    const struct cv_cluster_node *body = p->self->body;
     return cv_gossip_protocol_new_self(p, incarnation, 0, body->tags, body->tag_count, out);
 }
 
@@ -183,12 +186,18 @@ void cv_gossip_protocol_compose(struct cv_gossip_protocol *p, const covey_node_i
     size_t size = is_large ? CV_MAX_MESSAGE_SIZE : CV_DATAGRAM_MESSAGE_SIZE;
     cv_message_begin(&p->writer, p->scratch, size, head);
     if (head->type == CV_MESSAGE_JOIN)
-        cv_message_add(&p->writer, &p->self->record);
+        cv_gossip_protocol_add(p, p->self);
     const struct cv_member *m = cv_node_registry_get(&p->registry, to);
-    if (m == NULL || m->record.status.state == COVEY_NODE_ALIVE)
+    if (m == NULL || m->state == COVEY_NODE_ALIVE)
         return;
-    struct cv_record record = m->record;
+    struct cv_record record = cv_member_record(m);
     record.body = NULL;
+    cv_message_add(&p->writer, &record);
+}
+
+void cv_gossip_protocol_add(struct cv_gossip_protocol *p, const struct cv_member *m)
+{
+    const struct cv_record record = cv_member_record(m);
     cv_message_add(&p->writer, &record);
 }
 
@@ -239,7 +248,7 @@ size_t cv_gossip_protocol_select_random(struct cv_gossip_protocol *p, const cove
         struct cv_member *m = cv_node_registry_at(&p->registry, place);
         if (m->link != CV_LINK_UP || !cv_member_is_live(m) || is_chosen(out, chosen, m))
             continue;
-        if (except != NULL && covey_node_id_compare(&m->record.id, except) == 0)
+        if (except != NULL && covey_node_id_compare(cv_member_id(m), except) == 0)
             continue;
         out[chosen] = m;
         chosen++;
@@ -253,7 +262,7 @@ void cv_gossip_spread(struct cv_gossip_protocol *p)
     struct cv_member *chosen[CV_RELAYS_MAX];
     size_t count = cv_gossip_protocol_select_random(p, NULL, chosen, p->config.gossip_fanout);
     for (size_t i = 0; i < count && cv_gossip_queue_count(&p->queue) > 0; i++) {
-        const covey_node_id *to = &chosen[i]->record.id;
+        const covey_node_id *to = cv_member_id(chosen[i]);
         cv_gossip_protocol_compose(p, to, &(struct cv_message_head){.type = CV_MESSAGE_GOSSIP});
         cv_gossip_protocol_post(p, to, false);
     }
@@ -290,12 +299,12 @@ void cv_gossip_protocol_message(struct cv_gossip_protocol *p, const covey_node_i
     const struct cv_update *told;
     switch (head->type) {
     case CV_MESSAGE_PING:
-        if (covey_node_id_compare(&head->target, &p->self->record.id) != 0)
+        if (covey_node_id_compare(&head->target, cv_member_id(p->self)) != 0)
             break;
         cv_gossip_protocol_compose(
             p, from, &(struct cv_message_head){.type = CV_MESSAGE_ACK, .sequence = head->sequence});
         if (cv_self_told(p, message, &told))
-            cv_message_add(&p->writer, &p->self->record);
+            cv_gossip_protocol_add(p, p->self);
         cv_gossip_protocol_post(p, from, false);
         break;
     case CV_MESSAGE_ACK:
@@ -333,7 +342,7 @@ bool cv_gossip_protocol_alarm(struct cv_gossip_protocol *p, struct cv_alarm *ala
         cv_gossip_spread(p);
         return true;
     case CV_ALARM_MEMBER:
-        cv_member_alarm(p, (struct cv_member *)((char *)alarm - offsetof(struct cv_member, alarm)));
+        cv_member_alarm(p, ((struct cv_member_trouble *)alarm)->member);
         return true;
     case CV_ALARM_RECONNECT:
     case CV_ALARM_JOIN:

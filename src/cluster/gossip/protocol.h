@@ -86,8 +86,9 @@ struct cv_gossip_protocol {
     struct cv_links links;
     struct cv_outbox outbox;
     struct cv_member *self;
-    bool is_learning; /* our old incarnation may still turn up: any that is told is gone past */
-    bool is_leaving;  /* we said Left and stay with it */
+    bool is_learning;   /* our old incarnation may still turn up: any that is told is gone past */
+    bool is_leaving;    /* we said Left and stay with it */
+    bool conflict_told; /* NODE_CONFLICT was said of our own key */
     struct cv_probe_order order;
     struct cv_probe probes[CV_PROBES_MAX];
     struct cv_owed_acks owed;
@@ -195,6 +196,8 @@ void cv_gossip_protocol_ask(struct cv_gossip_protocol *p, const covey_node_id *t
  */
 void cv_gossip_protocol_compose(struct cv_gossip_protocol *p, const covey_node_id *to,
                                 const struct cv_message_head *head);
+/* Adds what we know of a member to the message, when it fits. */
+void cv_gossip_protocol_add(struct cv_gossip_protocol *p, const struct cv_member *m);
 /* Fills the message with news and sends it, if the peer is connected. */
 void cv_gossip_protocol_post(struct cv_gossip_protocol *p, const covey_node_id *to, bool reliable);
 

@@ -17,9 +17,9 @@ enum cv_member_link cv_link_of(const struct cv_gossip_protocol *p, const covey_n
 
 void cv_link_doubt(struct cv_gossip_protocol *p, struct cv_member *m)
 {
-    if (m->link == CV_LINK_UP &&
-        p->now - m->last_heard > SILENT_PERIODS * p->config.protocol_period)
-        cv_gossip_protocol_close(p, &m->record.id);
+    const struct cv_peer *peer = cv_links_peer(&p->links, cv_member_id(m));
+    if (peer != NULL && p->now - peer->last_heard > SILENT_PERIODS * p->config.protocol_period)
+        cv_gossip_protocol_close(p, cv_member_id(m));
 }
 
 void cv_gossip_protocol_connected(struct cv_gossip_protocol *p, const covey_node_id *peer)
@@ -27,7 +27,8 @@ void cv_gossip_protocol_connected(struct cv_gossip_protocol *p, const covey_node
     struct cv_member *m = cv_node_registry_get(&p->registry, peer);
     if (m != NULL) {
         m->link = CV_LINK_UP;
-        m->last_heard = p->now;
+        if (m->trouble != NULL)
+            m->trouble->heard = p->now;
     }
     cv_probing_connected(p, peer);
     cv_relay_connected(p, peer);
@@ -57,15 +58,15 @@ void cv_gossip_protocol_dial_failed(struct cv_gossip_protocol *p, const covey_no
 bool cv_gossip_protocol_dial(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     assert(m->link == CV_LINK_NONE && m != p->self);
-    uint32_t number = cv_links_dial_node(&p->links, &m->record.id);
+    uint32_t number = cv_links_dial_node(&p->links, cv_member_id(m));
     if (number == 0)
         return false;
     m->link = CV_LINK_DIALLING;
     struct cv_output output = {.type = CV_OUTPUT_DIAL};
     output.dial.dial = number;
-    output.dial.address = m->record.body->address;
+    output.dial.address = m->body->address;
     output.dial.has_expected = true;
-    output.dial.expected = m->record.id;
+    output.dial.expected = m->body->id;
     cv_outbox_put(&p->outbox, &output);
     return true;
 }

@@ -27,7 +27,7 @@ static bool is_admissible(const struct cv_gossip_protocol *p, const struct news 
                           const struct cv_member *m)
 {
     uint64_t told = n->update->status.incarnation;
-    uint64_t known = m == NULL ? p->wall_ms : m->record.status.incarnation;
+    uint64_t known = m == NULL ? p->wall_ms : m->incarnation;
     if (n->is_direct)
         return cv_incarnation_is_owners(known, told, p->wall_ms);
     return cv_incarnation_is_near(known, told);
@@ -48,7 +48,7 @@ static bool is_named_right(const struct cv_gossip_protocol *p, const struct news
 static void pass_on(struct cv_gossip_protocol *p, const struct cv_member *m, const struct news *n,
                     enum cv_priority priority)
 {
-    struct cv_record record = m->record;
+    struct cv_record record = cv_member_record(m);
     if (n->body == NULL)
         record.body = NULL;
     p->counters.updates_applied++;
@@ -65,7 +65,7 @@ static void admit(struct cv_gossip_protocol *p, const struct news *n)
     if (m == NULL)
         return;
     m->body_is_direct = n->is_direct;
-    m->link = cv_link_of(p, &m->record.id);
+    m->link = cv_link_of(p, cv_member_id(m));
     cv_member_entered(p, m);
     pass_on(p, m, n, CV_PRIORITY_MEDIUM);
 }
@@ -74,7 +74,7 @@ static void admit(struct cv_gossip_protocol *p, const struct news *n)
 static bool is_new_life(const struct news *n, const struct cv_member *m)
 {
     return n->update->has_body &&
-           cv_incarnation_compare(n->update->body_incarnation, m->record.status.incarnation) > 0;
+           cv_incarnation_compare(n->update->body_incarnation, m->incarnation) > 0;
 }
 
 /* One that left comes back by its own word only: it refutes a goodbye that it never said, or begins
@@ -89,24 +89,25 @@ static bool may_return(const struct news *n, const struct cv_member *m)
 
 static bool was_heard_lately(const struct cv_gossip_protocol *p, const struct cv_member *m)
 {
-    return m->link == CV_LINK_UP && p->now - m->last_heard < 2 * p->config.protocol_period;
+    const struct cv_peer *peer = cv_links_peer(&p->links, cv_member_id(m));
+    return peer != NULL && p->now - peer->last_heard < 2 * p->config.protocol_period;
 }
 
 /* What of the told status is believed; false: nothing of it. */
 static bool believe(struct cv_gossip_protocol *p, const struct news *n, struct cv_member *m,
                     struct cv_node_status *status)
 {
-    const struct cv_node_status *known = &m->record.status;
+    const struct cv_node_status known = cv_member_status(m);
     *status = n->update->status;
-    if (!cv_node_status_is_after(status, known))
+    if (!cv_node_status_is_after(status, &known))
         return false;
-    if (known->state == COVEY_NODE_LEFT && !may_return(n, m))
+    if (known.state == COVEY_NODE_LEFT && !may_return(n, m))
         return false;
     if (status->state == COVEY_NODE_FAILED && was_heard_lately(p, m))
         status->state = COVEY_NODE_SUSPECT;
     bool is_return = !cv_member_is_live(m) &&
                      (status->state == COVEY_NODE_ALIVE || status->state == COVEY_NODE_SUSPECT);
-    return cv_node_status_is_after(status, known) &&
+    return cv_node_status_is_after(status, &known) &&
            (!is_return || cv_node_registry_admits_return(&p->registry));
 }
 
@@ -114,7 +115,8 @@ static bool believe(struct cv_gossip_protocol *p, const struct news *n, struct c
 static void follow(struct cv_gossip_protocol *p, struct cv_member *m,
                    const struct cv_node_status *status)
 {
-    if (!cv_node_status_may_follow(&m->record.status, status)) {
+    const struct cv_node_status before = cv_member_status(m);
+    if (!cv_node_status_may_follow(&before, status)) {
         struct cv_node_status alive = {.incarnation = status->incarnation};
         cv_gossip_protocol_set_status(p, m, &alive);
     }
@@ -136,8 +138,7 @@ static void merge_accuser(struct cv_gossip_protocol *p, const struct news *n, st
 {
     const struct cv_node_status *told = &n->update->status;
     bool accuses = told->state == COVEY_NODE_SUSPECT || told->state == COVEY_NODE_FAILED;
-    if (m->record.status.state == COVEY_NODE_SUSPECT && accuses &&
-        told->incarnation == m->record.status.incarnation)
+    if (m->state == COVEY_NODE_SUSPECT && accuses && told->incarnation == m->incarnation)
         cv_member_confirmed(p, m, &told->accuser);
 }
 
@@ -152,9 +153,9 @@ static bool is_same_body(const struct cv_cluster_node *a, const struct cv_cluste
 static struct cv_record believed(struct cv_gossip_protocol *p, const struct news *n,
                                  struct cv_member *m)
 {
-    struct cv_record told = {.id = m->record.id};
+    struct cv_record told = {.id = m->body->id};
     if (!believe(p, n, m, &told.status))
-        told.status = m->record.status;
+        told.status = cv_member_status(m);
     if (n->body != NULL && told.status.state != COVEY_NODE_LEFT &&
         cv_incarnation_compare(n->body->incarnation, told.status.incarnation) <= 0)
         told.body = n->body;
@@ -166,17 +167,18 @@ static struct cv_record believed(struct cv_gossip_protocol *p, const struct news
 static bool merge_body(struct cv_gossip_protocol *p, const struct news *n, struct cv_member *m,
                        const struct cv_record *told)
 {
-    struct cv_record merged = cv_record_merge(&m->record, told);
-    bool is_later = merged.body != m->record.body;
+    const struct cv_record known = cv_member_record(m);
+    struct cv_record merged = cv_record_merge(&known, told);
+    bool is_later = merged.body != m->body;
     bool is_first_hand = told->body != NULL && n->is_direct && !m->body_is_direct &&
-                         cv_body_compare(told->body, m->record.body) == 0;
-    if (is_first_hand && is_same_body(told->body, m->record.body)) {
+                         cv_body_compare(told->body, m->body) == 0;
+    if (is_first_hand && is_same_body(told->body, m->body)) {
         m->body_is_direct = true;
         return false;
     }
     if (!is_later && !is_first_hand)
         return false;
-    bool tags_differ = !cv_tags_equal(told->body, m->record.body);
+    bool tags_differ = !cv_tags_equal(told->body, m->body);
     cv_node_registry_set_body(&p->registry, m, told->body, n->is_direct);
     cv_member_body_changed(p, m, tags_differ);
     return true;
@@ -184,13 +186,14 @@ static bool merge_body(struct cv_gossip_protocol *p, const struct news *n, struc
 
 static enum cv_priority priority_of(const struct cv_member *m)
 {
-    return m->record.status.state == COVEY_NODE_ALIVE ? CV_PRIORITY_HIGH : CV_PRIORITY_CRITICAL;
+    return m->state == COVEY_NODE_ALIVE ? CV_PRIORITY_HIGH : CV_PRIORITY_CRITICAL;
 }
 
 static void merge(struct cv_gossip_protocol *p, const struct news *n, struct cv_member *m)
 {
     struct cv_record told = believed(p, n, m);
-    bool status_changes = cv_node_status_is_after(&told.status, &m->record.status);
+    const struct cv_node_status before = cv_member_status(m);
+    bool status_changes = cv_node_status_is_after(&told.status, &before);
     bool body_changes = merge_body(p, n, m, &told);
     if (status_changes)
         merge_status(p, n, m, &told.status);

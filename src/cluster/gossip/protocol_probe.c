@@ -51,13 +51,12 @@ static void ping_indirectly(struct cv_gossip_protocol *p, struct cv_probe *probe
     enter(p, probe, CV_PROBE_INDIRECT, p->config.indirect_timeout);
     probe->relay_count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
-        probe->relays[i] = relays[i]->record.id;
-        cv_gossip_protocol_compose(
-            p, &probe->relays[i],
-            &(struct cv_message_head){.type = CV_MESSAGE_PING_REQ,
-                                      .sequence = probe->sequence,
-                                      .target = probe->target,
-                                      .address = target->record.body->address});
+        probe->relays[i] = relays[i]->body->id;
+        cv_gossip_protocol_compose(p, &probe->relays[i],
+                                   &(struct cv_message_head){.type = CV_MESSAGE_PING_REQ,
+                                                             .sequence = probe->sequence,
+                                                             .target = probe->target,
+                                                             .address = target->body->address});
         cv_gossip_protocol_post(p, &probe->relays[i], false);
         p->counters.indirect_pings_sent++;
     }
@@ -67,7 +66,7 @@ static void ping_indirectly(struct cv_gossip_protocol *p, struct cv_probe *probe
 
 static void begin(struct cv_gossip_protocol *p, struct cv_probe *probe, struct cv_member *target)
 {
-    probe->target = target->record.id;
+    probe->target = target->body->id;
     probe->sequence = ++p->sequence;
     probe->relay_count = 0;
     if (target->link == CV_LINK_UP)

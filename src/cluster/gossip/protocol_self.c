@@ -23,7 +23,7 @@ enum answer { ANSWER_NONE, ANSWER_RAISE, ANSWER_REPEAT };
 
 static bool is_about_us(const struct cv_gossip_protocol *p, const struct cv_update *u)
 {
-    return covey_node_id_compare(&u->id, &p->self->record.id) == 0;
+    return covey_node_id_compare(&u->id, cv_member_id(p->self)) == 0;
 }
 
 bool cv_self_told(const struct cv_gossip_protocol *p, const struct cv_message *message,
@@ -42,14 +42,14 @@ bool cv_self_told(const struct cv_gossip_protocol *p, const struct cv_message *m
 /* True when the update is of a body that is not ours. */
 static bool is_of_another(const struct cv_gossip_protocol *p, const struct cv_update *told)
 {
-    return told->has_body && !cv_address_equal(&told->address, &p->self->record.body->address);
+    return told->has_body && !cv_address_equal(&told->address, &p->self->body->address);
 }
 
 static enum answer answer_to(const struct cv_gossip_protocol *p, enum cv_message_type type,
                              const struct cv_update *told)
 {
     bool is_joining = type == CV_MESSAGE_JOIN || type == CV_MESSAGE_JOIN_ACK;
-    uint64_t own = p->self->record.status.incarnation;
+    uint64_t own = p->self->incarnation;
     int order = cv_incarnation_compare(told->status.incarnation, own);
     bool is_accused = told->status.state != COVEY_NODE_ALIVE;
     if (p->is_leaving || order < 0 || !cv_incarnation_is_near(own, told->status.incarnation))
@@ -64,8 +64,7 @@ static enum answer answer_to(const struct cv_gossip_protocol *p, enum cv_message
 bool cv_self_needs_body(const struct cv_gossip_protocol *p, enum cv_message_type type,
                         const struct cv_update *told, uint64_t *incarnation)
 {
-    *incarnation =
-        cv_incarnation_refute(p->self->record.status.incarnation, told->status.incarnation);
+    *incarnation = cv_incarnation_refute(p->self->incarnation, told->status.incarnation);
     return answer_to(p, type, told) == ANSWER_RAISE;
 }
 
@@ -83,9 +82,9 @@ static void raise_incarnation(struct cv_gossip_protocol *p, struct cv_cluster_no
  * other's incarnations; the operator is told once. */
 static void tell_conflict(struct cv_gossip_protocol *p)
 {
-    if (p->self->conflict_told)
+    if (p->conflict_told)
         return;
-    p->self->conflict_told = true;
+    p->conflict_told = true;
     cv_gossip_protocol_emit(p, COVEY_EVENT_NODE_CONFLICT, p->self);
     cv_log_line(p->log, CV_LOG_WARNING, "another process uses this node's key");
 }
@@ -95,8 +94,7 @@ void cv_self_answer(struct cv_gossip_protocol *p, const covey_node_id *from,
                     struct cv_cluster_node *body)
 {
     enum answer answer = answer_to(p, type, told);
-    bool is_ahead =
-        cv_incarnation_compare(told->status.incarnation, p->self->record.status.incarnation) > 0;
+    bool is_ahead = cv_incarnation_compare(told->status.incarnation, p->self->incarnation) > 0;
     assert((answer == ANSWER_RAISE) == (body != NULL));
     switch (answer) {
     case ANSWER_NONE:
@@ -117,14 +115,15 @@ void cv_self_answer(struct cv_gossip_protocol *p, const covey_node_id *from,
 
 void cv_gossip_protocol_announce(struct cv_gossip_protocol *p)
 {
-    cv_gossip_protocol_broadcast(p, CV_PRIORITY_HIGH, &p->self->record);
+    const struct cv_record record = cv_member_record(p->self);
+    cv_gossip_protocol_broadcast(p, CV_PRIORITY_HIGH, &record);
 }
 
 int cv_gossip_protocol_new_self(const struct cv_gossip_protocol *p, uint64_t incarnation,
                                 uint32_t version, const struct covey_tag *tags, size_t tag_count,
                                 struct cv_cluster_node **out)
 {
-    const struct cv_cluster_node *body = p->self->record.body;
+    const struct cv_cluster_node *body = p->self->body;
     return cv_cluster_node_new(p->alloc,
                                &(struct cv_cluster_node_config){
                                    .id = body->id,

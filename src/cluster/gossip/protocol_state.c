@@ -17,9 +17,9 @@ void cv_gossip_protocol_emit(struct cv_gossip_protocol *p, enum covey_event_type
     output.event = (struct cv_event){
         .type = type,
         .wall_ms = p->wall_ms,
-        .node = m == NULL ? NULL : cv_cluster_node_retain(m->record.body),
-        .state = m == NULL ? COVEY_NODE_ALIVE : m->record.status.state,
-        .incarnation = m == NULL ? 0 : m->record.status.incarnation,
+        .node = m == NULL ? NULL : cv_cluster_node_retain(m->body),
+        .state = m == NULL ? COVEY_NODE_ALIVE : m->state,
+        .incarnation = m == NULL ? 0 : m->incarnation,
     };
     cv_outbox_put(&p->outbox, &output);
 }
@@ -50,7 +50,7 @@ static void emit_recovered(struct cv_gossip_protocol *p, struct cv_member *m)
 static void emit_change(struct cv_gossip_protocol *p, struct cv_member *m,
                         enum covey_node_state before)
 {
-    enum covey_node_state after = m->record.status.state;
+    enum covey_node_state after = m->state;
     if (after == COVEY_NODE_LEFT)
         emit_left(p, m);
     else if (after == COVEY_NODE_FAILED && m->is_announced && before != after)
@@ -66,17 +66,25 @@ static void begin_suspicion(struct cv_gossip_protocol *p, struct cv_member *m)
     size_t live = cv_node_registry_live_count(&p->registry);
     uint32_t wanted = live >= 2 + CV_CONFIRMATIONS ? CV_CONFIRMATIONS : 0;
     covey_time min = p->config.suspicion_min;
-    cv_suspicion_begin(&m->suspicion, p->now, min, min * p->config.suspicion_max_factor, wanted,
-                       &m->record.status.accuser);
-    cv_heap_set(&p->heap, &m->alarm.timer, cv_suspicion_deadline(&m->suspicion));
+    struct cv_member_trouble *t = m->trouble;
+    cv_suspicion_begin(&t->suspicion, p->now, min, min * p->config.suspicion_max_factor, wanted,
+                       &t->accuser);
+    cv_heap_set(&p->heap, &t->alarm.timer, cv_suspicion_deadline(&t->suspicion));
     p->counters.suspicions++;
+}
+
+static void clear_alarm(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    if (m->trouble != NULL)
+        cv_heap_clear(&p->heap, &m->trouble->alarm.timer);
 }
 
 /* Of two members the one with the lower id dials at once; the other only to probe. So they seldom
  * dial each other at the same time. A newcomer dials all: they may not have heard of it. */
 static void keep_connected(struct cv_gossip_protocol *p, struct cv_member *m)
 {
-    bool dials = p->is_learning || covey_node_id_compare(&p->self->record.id, &m->record.id) < 0;
+    bool dials =
+        p->is_learning || covey_node_id_compare(cv_member_id(p->self), cv_member_id(m)) < 0;
     if (dials && m->link == CV_LINK_NONE && !p->is_leaving &&
         cv_node_registry_live_count(&p->registry) <= CV_FULL_MESH_MAX)
         cv_gossip_protocol_dial(p, m);
@@ -84,9 +92,8 @@ static void keep_connected(struct cv_gossip_protocol *p, struct cv_member *m)
 
 static void enter_live(struct cv_gossip_protocol *p, struct cv_member *m)
 {
-    cv_heap_clear(&p->heap, &m->alarm.timer);
     m->left_is_direct = false;
-    cv_probe_order_insert(&p->order, &m->record.id, &p->rand);
+    cv_probe_order_insert(&p->order, cv_member_id(m), &p->rand);
     cv_probing_start(p);
     keep_connected(p, m);
 }
@@ -94,24 +101,27 @@ static void enter_live(struct cv_gossip_protocol *p, struct cv_member *m)
 static void forget(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     emit_left(p, m);
-    cv_heap_clear(&p->heap, &m->alarm.timer);
-    cv_gossip_queue_remove(&p->queue, &m->record.id);
+    clear_alarm(p, m);
+    cv_gossip_queue_remove(&p->queue, cv_member_id(m));
     cv_node_registry_remove(&p->registry, m);
 }
 
 static void enter_gone(struct cv_gossip_protocol *p, struct cv_member *m)
 {
-    cv_probe_order_remove(&p->order, &m->record.id);
-    cv_probing_forget(p, &m->record.id);
-    cv_heap_set(&p->heap, &m->alarm.timer, p->now + LINGER_PERIODS * p->config.protocol_period);
+    cv_probe_order_remove(&p->order, cv_member_id(m));
+    cv_probing_forget(p, cv_member_id(m));
+    cv_heap_set(&p->heap, &m->trouble->alarm.timer,
+                p->now + LINGER_PERIODS * p->config.protocol_period);
 }
 
 void cv_gossip_protocol_set_status(struct cv_gossip_protocol *p, struct cv_member *m,
                                    const struct cv_node_status *status)
 {
     assert(m != p->self);
-    const struct cv_node_status before = m->record.status;
+    enum covey_node_state before = (enum covey_node_state)m->state;
     bool was_live = cv_member_is_live(m);
+    if (status->state == COVEY_NODE_ALIVE)
+        clear_alarm(p, m);
     cv_node_registry_set_status(&p->registry, m, status, p->now);
     if (was_live && !cv_member_is_live(m))
         enter_gone(p, m);
@@ -119,9 +129,7 @@ void cv_gossip_protocol_set_status(struct cv_gossip_protocol *p, struct cv_membe
         enter_live(p, m);
     if (status->state == COVEY_NODE_SUSPECT)
         begin_suspicion(p, m);
-    else if (before.state == COVEY_NODE_SUSPECT && status->state == COVEY_NODE_ALIVE)
-        cv_heap_clear(&p->heap, &m->alarm.timer);
-    emit_change(p, m, before.state);
+    emit_change(p, m, before);
     struct cv_member *surplus = cv_node_registry_surplus(&p->registry);
     if (surplus != NULL)
         forget(p, surplus);
@@ -134,18 +142,17 @@ void cv_member_entered(struct cv_gossip_protocol *p, struct cv_member *m)
         return;
     }
     enter_live(p, m);
-    if (m->record.status.state == COVEY_NODE_SUSPECT)
+    if (m->state == COVEY_NODE_SUSPECT)
         begin_suspicion(p, m);
     emit_joined(p, m);
 }
 
 void cv_member_body_changed(struct cv_gossip_protocol *p, struct cv_member *m, bool tags_differ)
 {
-    const struct cv_peer *peer = cv_links_peer(&p->links, &m->record.id);
+    const struct cv_peer *peer = cv_links_peer(&p->links, cv_member_id(m));
     /* It moved: what is connected is what it was before. */
-    if (peer != NULL && !cv_address_equal(&peer->remote, &m->record.body->address) &&
-        !m->body_is_direct) {
-        cv_gossip_protocol_close(p, &m->record.id);
+    if (peer != NULL && !cv_address_equal(&peer->remote, &m->body->address) && !m->body_is_direct) {
+        cv_gossip_protocol_close(p, cv_member_id(m));
         keep_connected(p, m);
     }
     if (tags_differ && m->is_announced && cv_member_is_live(m))
@@ -157,9 +164,9 @@ void cv_member_body_changed(struct cv_gossip_protocol *p, struct cv_member *m, b
 static void accuse(struct cv_gossip_protocol *p, struct cv_member *m, enum covey_node_state state)
 {
     struct cv_node_status status = {
-        .incarnation = m->record.status.incarnation, .state = state, .accuser = p->self->record.id};
+        .incarnation = m->incarnation, .state = state, .accuser = p->self->body->id};
     cv_gossip_protocol_set_status(p, m, &status);
-    struct cv_record record = m->record;
+    struct cv_record record = cv_member_record(m);
     record.body = NULL;
     cv_gossip_protocol_broadcast(p, CV_PRIORITY_CRITICAL, &record);
 }
@@ -167,21 +174,21 @@ static void accuse(struct cv_gossip_protocol *p, struct cv_member *m, enum covey
 void cv_member_confirmed(struct cv_gossip_protocol *p, struct cv_member *m,
                          const covey_node_id *accuser)
 {
-    assert(m->record.status.state == COVEY_NODE_SUSPECT);
-    if (!cv_suspicion_confirm(&m->suspicion, accuser))
+    assert(m->state == COVEY_NODE_SUSPECT);
+    if (!cv_suspicion_confirm(&m->trouble->suspicion, accuser))
         return;
-    cv_heap_set(&p->heap, &m->alarm.timer, cv_suspicion_deadline(&m->suspicion));
-    struct cv_record record = {.id = m->record.id, .status = m->record.status};
+    cv_heap_set(&p->heap, &m->trouble->alarm.timer, cv_suspicion_deadline(&m->trouble->suspicion));
+    struct cv_record record = {.id = m->body->id, .status = cv_member_status(m)};
     record.status.accuser = *accuser;
     cv_gossip_protocol_broadcast(p, CV_PRIORITY_CRITICAL, &record);
 }
 
 void cv_member_unanswered(struct cv_gossip_protocol *p, struct cv_member *m)
 {
-    if (m->record.status.state == COVEY_NODE_ALIVE)
+    if (m->state == COVEY_NODE_ALIVE)
         accuse(p, m, COVEY_NODE_SUSPECT);
-    else if (m->record.status.state == COVEY_NODE_SUSPECT)
-        cv_member_confirmed(p, m, &p->self->record.id);
+    else if (m->state == COVEY_NODE_SUSPECT)
+        cv_member_confirmed(p, m, cv_member_id(p->self));
 }
 
 /* A new full time for the suspect, and a chance to use it. */
@@ -189,29 +196,29 @@ static void restart_suspicion(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     begin_suspicion(p, m);
     if (m->link == CV_LINK_UP)
-        cv_gossip_ping(p, &m->record.id, ++p->sequence, false);
+        cv_gossip_ping(p, cv_member_id(m), ++p->sequence, false);
     else
-        cv_probe_order_hasten(&p->order, &m->record.id);
+        cv_probe_order_hasten(&p->order, cv_member_id(m));
 }
 
 void cv_suspicions_restart(struct cv_gossip_protocol *p)
 {
     for (size_t i = 0; i < cv_node_registry_count(&p->registry); i++) {
         struct cv_member *m = cv_node_registry_at(&p->registry, i);
-        if (m->record.status.state == COVEY_NODE_SUSPECT)
+        if (m->state == COVEY_NODE_SUSPECT)
             restart_suspicion(p, m);
     }
 }
 
 static void let_go(struct cv_gossip_protocol *p, struct cv_member *m)
 {
-    covey_time end = m->since + p->tombstone_ttl;
+    covey_time end = m->trouble->since + p->tombstone_ttl;
     if (m->link == CV_LINK_UP)
-        cv_gossip_protocol_close(p, &m->record.id);
+        cv_gossip_protocol_close(p, cv_member_id(m));
     if (p->now >= end)
         forget(p, m);
     else
-        cv_heap_set(&p->heap, &m->alarm.timer, end);
+        cv_heap_set(&p->heap, &m->trouble->alarm.timer, end);
 }
 
 /* It lives but does not refute: it may not know the incarnation that we suspect it at, from a life
@@ -219,14 +226,14 @@ static void let_go(struct cv_gossip_protocol *p, struct cv_member *m)
 static void give_more_time(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     restart_suspicion(p, m);
-    cv_gossip_protocol_ask(p, &m->record.id);
+    cv_gossip_protocol_ask(p, cv_member_id(m));
 }
 
 void cv_member_alarm(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     if (!cv_member_is_live(m))
         let_go(p, m);
-    else if (m->last_heard > m->suspicion.start)
+    else if (m->trouble->heard > m->trouble->suspicion.start)
         give_more_time(p, m);
     else
         accuse(p, m, COVEY_NODE_FAILED);

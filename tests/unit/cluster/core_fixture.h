@@ -236,7 +236,7 @@ static inline const struct cv_member *core_member(uint32_t number)
 static inline enum covey_node_state core_state(uint32_t number)
 {
     assert_non_null(core_member(number));
-    return core_member(number)->record.status.state;
+    return core_member(number)->state;
 }
 
 static inline const struct cv_output *core_find(enum cv_output_type type, size_t skip)

@@ -2,7 +2,8 @@
 
 static const char *own_tag(const char *key)
 {
-    const struct cv_record *record = &core_member(0)->record;
+    const struct cv_record own = cv_member_record(core_member(0));
+    const struct cv_record *record = &own;
     static struct covey_node view;
     view = cv_cluster_node_view(record->body, record->status.state, record->status.incarnation);
     return covey_node_tag(&view, key);
@@ -16,14 +17,14 @@ static void tags_are_set_and_removed(void **state)
     core_run(1 * SEC);
     assert_int_equal(core_command(CV_COMMAND_TAG_SET, "role", "worker"), COVEY_OK);
     assert_string_equal(own_tag("role"), "worker");
-    assert_int_equal(core_member(0)->record.body->version, 1);
+    assert_int_equal(core_member(0)->body->version, 1);
     const struct cv_update *u = core_update(core_sent(1, CV_MESSAGE_GOSSIP, NULL), 0);
     assert_non_null(u);
     assert_int_equal(u->version, 1);
     assert_int_equal(core_command(CV_COMMAND_TAG_REMOVE, "role", NULL), COVEY_OK);
     assert_null(own_tag("role"));
-    assert_int_equal(core_member(0)->record.body->version, 2);
-    assert_int_equal(core_member(0)->record.status.incarnation, CORE_WALL_MS);
+    assert_int_equal(core_member(0)->body->version, 2);
+    assert_int_equal(core_member(0)->incarnation, CORE_WALL_MS);
 }
 
 static void what_is_refused_changes_nothing(void **state)
@@ -39,8 +40,8 @@ static void what_is_refused_changes_nothing(void **state)
     assert_int_equal(core_command(CV_COMMAND_JOIN, NULL, NULL), COVEY_ERR_STATE);
     core.t.fail_at = core.t.calls + 1;
     assert_int_equal(core_command(CV_COMMAND_TAG_SET, "k", "v"), COVEY_ERR_NO_MEMORY);
-    assert_int_equal(core_member(0)->record.body->version, 0);
-    assert_int_equal(core_member(0)->record.body->tag_count, 0);
+    assert_int_equal(core_member(0)->body->version, 0);
+    assert_int_equal(core_member(0)->body->tag_count, 0);
 }
 
 static void the_same_value_again_is_no_change(void **state)
@@ -48,7 +49,7 @@ static void the_same_value_again_is_no_change(void **state)
     (void)state;
     assert_int_equal(core_command(CV_COMMAND_TAG_SET, "k", "v"), COVEY_OK);
     assert_int_equal(core_command(CV_COMMAND_TAG_SET, "k", "v"), COVEY_OK);
-    assert_int_equal(core_member(0)->record.body->version, 1);
+    assert_int_equal(core_member(0)->body->version, 1);
 }
 
 /* A refutation begins the count of versions anew, at a later incarnation. */
@@ -58,12 +59,12 @@ static void versions_count_within_an_incarnation(void **state)
     core_add_member(1);
     assert_int_equal(core_command(CV_COMMAND_TAG_SET, "k", "v"), COVEY_OK);
     core_tell(1, 0, CORE_WALL_MS, COVEY_NODE_SUSPECT, -1);
-    assert_int_equal(core_member(0)->record.body->incarnation, CORE_WALL_MS + 1);
-    assert_int_equal(core_member(0)->record.body->version, 0);
+    assert_int_equal(core_member(0)->body->incarnation, CORE_WALL_MS + 1);
+    assert_int_equal(core_member(0)->body->version, 0);
     assert_string_equal(own_tag("k"), "v");
     assert_int_equal(core_command(CV_COMMAND_TAG_SET, "k", "w"), COVEY_OK);
-    assert_int_equal(core_member(0)->record.body->incarnation, CORE_WALL_MS + 1);
-    assert_int_equal(core_member(0)->record.body->version, 1);
+    assert_int_equal(core_member(0)->body->incarnation, CORE_WALL_MS + 1);
+    assert_int_equal(core_member(0)->body->version, 1);
 }
 
 int main(void)

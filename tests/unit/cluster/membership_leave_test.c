@@ -79,7 +79,7 @@ static void a_leaving_node_stays_left(void **state)
     core_command(CV_COMMAND_LEAVE, NULL, NULL);
     core_tell(1, 0, CORE_WALL_MS + 5, COVEY_NODE_FAILED, -1);
     assert_int_equal(core_state(0), COVEY_NODE_LEFT);
-    assert_int_equal(core_member(0)->record.status.incarnation, CORE_WALL_MS);
+    assert_int_equal(core_member(0)->incarnation, CORE_WALL_MS);
     core_message(1, &ping, NULL, NULL);
     assert_non_null(core_sent(1, CV_MESSAGE_ACK, NULL));
 }

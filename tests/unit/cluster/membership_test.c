@@ -69,7 +69,7 @@ static void a_cluster_of_one(void **state)
     assert_int_equal(core.outputs[0].output.state.state, CV_MEMBERSHIP_JOINED);
     assert_int_equal(cv_node_registry_count(cv_membership_registry(core.m)), 1);
     assert_int_equal(core_state(0), COVEY_NODE_ALIVE);
-    assert_int_equal(core_member(0)->record.status.incarnation, CORE_WALL_MS);
+    assert_int_equal(core_member(0)->incarnation, CORE_WALL_MS);
 }
 
 static void after_leaving_nothing_happens(void **state)

@@ -46,7 +46,7 @@ static void what_goes_in_is_found(void **state)
     teardown(&f);
 }
 
-static void removing_keeps_the_order(void **state)
+static void the_last_takes_the_place_of_one_that_goes(void **state)
 {
     (void)state;
     struct fixture f;
@@ -54,11 +54,18 @@ static void removing_keeps_the_order(void **state)
     struct cv_member *a = insert(&f, 1, COVEY_NODE_ALIVE);
     struct cv_member *b = insert(&f, 2, COVEY_NODE_FAILED);
     struct cv_member *c = insert(&f, 3, COVEY_NODE_ALIVE);
+    struct cv_member *d = insert(&f, 4, COVEY_NODE_SUSPECT);
+    const covey_node_id gone = id_of(2);
     cv_node_registry_remove(&f.r, b);
-    assert_int_equal(cv_node_registry_count(&f.r), 2);
+    assert_null(cv_node_registry_get(&f.r, &gone));
+    assert_int_equal(cv_node_registry_count(&f.r), 3);
     assert_ptr_equal(cv_node_registry_at(&f.r, 0), a);
-    assert_ptr_equal(cv_node_registry_at(&f.r, 1), c);
-    assert_int_equal(c->index, 1);
+    assert_ptr_equal(cv_node_registry_at(&f.r, 1), d);
+    assert_ptr_equal(cv_node_registry_at(&f.r, 2), c);
+    assert_int_equal(d->index, 1);
+    cv_node_registry_remove(&f.r, c);
+    assert_int_equal(cv_node_registry_count(&f.r), 2);
+    assert_ptr_equal(insert(&f, 2, COVEY_NODE_ALIVE), cv_node_registry_get(&f.r, &gone));
     assert_int_equal(cv_node_registry_count_state(&f.r, COVEY_NODE_FAILED), 0);
     teardown(&f);
 }
@@ -74,7 +81,7 @@ static void members_and_tombstones_are_bounded(void **state)
     assert_null(insert(&f, 3, COVEY_NODE_ALIVE));
     assert_int_equal(f.r.refused, 1);
     struct cv_member *old = insert(&f, 4, COVEY_NODE_FAILED);
-    old->since = 3;
+    old->trouble->since = 3;
     assert_non_null(insert(&f, 5, COVEY_NODE_LEFT));
     assert_null(insert(&f, 6, COVEY_NODE_LEFT));
     assert_null(cv_node_registry_surplus(&f.r));
@@ -131,7 +138,7 @@ static void counts_follow_the_states(void **state)
     assert_false(cv_member_is_live(m));
     cv_node_registry_set_status(&f.r, m, &alive, 12);
     assert_int_equal(cv_node_registry_live_count(&f.r), 1);
-    assert_int_equal(m->since, 12);
+    assert_null(m->trouble);
     teardown(&f);
 }
 
@@ -144,7 +151,7 @@ static void bodies_are_shared(void **state)
     struct cv_cluster_node *body = body_of(&f.t.alloc, 1, 1, 1);
     uint64_t version = cv_node_registry_version(&f.r);
     cv_node_registry_set_body(&f.r, m, body, true);
-    assert_ptr_equal(m->record.body, body);
+    assert_ptr_equal(m->body, body);
     assert_true(m->body_is_direct);
     assert_int_not_equal(cv_node_registry_version(&f.r), version);
     cv_cluster_node_release(body);
@@ -186,7 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_goes_in_is_found),
-        cmocka_unit_test(removing_keeps_the_order),
+        cmocka_unit_test(the_last_takes_the_place_of_one_that_goes),
         cmocka_unit_test(members_and_tombstones_are_bounded),
         cmocka_unit_test(only_legal_edges_are_taken),
         cmocka_unit_test(counts_follow_the_states),

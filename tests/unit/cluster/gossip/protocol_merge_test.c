@@ -93,13 +93,13 @@ static void the_owner_is_believed_first(void **state)
     struct cv_record record = record_of(2, INC, COVEY_NODE_ALIVE, forged);
     assert_int_equal(core_gossip(1, &record), COVEY_OK);
     struct cv_address address = address_of(66);
-    assert_true(cv_address_equal(&core_member(2)->record.body->address, &address));
+    assert_true(cv_address_equal(&core_member(2)->body->address, &address));
     core_add_member(2);
     address = address_of(2);
-    assert_true(cv_address_equal(&core_member(2)->record.body->address, &address));
+    assert_true(cv_address_equal(&core_member(2)->body->address, &address));
     assert_true(core_member(2)->body_is_direct);
     assert_int_equal(core_gossip(1, &record), COVEY_OK);
-    assert_true(cv_address_equal(&core_member(2)->record.body->address, &address));
+    assert_true(cv_address_equal(&core_member(2)->body->address, &address));
     cv_cluster_node_release(forged);
 }
 
@@ -174,7 +174,7 @@ static void the_later_body_of_a_message_stays(void **state)
         struct cv_record first = record_of(5, INC, COVEY_NODE_ALIVE, a);
         struct cv_record second = record_of(5, INC, COVEY_NODE_ALIVE, b);
         assert_int_equal(core_message(1, &gossip, &first, &second), COVEY_OK);
-        assert_int_equal(core_member(5)->record.body->version, 3 + 4 * i);
+        assert_int_equal(core_member(5)->body->version, 3 + 4 * i);
         cv_cluster_node_release(a);
         cv_cluster_node_release(b);
     }

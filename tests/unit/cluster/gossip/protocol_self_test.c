@@ -2,7 +2,7 @@
 
 static uint64_t own_incarnation(void)
 {
-    return core_member(0)->record.status.incarnation;
+    return core_member(0)->incarnation;
 }
 
 /* M4: at our own, accused: one more, announced. */
@@ -70,7 +70,7 @@ static void our_last_life_is_gone_past(void **state)
     assert_int_equal(core_connected(1, 0), COVEY_OK);
     assert_int_equal(core_message(1, &join, &peer, &us), COVEY_OK);
     assert_int_equal(own_incarnation(), CORE_WALL_MS + 501);
-    assert_int_equal(core_member(0)->record.body->incarnation, CORE_WALL_MS + 501);
+    assert_int_equal(core_member(0)->body->incarnation, CORE_WALL_MS + 501);
     /* Later, too, when it joins with us again. */
     us.status.incarnation = CORE_WALL_MS + 900;
     assert_int_equal(core_message(1, &join, &peer, &us), COVEY_OK);

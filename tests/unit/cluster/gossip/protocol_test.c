@@ -101,7 +101,7 @@ static void random_members_are_what_was_asked_for(void **state)
         assert_int_equal(cv_gossip_protocol_select_random(&p, &except, chosen, 2), 2);
         assert_ptr_not_equal(chosen[0], chosen[1]);
         for (int k = 0; k < 2; k++)
-            seen[chosen[k]->record.id.bytes[1] - 1] = true;
+            seen[cv_member_id(chosen[k])->bytes[1] - 1] = true;
     }
     for (int i = 0; i < 6; i++)
         assert_int_equal(seen[i], i != 1 && i != 5);
