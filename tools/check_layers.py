@@ -30,7 +30,7 @@ LAYERS = {
 CLUSTER_ORDER = [
     {"incarnation", "alarm", "token_bucket", "failure_detection/suspicion", "gossip/field"},
     {"node", "node_status"},
-    {"record", "tags", "events", "links", "member_table"},
+    {"record", "tags", "events", "links", "member_table", "digest", "body_table"},
     {"gossip/update", "output"},
     {"gossip/message", "outbox"},
     {"gossip/queue"},

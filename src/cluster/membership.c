@@ -71,6 +71,8 @@ static int init_gossip(struct cv_membership *m, const struct cv_membership_confi
         .hash_secret = {config->hash_secret[0], config->hash_secret[1]},
         .now = now,
         .wall_ms = config->wall_ms,
+        .bodies = config->bodies,
+        .watcher = config->watcher,
     };
     int error = new_self(config, &gossip.self);
     if (error != COVEY_OK)
@@ -104,10 +106,18 @@ int cv_membership_new(const struct cv_membership_config *config, covey_time now,
     if (error != COVEY_OK)
         goto fail_seeds;
     cv_join_init(m, &config->join);
-    cv_join_start(m);
+    error = cv_gossip_protocol_recall(&m->gossip, config->known, config->known_count);
+    if (error != COVEY_OK)
+        goto fail_known;
+    if (cv_node_registry_live_count(&m->gossip.registry) > 1)
+        cv_join_skip(m);
+    else
+        cv_join_start(m);
     *out = m;
     return COVEY_OK;
 
+fail_known:
+    cv_seeds_fini(m);
 fail_seeds:
     cv_gossip_protocol_fini(&m->gossip);
 fail_gossip:

@@ -68,6 +68,14 @@ struct cv_membership_config {
     uint64_t seed;                 /* of the random generator: schedules replay by it */
     uint64_t hash_secret[2];       /* of the maps */
     uint64_t wall_ms;              /* wall clock at start: the first incarnation (DESIGN D6) */
+    /* Members known from before, alive and with their bodies. With any of them the node is joined at
+     * once and finds out by itself who is still there; seeds are tried beside them. Copied; this
+     * node itself is left out. */
+    const struct cv_record *known;
+    size_t known_count;
+    struct cv_body_table *bodies; /* shared with other cores of this process; NULL: none. Borrowed
+                                     for life */
+    const struct cv_registry_watcher *watcher; /* NULL: none. Borrowed for life */
 };
 
 /* The lan profile; `local` and `wan` change the times only. */

@@ -97,6 +97,8 @@ void cv_seed_dial_failed(struct cv_membership *m, struct cv_seed *seed, uint32_t
 /* membership_join.c */
 void cv_join_init(struct cv_membership *m, const struct cv_join_config *config);
 void cv_join_fini(struct cv_membership *m);
+/* Joined already, by what is known from before. */
+void cv_join_skip(struct cv_membership *m);
 void cv_join_start(struct cv_membership *m);
 /* A seed's state changed. */
 void cv_join_advance(struct cv_membership *m);

@@ -1,5 +1,8 @@
 #include "cluster/node.h"
 
+#include "base/siphash.h"
+#include "base/writer.h"
+
 #include <covey/error.h>
 
 #include <assert.h>
@@ -23,6 +26,22 @@ static const char *put_text(char **next, const char *text, size_t size)
     return copy;
 }
 
+/* `texts` are all of its texts, each with its NUL. */
+static uint64_t hash_of(const struct cv_cluster_node *n, struct cv_slice texts)
+{
+    static const uint64_t key[2] = {0, 0};
+    uint8_t bytes[48];
+    struct cv_writer w;
+    cv_writer_init(&w, bytes, sizeof(bytes));
+    cv_write_bytes(&w, cv_slice_of(n->id.bytes, sizeof(n->id.bytes)));
+    cv_write_u64(&w, n->incarnation);
+    cv_write_u32(&w, n->version);
+    cv_write_u8(&w, (uint8_t)n->tag_count);
+    cv_write_u64(&w, cv_siphash(key, texts));
+    assert(cv_writer_ok(&w));
+    return cv_siphash(key, cv_writer_bytes(&w));
+}
+
 int cv_cluster_node_new(const struct cv_alloc *alloc, const struct cv_cluster_node_config *config,
                         struct cv_cluster_node **out)
 {
@@ -36,7 +55,8 @@ int cv_cluster_node_new(const struct cv_alloc *alloc, const struct cv_cluster_no
         return COVEY_ERR_NO_MEMORY;
 
     struct covey_tag *table = (struct covey_tag *)(n + 1);
-    char *next = (char *)(table + config->tag_count);
+    char *const texts = (char *)(table + config->tag_count);
+    char *next = texts;
     for (size_t i = 0; i < config->tag_count; i++) {
         const struct covey_tag *tag = &config->tags[i];
         table[i].key = put_text(&next, tag->key, strlen(tag->key));
@@ -54,9 +74,27 @@ int cv_cluster_node_new(const struct cv_alloc *alloc, const struct cv_cluster_no
         .tag_count = config->tag_count,
         .tags = table,
     };
+    n->hash = hash_of(n, cv_slice_of(texts, (size_t)(next - texts)));
     atomic_init(&n->references, 1);
     *out = n;
     return COVEY_OK;
+}
+
+bool cv_cluster_node_equal(const struct cv_cluster_node *a, const struct cv_cluster_node *b)
+{
+    bool equal = a->hash == b->hash && covey_node_id_compare(&a->id, &b->id) == 0 &&
+                 a->incarnation == b->incarnation && a->version == b->version &&
+                 a->tag_count == b->tag_count && strcmp(a->name, b->name) == 0 &&
+                 cv_address_equal(&a->address, &b->address);
+    for (size_t i = 0; equal && i < a->tag_count; i++)
+        equal = strcmp(a->tags[i].key, b->tags[i].key) == 0 &&
+                strcmp(a->tags[i].value, b->tags[i].value) == 0;
+    return equal;
+}
+
+bool cv_cluster_node_is_shared(const struct cv_cluster_node *n)
+{
+    return atomic_load_explicit(&n->references, memory_order_relaxed) > 1;
 }
 
 struct cv_cluster_node *cv_cluster_node_retain(struct cv_cluster_node *n)

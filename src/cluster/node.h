@@ -27,6 +27,7 @@ struct cv_cluster_node {
     const char *address_text; /* "HOST:PORT" */
     size_t tag_count;
     const struct covey_tag *tags; /* sorted by key, keys differ */
+    uint64_t hash;                /* of all that it says, the same on every machine */
 };
 
 struct cv_cluster_node_config {
@@ -46,6 +47,11 @@ COVEY_MUST_USE int cv_cluster_node_new(const struct cv_alloc *alloc,
 struct cv_cluster_node *cv_cluster_node_retain(struct cv_cluster_node *n);
 /* NULL is allowed. */
 void cv_cluster_node_release(struct cv_cluster_node *n);
+
+/* True when they say the same. */
+bool cv_cluster_node_equal(const struct cv_cluster_node *a, const struct cv_cluster_node *b);
+/* True when there is more than one reference. */
+bool cv_cluster_node_is_shared(const struct cv_cluster_node *n);
 
 /* The public view; borrowed from the body. */
 struct covey_node cv_cluster_node_view(const struct cv_cluster_node *n, enum covey_node_state state,

@@ -181,6 +181,22 @@ static void end_trouble(struct cv_node_registry *r, struct cv_member *m)
     }
 }
 
+/* Before and after a change of what the digest sums up. */
+static void digest_out(struct cv_node_registry *r, const struct cv_member *m)
+{
+    if (cv_member_is_live(m))
+        cv_digest_remove(&r->digest, m->body, m->incarnation);
+}
+
+static void digest_in(struct cv_node_registry *r, const struct cv_member *m)
+{
+    if (cv_member_is_live(m))
+        cv_digest_add(&r->digest, m->body, m->incarnation);
+    r->version++;
+    if (r->watcher != NULL)
+        r->watcher->changed(r->watcher->user, m);
+}
+
 static void write_status(struct cv_node_registry *r, struct cv_member *m,
                          const struct cv_node_status *status, covey_time now)
 {
@@ -188,7 +204,6 @@ static void write_status(struct cv_node_registry *r, struct cv_member *m,
     m->incarnation = status->incarnation;
     m->state = (unsigned)status->state & 3;
     r->state_count[status->state]++;
-    r->version++;
     if (status->state == COVEY_NODE_ALIVE) {
         end_trouble(r, m);
         return;
@@ -218,11 +233,15 @@ struct cv_member *cv_node_registry_insert(struct cv_node_registry *r,
     cv_member_table_put(&r->table, slot);
     r->count++;
     write_status(r, m, &record->status, now);
+    digest_in(r, m);
     return m;
 }
 
 void cv_node_registry_remove(struct cv_node_registry *r, struct cv_member *m)
 {
+    if (r->watcher != NULL)
+        r->watcher->removed(r->watcher->user, m);
+    digest_out(r, m);
     cv_member_table_remove(&r->table, cv_member_id(m));
     r->state_count[m->state]--;
     r->count--;
@@ -286,8 +305,10 @@ void cv_node_registry_set_status(struct cv_node_registry *r, struct cv_member *m
     const struct cv_node_status before = cv_member_status(m);
     assert(cv_node_status_may_follow(&before, status));
     (void)before;
+    digest_out(r, m);
     r->state_count[m->state]--;
     write_status(r, m, status, now);
+    digest_in(r, m);
 }
 
 uint64_t cv_node_registry_version(const struct cv_node_registry *r)
@@ -300,8 +321,9 @@ void cv_node_registry_set_body(struct cv_node_registry *r, struct cv_member *m,
 {
     assert(covey_node_id_compare(cv_member_id(m), &body->id) == 0);
     struct cv_cluster_node *before = m->body;
+    digest_out(r, m);
     m->body = cv_cluster_node_retain(body);
     m->body_is_direct = is_direct;
-    r->version++;
+    digest_in(r, m);
     cv_cluster_node_release(before);
 }

@@ -2,6 +2,7 @@
 #define CV_CLUSTER_NODE_REGISTRY_H
 
 #include "cluster/alarm.h"
+#include "cluster/digest.h"
 #include "cluster/failure_detection/suspicion.h"
 #include "cluster/member_table.h"
 #include "cluster/record.h"
@@ -50,6 +51,14 @@ struct cv_member {
 
 #define CV_MEMBERS_PER_BLOCK 128
 
+/* Somebody who wants to know of each change, after it, and of each member that goes, before: a
+ * checker of what must hold. Must not change anything itself. */
+struct cv_registry_watcher {
+    void (*changed)(void *user, const struct cv_member *m);
+    void (*removed)(void *user, const struct cv_member *m);
+    void *user;
+};
+
 struct cv_node_registry {
     const struct cv_alloc *alloc;
     struct cv_member_table table;
@@ -58,9 +67,11 @@ struct cv_node_registry {
     uint32_t *order; /* slots: of the members, then the free ones */
     size_t count;
     size_t state_count[4];
-    uint32_t members_max; /* bounds the members, and apart from them the tombstones */
-    uint64_t version;     /* counts the changes of what a snapshot shows */
-    uint64_t refused;     /* members not taken for members_max */
+    uint32_t members_max;    /* bounds the members, and apart from them the tombstones */
+    uint64_t version;        /* counts the changes of what a snapshot shows */
+    uint64_t refused;        /* members not taken for members_max */
+    struct cv_digest digest; /* of the live ones */
+    const struct cv_registry_watcher *watcher; /* may be NULL */
     TAILQ_HEAD(, cv_member_trouble) spare;
     size_t spare_count;
 };

@@ -12,6 +12,32 @@
 /* News is pushed at once, but not more often than this part of the gossip interval. */
 #define PUSHES_PER_INTERVAL 10
 
+struct cv_cluster_node *cv_gossip_shared_body(const struct cv_gossip_protocol *p,
+                                              struct cv_cluster_node *body)
+{
+    return p->bodies == NULL ? body : cv_body_table_intern(p->bodies, body);
+}
+
+static int reserve(struct cv_gossip_protocol *p, size_t updates)
+{
+    size_t known = cv_node_registry_count(&p->registry);
+    int error = cv_node_registry_reserve(&p->registry, updates);
+    if (error == COVEY_OK)
+        error = cv_heap_reserve(&p->heap, ALARMS_MAX + known + updates);
+    if (error == COVEY_OK)
+        error = cv_gossip_queue_reserve(&p->queue, updates + 2);
+    if (error == COVEY_OK)
+        error = cv_probe_order_reserve(&p->order, updates + 1);
+    if (error == COVEY_OK)
+        error = cv_outbox_reserve(&p->outbox, OUTPUTS_OF_STEP + updates * OUTPUTS_OF_UPDATE);
+    return error;
+}
+
+int cv_gossip_protocol_reserve(struct cv_gossip_protocol *p)
+{
+    return reserve(p, 0);
+}
+
 static int insert_self(struct cv_gossip_protocol *p, struct cv_cluster_node *body)
 {
     int error = cv_node_registry_reserve(&p->registry, 1);
@@ -34,6 +60,7 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
         .log = config->log,
         .config = config->gossip,
         .tombstone_ttl = config->tombstone_ttl,
+        .bodies = config->bodies,
         .now = config->now,
         .wall_ms = config->wall_ms,
         .is_learning = true,
@@ -43,6 +70,7 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
     cv_rand_seed(&p->rand, config->seed);
     cv_heap_init(&p->heap, config->alloc);
     cv_node_registry_init(&p->registry, config->alloc, config->hash_secret, config->members_max);
+    p->registry.watcher = config->watcher;
     cv_gossip_queue_init(&p->queue, config->alloc, config->hash_secret,
                          (size_t)config->members_max * 2);
     cv_links_init(&p->links, config->alloc, config->hash_secret);
@@ -53,6 +81,24 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
         p->probes[i].alarm.kind = CV_ALARM_PROBE;
     int error = insert_self(p, config->self);
     return error != COVEY_OK ? error : cv_gossip_protocol_reserve(p);
+}
+
+int cv_gossip_protocol_recall(struct cv_gossip_protocol *p, const struct cv_record *known,
+                              size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (known[i].body == NULL || known[i].status.state != COVEY_NODE_ALIVE)
+            return COVEY_ERR_INVALID_ARGUMENT;
+        if (cv_node_registry_get(&p->registry, &known[i].id) != NULL)
+            continue;
+        int error = reserve(p, 1);
+        if (error != COVEY_OK)
+            return error;
+        struct cv_member *m = cv_node_registry_insert(&p->registry, &known[i], p->now);
+        if (m != NULL)
+            cv_member_recalled(p, m);
+    }
+    return COVEY_OK;
 }
 
 void cv_gossip_protocol_fini(struct cv_gossip_protocol *p)
@@ -83,26 +129,6 @@ void cv_gossip_protocol_stop(struct cv_gossip_protocol *p)
     }
 }
 
-static int reserve(struct cv_gossip_protocol *p, size_t updates)
-{
-    size_t known = cv_node_registry_count(&p->registry);
-    int error = cv_node_registry_reserve(&p->registry, updates);
-    if (error == COVEY_OK)
-        error = cv_heap_reserve(&p->heap, ALARMS_MAX + known + updates);
-    if (error == COVEY_OK)
-        error = cv_gossip_queue_reserve(&p->queue, updates + 2);
-    if (error == COVEY_OK)
-        error = cv_probe_order_reserve(&p->order, updates + 1);
-    if (error == COVEY_OK)
-        error = cv_outbox_reserve(&p->outbox, OUTPUTS_OF_STEP + updates * OUTPUTS_OF_UPDATE);
-    return error;
-}
-
-int cv_gossip_protocol_reserve(struct cv_gossip_protocol *p)
-{
-    return reserve(p, 0);
-}
-
 /* A body that tells us something; hearsay never replaces one of the same age. */
 static bool is_newer_body(const struct cv_member *m, const struct cv_cluster_node *body,
                           bool is_direct)
@@ -121,7 +147,10 @@ static int prepare_body(struct cv_gossip_protocol *p, const covey_node_id *from,
     bool is_direct = covey_node_id_compare(&u->id, from) == 0;
     if (m != NULL && !is_newer_body(m, &age, is_direct))
         return COVEY_OK;
-    return cv_update_body(p->alloc, u, out);
+    int error = cv_update_body(p->alloc, u, out);
+    if (error == COVEY_OK)
+        *out = cv_gossip_shared_body(p, *out);
+    return error;
 }
 
 static int prepare_self(struct cv_gossip_protocol *p, const struct cv_message *message,

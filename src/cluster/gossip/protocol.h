@@ -4,6 +4,7 @@
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "cluster/body_table.h"
 #include "cluster/gossip/ack.h"
 #include "cluster/gossip/message.h"
 #include "cluster/gossip/ping.h"
@@ -77,8 +78,9 @@ struct cv_gossip_protocol {
     const struct cv_log *log;
     struct cv_gossip_config config;
     covey_time tombstone_ttl;
-    covey_time now;   /* of the step */
-    uint64_t wall_ms; /* of the step */
+    struct cv_body_table *bodies; /* shared ones; may be NULL */
+    covey_time now;               /* of the step */
+    uint64_t wall_ms;             /* of the step */
     struct cv_rand rand;
     struct cv_heap heap;
     struct cv_node_registry registry;
@@ -113,12 +115,18 @@ struct cv_gossip_protocol_config {
     uint64_t hash_secret[2];
     covey_time now;
     uint64_t wall_ms;
-    struct cv_cluster_node *self; /* the protocol takes a reference of its own */
+    struct cv_cluster_node *self;              /* the protocol takes a reference of its own */
+    struct cv_body_table *bodies;              /* may be NULL */
+    const struct cv_registry_watcher *watcher; /* may be NULL */
 };
 
 /* 0 or COVEY_ERR_NO_MEMORY; needs fini in both cases. */
 COVEY_MUST_USE int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
                                            const struct cv_gossip_protocol_config *config);
+/* Takes in members known from before. 0, or COVEY_ERR_NO_MEMORY or COVEY_ERR_INVALID_ARGUMENT with
+ * some of them taken in. */
+COVEY_MUST_USE int cv_gossip_protocol_recall(struct cv_gossip_protocol *p,
+                                             const struct cv_record *known, size_t count);
 void cv_gossip_protocol_fini(struct cv_gossip_protocol *p);
 /* No probes and no gossip any more. What others ask is still answered. */
 void cv_gossip_protocol_stop(struct cv_gossip_protocol *p);

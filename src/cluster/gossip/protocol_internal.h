@@ -6,6 +6,9 @@
 /* What the files of the protocol call in each other. */
 
 /* protocol.c */
+/* Takes the reference to a new body and gives one to what is kept of it. */
+struct cv_cluster_node *cv_gossip_shared_body(const struct cv_gossip_protocol *p,
+                                              struct cv_cluster_node *body);
 void cv_gossip_spread(struct cv_gossip_protocol *p);
 void cv_gossip_ping(struct cv_gossip_protocol *p, const covey_node_id *to, uint32_t sequence,
                     bool reliable);
@@ -37,6 +40,8 @@ void cv_relay_connected(struct cv_gossip_protocol *p, const covey_node_id *peer)
 void cv_relay_ack(struct cv_gossip_protocol *p, const covey_node_id *from, uint32_t sequence);
 
 /* protocol_state.c */
+/* A member known from before: nothing is told of it. */
+void cv_member_recalled(struct cv_gossip_protocol *p, struct cv_member *m);
 void cv_member_entered(struct cv_gossip_protocol *p, struct cv_member *m);
 void cv_member_body_changed(struct cv_gossip_protocol *p, struct cv_member *m, bool tags_differ);
 void cv_member_alarm(struct cv_gossip_protocol *p, struct cv_member *m);

@@ -142,12 +142,6 @@ static void merge_accuser(struct cv_gossip_protocol *p, const struct news *n, st
         cv_member_confirmed(p, m, &told->accuser);
 }
 
-static bool is_same_body(const struct cv_cluster_node *a, const struct cv_cluster_node *b)
-{
-    return cv_body_compare(a, b) == 0 && cv_tags_equal(a, b) &&
-           cv_address_equal(&a->address, &b->address) && strcmp(a->name, b->name) == 0;
-}
-
 /* What of the news is believed, as a record: what is not is what we know. A body is never of a
  * later incarnation than its record, and who left keeps the one that it had. */
 static struct cv_record believed(struct cv_gossip_protocol *p, const struct news *n,
@@ -172,7 +166,7 @@ static bool merge_body(struct cv_gossip_protocol *p, const struct news *n, struc
     bool is_later = merged.body != m->body;
     bool is_first_hand = told->body != NULL && n->is_direct && !m->body_is_direct &&
                          cv_body_compare(told->body, m->body) == 0;
-    if (is_first_hand && is_same_body(told->body, m->body)) {
+    if (is_first_hand && cv_cluster_node_equal(told->body, m->body)) {
         m->body_is_direct = true;
         return false;
     }

@@ -124,15 +124,18 @@ int cv_gossip_protocol_new_self(const struct cv_gossip_protocol *p, uint64_t inc
                                 struct cv_cluster_node **out)
 {
     const struct cv_cluster_node *body = p->self->body;
-    return cv_cluster_node_new(p->alloc,
-                               &(struct cv_cluster_node_config){
-                                   .id = body->id,
-                                   .incarnation = incarnation,
-                                   .version = version,
-                                   .address = body->address,
-                                   .name = cv_slice_text(body->name),
-                                   .tags = tags,
-                                   .tag_count = tag_count,
-                               },
-                               out);
+    int error = cv_cluster_node_new(p->alloc,
+                                    &(struct cv_cluster_node_config){
+                                        .id = body->id,
+                                        .incarnation = incarnation,
+                                        .version = version,
+                                        .address = body->address,
+                                        .name = cv_slice_text(body->name),
+                                        .tags = tags,
+                                        .tag_count = tag_count,
+                                    },
+                                    out);
+    if (error == COVEY_OK)
+        *out = cv_gossip_shared_body(p, *out);
+    return error;
 }

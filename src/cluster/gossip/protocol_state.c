@@ -135,6 +135,12 @@ void cv_gossip_protocol_set_status(struct cv_gossip_protocol *p, struct cv_membe
         forget(p, surplus);
 }
 
+void cv_member_recalled(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    m->is_announced = true;
+    enter_live(p, m);
+}
+
 void cv_member_entered(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     if (!cv_member_is_live(m)) {

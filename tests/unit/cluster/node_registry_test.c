@@ -65,7 +65,8 @@ static void the_last_takes_the_place_of_one_that_goes(void **state)
     assert_int_equal(d->index, 1);
     cv_node_registry_remove(&f.r, c);
     assert_int_equal(cv_node_registry_count(&f.r), 2);
-    assert_ptr_equal(insert(&f, 2, COVEY_NODE_ALIVE), cv_node_registry_get(&f.r, &gone));
+    struct cv_member *back = insert(&f, 2, COVEY_NODE_ALIVE);
+    assert_ptr_equal(cv_node_registry_get(&f.r, &gone), back);
     assert_int_equal(cv_node_registry_count_state(&f.r, COVEY_NODE_FAILED), 0);
     teardown(&f);
 }
