@@ -29,7 +29,8 @@ LAYERS = {
 # x.c and x.h; x_part.c and x_internal.h belong to x when x_part is not listed itself.
 CLUSTER_ORDER = [
     {"incarnation", "alarm", "token_bucket", "failure_detection/suspicion",
-     "failure_detection/phi_accrual", "gossip/field"},
+     "failure_detection/phi_accrual", "failure_detection/local_health",
+     "gossip/field"},
     {"node", "node_status"},
     {"record", "tags", "events", "links"},
     {"gossip/update", "output"},
