@@ -30,7 +30,7 @@ LAYERS = {
 CLUSTER_ORDER = [
     {"incarnation", "alarm", "token_bucket", "failure_detection/suspicion",
      "failure_detection/phi_accrual", "failure_detection/local_health",
-     "gossip/field"},
+     "partition_detector", "gossip/field"},
     {"node", "node_status"},
     {"record", "tags", "events", "links"},
     {"gossip/update", "output"},
