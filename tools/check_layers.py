@@ -28,7 +28,9 @@ LAYERS = {
 # The order inside src/cluster: a module includes only modules of the rows above its own. A module is
 # x.c and x.h; x_part.c and x_internal.h belong to x when x_part is not listed itself.
 CLUSTER_ORDER = [
-    {"incarnation", "alarm", "token_bucket", "failure_detection/suspicion", "gossip/field"},
+    {"incarnation", "alarm", "token_bucket", "failure_detection/suspicion",
+     "failure_detection/phi_accrual", "failure_detection/local_health",
+     "partition_detector", "gossip/field"},
     {"node", "node_status"},
     {"record", "tags", "events", "links", "member_table", "digest", "body_table"},
     {"gossip/update", "output"},
