@@ -88,8 +88,10 @@ static void check_hearsay(struct sim *s, const struct sim_node *o, const struct 
     if (s->oracle.told_by == SIM_NONE || s->oracle.told_by == n->index || o->is_starting)
         return;
     const struct sim_connection *c = sim_connection_find(&s->connections, o->index, n->index);
-    covey_time told = sim_connection_is_up(c, o->index) ? c->told[sim_connection_side(c, o->index)] : 0;
-    bool was_heard = told > 0 && s->clock.now - told < 2 * s->core.gossip.protocol_period;
+    if (!sim_connection_is_up(c, o->index))
+        return;
+    covey_time silence = s->clock.now - c->told[sim_connection_side(c, o->index)];
+    bool was_heard = silence < 2 * s->core.gossip.protocol_period;
     /* The core learns of a message when it takes it, which may be after a pause. */
     sim_require(s, SIM_M5, !was_heard || n->is_paused || o->resumed > 0,
                 "%s: %s failed by hearsay, though it was heard", o->name, n->name);
@@ -105,21 +107,30 @@ static void check_accusation(struct sim *s, const struct sim_node *o, const stru
         return;
     covey_time wait =
         seen->status.state == COVEY_NODE_SUSPECT ? g->ack_timeout : g->suspicion_min;
-    sim_require(s, SIM_FD4, s->clock.now >= o->resumed + wait,
+    sim_require(s, SIM_FD4, s->clock.now >= o->resumed + wait + s->planted->impatience,
                 "%s was paused and accuses %s at once", o->name, n->name);
 }
 
-/* No fault, no chance, no suspicion. */
+/* No fault, no chance, no suspicion; but clocks may have jumped. */
+bool sim_is_quiet(const struct sim *s)
+{
+    return !s->oracle.has_disturbance &&
+           s->graph.all.delay_max < s->core.gossip.ack_timeout / 4;
+}
+
+enum sim_invariant sim_quiet_invariant(const struct sim *s)
+{
+    return s->oracle.faults[SIM_FAULT_CLOCK] > 0 ? SIM_M15 : SIM_M9;
+}
+
 static void check_quiet(struct sim *s, const struct sim_node *o, const struct sim_node *n,
                         enum covey_node_state state)
 {
-    const struct sim_oracle *t = &s->oracle;
-    bool is_quick = s->graph.all.delay_max < s->core.gossip.ack_timeout / 4;
-    bool is_quiet = !t->has_disturbance && t->liar_count == 0 && is_quick;
-    if (!is_quiet)
+    if (!sim_is_quiet(s))
         return;
-    sim_require(s, t->faults[SIM_FAULT_CLOCK] > 0 ? SIM_M15 : SIM_M9, state < COVEY_NODE_SUSPECT || state == COVEY_NODE_LEFT,
-                "%s holds %s for %s", o->name, n->name, covey_node_state_name(state));
+    sim_require(s, sim_quiet_invariant(s),
+                state == COVEY_NODE_ALIVE || state == COVEY_NODE_LEFT, "%s holds %s for %s",
+                o->name, n->name, covey_node_state_name(state));
 }
 
 static void check_change(struct sim *s, const struct sim_node *o, const struct sim_node *n,

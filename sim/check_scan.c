@@ -3,7 +3,6 @@
 #include "cluster/membership_internal.h"
 #include "cluster/snapshot.h"
 
-#include <assert.h>
 #include <covey/error.h>
 #include <stdlib.h>
 
@@ -26,6 +25,18 @@ static void check_counts(struct sim *s, const struct sim_node *o)
     sim_require(s, SIM_M8,
                 live <= members_max && cv_node_registry_count(r) - live <= members_max,
                 "%s has %zu members", o->name, cv_node_registry_count(r));
+}
+
+/* In a quiet cluster nobody is suspected. */
+static void check_quiet(struct sim *s, const struct sim_node *o)
+{
+    const struct cv_node_registry *r = cv_membership_registry(o->membership);
+    if (sim_is_quiet(s))
+        sim_require(s, sim_quiet_invariant(s),
+                    cv_node_registry_count_state(r, COVEY_NODE_SUSPECT) +
+                            cv_node_registry_count_state(r, COVEY_NODE_FAILED) ==
+                        0,
+                    "%s suspects somebody", o->name);
 }
 
 static void check_queue(struct sim *s, const struct sim_node *o)
@@ -93,6 +104,7 @@ void sim_check_scan(struct sim *s)
         if (o->membership == NULL)
             continue;
         check_counts(s, o);
+        check_quiet(s, o);
         check_queue(s, o);
         check_addresses(s, o);
         /* Sorting is dear: each observer's turn comes once in as many scans as there are nodes. */

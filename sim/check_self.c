@@ -9,21 +9,18 @@
  * incarnation must be the right answer to what was said of it (M4).
  */
 
-static void note_issue(struct sim *s, struct sim_node *n, uint64_t incarnation)
+static void note_issue(struct sim *s, struct sim_node *n, uint64_t incarnation, uint32_t life)
 {
     struct sim_issues *is = &n->issues;
     uint32_t found = sim_issue_find(is, incarnation);
-    if (found != SIM_NONE) {
-        is->items[found].is_forged = false;
-        is->items[found].life = n->life;
+    if (found != SIM_NONE && is->items[found].life == life)
         return;
-    }
     if (is->count == is->capacity) {
         is->capacity = is->capacity == 0 ? 4 : is->capacity * 2;
         is->items = sim_reallocate(is->items, is->capacity, sizeof(*is->items));
     }
     sim_require(s, SIM_X2, is->count < SIM_ISSUES_MAX, "%s has too many incarnations", n->name);
-    is->items[is->count] = (struct sim_issue){.incarnation = incarnation, .life = n->life};
+    is->items[is->count] = (struct sim_issue){.incarnation = incarnation, .life = life};
     is->count++;
 }
 
@@ -41,7 +38,19 @@ static void note_own_body(struct sim *s, struct sim_node *n, const struct sim_se
     bs->count++;
     n->shown_by = 0;
     n->spread = (struct sim_spread){s->clock.now, COVEY_NEVER};
-    sim_expect(s, SIM_DEADLINE_TAGS, n, NULL);
+    if (n->membership != NULL)
+        sim_expect(s, SIM_DEADLINE_TAGS, n, NULL);
+}
+
+void sim_note_known(struct sim *s, struct sim_node *n, const struct cv_record *record)
+{
+    const struct sim_seen seen = {.subject = n->index,
+                                  .status = record->status,
+                                  .body = record->body,
+                                  .body_incarnation = record->body->incarnation,
+                                  .version = record->body->version};
+    note_issue(s, n, record->status.incarnation, 1);
+    note_own_body(s, n, &seen);
 }
 
 void sim_check_own(struct sim *s, struct sim_node *n, const struct sim_seen *seen)
@@ -51,7 +60,7 @@ void sim_check_own(struct sim *s, struct sim_node *n, const struct sim_seen *see
     sim_require(s, SIM_M3,
                 state == COVEY_NODE_ALIVE || (state == COVEY_NODE_LEFT && may_be_left),
                 "%s holds itself for %s", n->name, covey_node_state_name(state));
-    note_issue(s, n, seen->status.incarnation);
+    note_issue(s, n, seen->status.incarnation, n->life);
     note_own_body(s, n, seen);
     if (state == COVEY_NODE_LEFT)
         n->issues.items[sim_issue_find(&n->issues, seen->status.incarnation)].is_left = true;

@@ -124,6 +124,12 @@ static bool is_lossless(const struct sim *s)
            s->graph.set_count == 0 && sim_graph_is_whole(&s->graph);
 }
 
+/* True when the cluster had got over all faults by then, as far as time tells. */
+static bool was_settled(const struct sim *s, covey_time then)
+{
+    return !s->oracle.has_disturbance || s->oracle.shaken + heal_time(s) <= then;
+}
+
 static bool has_refusals(const struct sim *s)
 {
     return s->oracle.faults[SIM_FAULT_REFUSAL] > 0;
@@ -301,11 +307,11 @@ void sim_deadline_event(struct sim *s, struct sim_event *e)
         check_mistake(s, n, e);
     else if (e->number == SIM_DEADLINE_DEATH && is_quiet)
         check_death(s, n, e);
-    else if (e->number == SIM_DEADLINE_JOIN && is_quiet)
+    else if (e->number == SIM_DEADLINE_JOIN && is_quiet && was_settled(s, e->begun))
         check_join(s, n, e);
-    else if (e->number == SIM_DEADLINE_LEAVE && is_quiet)
+    else if (e->number == SIM_DEADLINE_LEAVE && is_quiet && was_settled(s, e->begun))
         check_leave(s, n, e);
-    else if (e->number == SIM_DEADLINE_TAGS && is_quiet)
+    else if (e->number == SIM_DEADLINE_TAGS && is_quiet && was_settled(s, e->begun))
         check_tags(s, n, e);
     sim_clock_free(&s->clock, e);
 }

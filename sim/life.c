@@ -72,7 +72,7 @@ void sim_make_known(struct sim *s)
 {
     s->known = sim_allocate(s->config.node_count, sizeof(*s->known));
     for (size_t i = 0; i < s->config.node_count; i++) {
-        const struct sim_node *n = &s->nodes[i];
+        struct sim_node *n = &s->nodes[i];
         struct cv_record *known = &s->known[i];
         *known = (struct cv_record){.id = n->id, .status = {.incarnation = SIM_WALL_MS}};
         if (cv_cluster_node_new(cv_alloc_default(),
@@ -83,6 +83,7 @@ void sim_make_known(struct sim *s)
                                 &known->body) != COVEY_OK)
             abort();
         known->body = cv_body_table_intern(&s->bodies, known->body);
+        sim_note_known(s, n, known);
     }
 }
 

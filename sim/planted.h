@@ -27,6 +27,7 @@ struct sim_planted {
     size_t shown;       /* more nodes in a snapshot */
     uint32_t attempts;  /* more to join */
     size_t steps;       /* more taken */
+    covey_time impatience; /* so much sooner a paused node accuses, as if */
     bool is_stubborn;   /* no answer to what is said of oneself */
     bool leaves_twice;
 };

@@ -190,8 +190,14 @@ void sim_fail(struct sim *s, enum sim_invariant id, const char *format, ...) COV
 
 /* check_self.c, check_member.c: a record that changed */
 void sim_check_own(struct sim *s, struct sim_node *n, const struct sim_seen *seen);
+/* What it will say of itself when it first starts, which others know before. */
+void sim_note_known(struct sim *s, struct sim_node *n, const struct cv_record *record);
 void sim_check_member(struct sim *s, struct sim_node *o, const struct sim_seen *seen);
 void sim_check_removed(struct sim *s, struct sim_node *o, const struct sim_seen *seen);
+
+/* Nothing has happened that could have anybody suspected; and the invariant that says so. */
+bool sim_is_quiet(const struct sim *s);
+enum sim_invariant sim_quiet_invariant(const struct sim *s);
 
 /* check_self.c: M4 */
 struct sim_told {
@@ -210,7 +216,6 @@ void sim_check_event(struct sim *s, struct sim_node *o, const struct cv_event *e
 void sim_check_message(struct sim *s, struct sim_node *from, const struct cv_output *output);
 
 /* check_scan.c: everything there is about one observer */
-void sim_check_counts(struct sim *s, const struct sim_node *o);
 void sim_check_scan(struct sim *s);
 
 /* check_join.c */

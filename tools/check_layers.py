@@ -79,6 +79,8 @@ USER_PROGRAMS = ["tools/covey", "examples", "benches"]
 # But what covey is measured against is its libraries without covey.
 BOUND = re.compile(r"benches/bound(_\w+)?\.[ch]$")
 BOUND_LIBRARIES = ("ngtcp2/", "gnutls/")
+# And what runs the simulator sees the simulator.
+SIM_PROGRAM = re.compile(r"(benches|tools/covey)/sim\.c$")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
@@ -147,6 +149,8 @@ def check_public(_folder, _path, quoted, header):
 
 
 def check_user_program(folder, path, quoted, header):
+    if SIM_PROGRAM.search(path.as_posix()) and header.startswith("sim/"):
+        return None
     if quoted:
         beside = path.parent / header
         if "/" in header or not beside.is_file():
