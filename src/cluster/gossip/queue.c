@@ -241,8 +241,7 @@ static void take_urgent(struct cv_gossip_queue *q, struct cv_message_writer *mw,
         for (size_t word = 0; word < CV_GOSSIP_SENDS_MAX / 64; word++) {
             uint64_t bits = q->is_queued[p][word];
             for (size_t s = word * 64; bits != 0; s++, bits >>= 1) {
-                if ((bits & 1) != 0 &&
-                    !take_list(q, &q->queued[p][s], mw, selection, &misfits))
+                if ((bits & 1) != 0 && !take_list(q, &q->queued[p][s], mw, selection, &misfits))
                     return;
             }
         }
