@@ -37,7 +37,8 @@ CLUSTER_ORDER = [
     {"gossip/message", "outbox"},
     {"gossip/queue"},
     {"node_registry"},
-    {"gossip/ping", "gossip/ack", "snapshot"},
+    {"watch_rings"},
+    {"gossip/ping", "gossip/ack", "gossip/watch", "snapshot"},
     {"gossip/protocol"},
     {"membership"},
 ]

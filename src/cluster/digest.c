@@ -1,24 +1,15 @@
 #include "cluster/digest.h"
 
+#include "base/mix.h"
 #include "base/siphash.h"
 #include "base/writer.h"
 
 #include <assert.h>
 #include <string.h>
 
-/* A bijection that spreads every bit (the finisher of SplitMix64, Steele et al. 2014). */
-static uint64_t mix(uint64_t x)
-{
-    x ^= x >> 30;
-    x *= UINT64_C(0xbf58476d1ce4e5b9);
-    x ^= x >> 27;
-    x *= UINT64_C(0x94d049bb133111eb);
-    return x ^ x >> 31;
-}
-
 static uint64_t hash_of(const struct cv_cluster_node *body, uint64_t incarnation)
 {
-    return mix(body->hash ^ mix(incarnation));
+    return cv_mix64(body->hash ^ cv_mix64(incarnation));
 }
 
 void cv_digest_add(struct cv_digest *d, const struct cv_cluster_node *body, uint64_t incarnation)

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "cluster/node.h"
+#include "cluster/partition_detector.h"
 
 #include <covey/events.h>
 #include <covey/export.h>
@@ -25,6 +26,7 @@ struct cv_event {
     struct cv_cluster_node *node; /* counted reference; NULL when the event is about no node */
     enum covey_node_state state;  /* of the node, after the event */
     uint64_t incarnation;
+    struct cv_partition_status partition; /* of PARTITION_DETECTED */
 };
 
 struct cv_event_channel;

@@ -16,11 +16,21 @@ void cv_links_init(struct cv_links *l, const struct cv_alloc *alloc, const uint6
 
 void cv_links_fini(struct cv_links *l)
 {
-    size_t cursor = 0;
-    struct cv_peer *peer;
-    while ((peer = cv_map_next(&l->peers, &cursor)) != NULL)
-        cv_release(l->alloc, peer);
+    for (size_t i = 0; i < l->count; i++)
+        cv_release(l->alloc, l->order[i]);
+    cv_release(l->alloc, l->order);
     cv_map_fini(&l->peers);
+}
+
+size_t cv_links_count(const struct cv_links *l)
+{
+    return l->count;
+}
+
+struct cv_peer *cv_links_at(const struct cv_links *l, size_t index)
+{
+    assert(index < l->count);
+    return l->order[index];
 }
 
 struct cv_peer *cv_links_peer(const struct cv_links *l, const covey_node_id *id)
@@ -28,20 +38,41 @@ struct cv_peer *cv_links_peer(const struct cv_links *l, const covey_node_id *id)
     return cv_map_get(&l->peers, key_of(id));
 }
 
+static int reserve_order(struct cv_links *l)
+{
+    if (l->count < l->capacity)
+        return COVEY_OK;
+    size_t capacity = l->capacity == 0 ? 8 : l->capacity * 2;
+    struct cv_peer **order = cv_reallocate(l->alloc, l->order, capacity, sizeof(struct cv_peer *));
+    if (order == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    l->order = order;
+    l->capacity = capacity;
+    return COVEY_OK;
+}
+
 static int new_peer(struct cv_links *l, const covey_node_id *id, covey_time now,
                     struct cv_peer **out)
 {
+    if (reserve_order(l) != COVEY_OK)
+        return COVEY_ERR_NO_MEMORY;
     struct cv_peer *peer = cv_allocate_zeroed(l->alloc, 1, sizeof(*peer));
     if (peer == NULL)
         return COVEY_ERR_NO_MEMORY;
     peer->id = *id;
+    peer->index = l->count;
     cv_token_bucket_init(&peer->glitches, now, CV_GLITCH_BURST, CV_GLITCH_INTERVAL);
+    cv_token_bucket_init(&peer->messages, now, CV_MESSAGE_BURST, CV_MESSAGE_INTERVAL);
+    cv_token_bucket_init(&peer->chunks, now, CV_CHUNK_BURST, CV_CHUNK_INTERVAL);
     int error = cv_map_put(&l->peers, key_of(&peer->id), peer);
-    if (error != COVEY_OK)
+    if (error != COVEY_OK) {
         cv_release(l->alloc, peer);
-    else
-        *out = peer;
-    return error;
+        return error;
+    }
+    l->order[l->count] = peer;
+    l->count++;
+    *out = peer;
+    return COVEY_OK;
 }
 
 int cv_links_add_peer(struct cv_links *l, const covey_node_id *id, const char *name,
@@ -66,7 +97,13 @@ int cv_links_add_peer(struct cv_links *l, const covey_node_id *id, const char *n
 
 void cv_links_remove_peer(struct cv_links *l, const covey_node_id *id)
 {
-    cv_release(l->alloc, cv_map_remove(&l->peers, key_of(id)));
+    struct cv_peer *peer = cv_map_remove(&l->peers, key_of(id));
+    if (peer == NULL)
+        return;
+    l->count--;
+    l->order[peer->index] = l->order[l->count];
+    l->order[peer->index]->index = peer->index;
+    cv_release(l->alloc, peer);
 }
 
 static uint32_t add_dial(struct cv_links *l, const struct cv_dial *dial)

@@ -24,12 +24,23 @@
 #define CV_GLITCH_MALFORMED 10
 #define CV_GLITCH_REFUSED   1
 
+/* Messages of one peer that are read: a burst of 400 and 200 a second; and apart from them the parts
+ * of member lists, which come in a bunch: 4096, 16 MiB, and 64 a second. */
+#define CV_MESSAGE_BURST    400
+#define CV_MESSAGE_INTERVAL (COVEY_SECOND / 200)
+#define CV_CHUNK_BURST      4096
+#define CV_CHUNK_INTERVAL   (COVEY_SECOND / 64)
+
 struct cv_peer {
     covey_node_id id;
     char name[COVEY_NODE_NAME_MAX + 1]; /* of its certificate; "" when not known */
     struct cv_address remote;
     struct cv_token_bucket glitches;
+    struct cv_token_bucket messages;
+    struct cv_token_bucket chunks;
     covey_time last_heard; /* on this connection */
+    bool we_dialled;
+    size_t index; /* in the order of the links */
 };
 
 struct cv_dial {
@@ -47,6 +58,9 @@ struct cv_quarantine {
 struct cv_links {
     const struct cv_alloc *alloc;
     struct cv_map peers;
+    struct cv_peer **order; /* all of them: as they came, but the last one fills a gap */
+    size_t count;
+    size_t capacity;
     uint32_t last_dial;
     size_t dial_count;
     struct cv_dial dials[CV_DIALS_MAX];
@@ -59,6 +73,9 @@ void cv_links_fini(struct cv_links *l);
 
 /* NULL when it is not connected. */
 struct cv_peer *cv_links_peer(const struct cv_links *l, const covey_node_id *id);
+/* All peers by index. */
+size_t cv_links_count(const struct cv_links *l);
+struct cv_peer *cv_links_at(const struct cv_links *l, size_t index);
 /* A new peer or the one that is there, with what is known now. 0, COVEY_ERR_LIMIT,
  * COVEY_ERR_NO_MEMORY. `name` may be NULL. */
 COVEY_MUST_USE int cv_links_add_peer(struct cv_links *l, const covey_node_id *id, const char *name,

@@ -13,7 +13,16 @@ static bool is_gossip_valid(const struct cv_gossip_config *c)
     return c->protocol_period > 0 && c->ack_timeout > 0 && c->indirect_timeout > 0 &&
            c->gossip_interval > 0 && c->suspicion_min > 0 && c->suspicion_max_factor >= 1 &&
            c->indirect_ping_count <= CV_RELAYS_MAX && c->gossip_fanout >= 1 &&
-           c->gossip_fanout <= CV_RELAYS_MAX && c->retransmit_factor >= 1;
+           c->gossip_fanout <= CV_RELAYS_MAX && c->retransmit_factor >= 1 &&
+           c->local_health_max <= CV_LOCAL_HEALTH_MAX && c->watch_count <= CV_RINGS_MAX &&
+           c->heartbeat_interval > 0 && c->phi.sigma_min > 0 &&
+           c->phi.sigma_min <= CV_PHI_TIME_MAX && c->phi.acceptable_pause <= CV_PHI_TIME_MAX &&
+           c->phi_threshold > 0 && c->phi_threshold <= CV_PHI_MAX;
+}
+
+static bool is_partition_valid(const struct cv_partition_config *c)
+{
+    return c->quorum_percent >= 1 && c->quorum_percent <= 99 && c->grace > 0;
 }
 
 static bool is_name_valid(const char *name)
@@ -26,10 +35,10 @@ static int check_config(const struct cv_membership_config *config)
 {
     const struct cv_join_config *join = &config->join;
     if (!is_name_valid(config->name) || !cv_address_is_usable(&config->address) ||
-        !is_gossip_valid(&config->gossip) || config->members_max == 0 ||
-        config->members_max > MEMBERS_MAX || config->seed_count > CV_SEEDS_MAX ||
-        config->reconnect_interval == 0 || join->backoff_min == 0 ||
-        join->backoff_max < join->backoff_min || join->timeout == 0)
+        !is_gossip_valid(&config->gossip) || !is_partition_valid(&config->partition) ||
+        config->members_max == 0 || config->members_max > MEMBERS_MAX ||
+        config->seed_count > CV_SEEDS_MAX || config->reconnect_interval == 0 ||
+        join->backoff_min == 0 || join->backoff_max < join->backoff_min || join->timeout == 0)
         return COVEY_ERR_INVALID_ARGUMENT;
     for (size_t i = 0; i < config->seed_count; i++) {
         char host[256];
@@ -99,9 +108,11 @@ int cv_membership_new(const struct cv_membership_config *config, covey_time now,
     m->reconnect.kind = CV_ALARM_RECONNECT;
     m->leave.timeout = config->leave_timeout;
     m->leave.alarm.kind = CV_ALARM_LEAVE;
+    cv_sync_init(m, config->sync_interval);
     error = init_gossip(m, config, now);
     if (error != COVEY_OK)
         goto fail_gossip;
+    cv_partition_init(m, config);
     error = cv_seeds_init(m, config->seeds, config->seed_count);
     if (error != COVEY_OK)
         goto fail_seeds;
@@ -127,7 +138,7 @@ fail_gossip:
 
 void cv_membership_free(struct cv_membership *m)
 {
-    cv_answers_fini(m);
+    cv_transfers_fini(m);
     cv_join_fini(m);
     cv_seeds_fini(m);
     cv_gossip_protocol_fini(&m->gossip);
@@ -160,10 +171,18 @@ static void ring(struct cv_membership *m, struct cv_alarm *alarm)
     case CV_ALARM_LEAVE:
         cv_leave_finish(m);
         break;
+    case CV_ALARM_SYNC:
+        cv_sync_alarm(m);
+        break;
+    case CV_ALARM_PARTITION:
+        cv_partition_alarm(m);
+        break;
     case CV_ALARM_PROBE_TICK:
     case CV_ALARM_PROBE:
     case CV_ALARM_RELAY:
     case CV_ALARM_GOSSIP:
+    case CV_ALARM_HEARTBEAT:
+    case CV_ALARM_WATCH:
     case CV_ALARM_MEMBER:
         break;
     }
@@ -218,6 +237,7 @@ int cv_membership_step(struct cv_membership *m, const struct cv_input *input)
     /* One that began alone may be met by those who knew it in its last life. */
     if (m->state == CV_MEMBERSHIP_JOINED && cv_node_registry_live_count(&g->registry) > 1)
         g->is_learning = false;
+    cv_partition_update(m);
     cv_gossip_protocol_finish(g);
     /* Too much waits to be polled: as good as no memory. */
     return error == COVEY_ERR_LIMIT ? COVEY_ERR_NO_MEMORY : error;
@@ -225,7 +245,7 @@ int cv_membership_step(struct cv_membership *m, const struct cv_input *input)
 
 bool cv_membership_poll(struct cv_membership *m, struct cv_output *output)
 {
-    return cv_outbox_poll(&m->gossip.outbox, output) || cv_answers_poll(m, output);
+    return cv_outbox_poll(&m->gossip.outbox, output) || cv_transfers_poll(m, output);
 }
 
 covey_time cv_membership_deadline(const struct cv_membership *m)
@@ -243,23 +263,36 @@ const struct cv_node_registry *cv_membership_registry(const struct cv_membership
     return &m->gossip.registry;
 }
 
+void cv_membership_digest(const struct cv_membership *m, uint8_t root[CV_DIGEST_ROOT_SIZE])
+{
+    cv_digest_root(&m->gossip.registry.digest, root);
+}
+
 void cv_membership_stats(const struct cv_membership *m, struct cv_membership_stats *out)
 {
     const struct cv_gossip_counters *c = &m->gossip.counters;
     *out = (struct cv_membership_stats){
         .messages_received = c->messages_received,
-        .messages_sent = m->gossip.outbox.sent + m->answers_sent,
+        .messages_sent = m->gossip.outbox.sent + m->chunks_sent,
         .messages_malformed = c->messages_malformed,
+        .messages_shed = c->messages_shed,
         .updates_applied = c->updates_applied,
         .updates_refused = c->updates_refused,
         .probes_sent = c->probes_sent,
         .probes_failed = c->probes_failed,
         .indirect_pings_sent = c->indirect_pings_sent,
         .nacks_received = c->nacks_received,
+        .heartbeats_sent = c->heartbeats_sent,
+        .heartbeats_received = c->heartbeats_received,
+        .watchers_refused = c->watchers_refused,
+        .silences = c->silences,
+        .syncs_sent = m->sync.sent,
+        .syncs_differing = m->sync.differing,
         .suspicions = c->suspicions,
         .refutations = c->refutations,
         .outputs_shed = m->gossip.outbox.shed,
         .members_refused = m->gossip.registry.refused,
         .gossip_shed = m->gossip.queue.shed,
+        .local_health = m->gossip.health.score,
     };
 }

@@ -9,6 +9,7 @@
 #include "cluster/gossip/protocol.h"
 #include "cluster/node_registry.h"
 #include "cluster/output.h"
+#include "cluster/partition_detector.h"
 
 #include <covey/export.h>
 #include <covey/node.h>
@@ -61,13 +62,16 @@ struct cv_membership_config {
     size_t seed_count;
     struct cv_gossip_config gossip;
     struct cv_join_config join;
-    covey_time reconnect_interval; /* H: a failed member or lost seed is tried again, 10 s */
-    covey_time leave_timeout;      /* 5 s */
-    uint32_t members_max;          /* 16,384 */
-    covey_time tombstone_ttl;      /* 24 h: how long failed and left members are remembered */
-    uint64_t seed;                 /* of the random generator: schedules replay by it */
-    uint64_t hash_secret[2];       /* of the maps */
-    uint64_t wall_ms;              /* wall clock at start: the first incarnation (DESIGN D6) */
+    covey_time sync_interval;             /* anti-entropy with a random member, 30 s; 0: none */
+    struct cv_partition_config partition; /* 50 %, 30 s, no tie-break; settle: a protocol period */
+    uint32_t expected_size;               /* of the cluster, by hand; 0: learnt */
+    covey_time reconnect_interval;        /* H: a failed member or lost seed is tried again, 10 s */
+    covey_time leave_timeout;             /* 5 s */
+    uint32_t members_max;                 /* 16,384 */
+    covey_time tombstone_ttl; /* 24 h: how long failed and left members are remembered */
+    uint64_t seed;            /* of the random generator: schedules replay by it */
+    uint64_t hash_secret[2];  /* of the maps */
+    uint64_t wall_ms;         /* wall clock at start: the first incarnation (DESIGN D6) */
     /* Members known from before, alive and with their bodies. With any of them the node is joined at
      * once and finds out by itself who is still there; seeds are tried beside them. Copied; this
      * node itself is left out. */
@@ -87,7 +91,8 @@ enum cv_command_type {
     CV_COMMAND_TAG_REMOVE,
     CV_COMMAND_LEAVE, /* says goodbye, waits for min(3, N-1) members to have heard it, at most
                          leave_timeout */
-    CV_COMMAND_JOIN   /* again, after JOIN_FAILED */
+    CV_COMMAND_JOIN,  /* again, after JOIN_FAILED */
+    CV_COMMAND_EXPECT /* so many members: `size`, 0 for what is learnt */
 };
 
 enum cv_input_type {
@@ -136,6 +141,7 @@ struct cv_input {
             enum cv_command_type type;
             const char *key;
             const char *value;
+            uint32_t size;
         } command;
     };
 };
@@ -168,21 +174,34 @@ enum cv_membership_state cv_membership_state(const struct cv_membership *m);
 /* What is known of every member, ourselves included; changes only inside step(). */
 const struct cv_node_registry *cv_membership_registry(const struct cv_membership *m);
 
+/* Are we on a side of the cluster that may decide? */
+struct cv_partition_status cv_membership_partition(const struct cv_membership *m);
+/* A hash of all live records: equal for those who know the same. */
+void cv_membership_digest(const struct cv_membership *m, uint8_t root[CV_DIGEST_ROOT_SIZE]);
+
 struct cv_membership_stats {
     uint64_t messages_received;
     uint64_t messages_sent;
     uint64_t messages_malformed;
+    uint64_t messages_shed; /* more than one peer may say: not read */
     uint64_t updates_applied;
     uint64_t updates_refused; /* well-formed, not admissible */
     uint64_t probes_sent;
     uint64_t probes_failed; /* no ack, neither direct nor indirect */
     uint64_t indirect_pings_sent;
     uint64_t nacks_received;
+    uint64_t heartbeats_sent;
+    uint64_t heartbeats_received;
+    uint64_t watchers_refused; /* more wanted our heartbeats than may */
+    uint64_t silences;         /* members suspected by phi */
+    uint64_t syncs_sent;       /* comparisons begun */
+    uint64_t syncs_differing;  /* comparisons by others that found a difference */
     uint64_t suspicions;
     uint64_t refutations;
     uint64_t outputs_shed;    /* dropped at the output queue's bound */
     uint64_t members_refused; /* for members_max */
     uint64_t gossip_shed;     /* updates dropped at the gossip queue's bound */
+    uint32_t local_health;    /* 0, well, to 8 */
 };
 void cv_membership_stats(const struct cv_membership *m, struct cv_membership_stats *out);
 

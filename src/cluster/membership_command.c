@@ -63,6 +63,9 @@ int cv_membership_command(struct cv_membership *m, const struct cv_input *input)
             return COVEY_ERR_STATE;
         cv_join_start(m);
         return COVEY_OK;
+    case CV_COMMAND_EXPECT:
+        cv_partition_expect(m, input->command.size);
+        return COVEY_OK;
     }
     return COVEY_ERR_INVALID_ARGUMENT;
 }

@@ -7,7 +7,7 @@
 
 #define CV_SEEDS_MAX          64
 #define CV_SEED_ADDRESSES_MAX 8
-#define CV_JOIN_ANSWERS_MAX   8 /* member lists under way at once; who comes later asks again */
+#define CV_TRANSFERS_MAX      8 /* member lists under way at once; who comes later asks again */
 #define CV_LEAVE_ACKS_MAX     3
 
 enum cv_seed_state {
@@ -54,14 +54,32 @@ struct cv_leave {
     struct cv_alarm alarm;
 };
 
-/* The member list for one that joins, as it was when it asked. */
-struct cv_join_answer {
+/* Records on their way to one peer, as they were when it asked: all of them for one that joins,
+ * those of some buckets in anti-entropy. */
+struct cv_transfer {
     covey_node_id to;
+    enum cv_message_type type;
+    struct cv_bucket_set buckets; /* unless type is JOIN_ACK */
     uint16_t chunk_count;
     uint16_t chunk_next;
     size_t count;
     size_t next;
     struct cv_record records[];
+};
+
+struct cv_sync {
+    covey_time interval;
+    bool has_partner;
+    covey_node_id partner; /* is compared with as soon as it is connected */
+    uint64_t sent;
+    uint64_t differing;
+    struct cv_alarm alarm;
+};
+
+struct cv_partition {
+    struct cv_partition_detector detector;
+    uint64_t version; /* of the registry, when it was looked at last */
+    struct cv_alarm alarm;
 };
 
 struct cv_membership {
@@ -76,9 +94,11 @@ struct cv_membership {
     struct cv_leave leave;
     covey_time reconnect_interval;
     struct cv_alarm reconnect;
-    size_t answer_count;
-    struct cv_join_answer *answers[CV_JOIN_ANSWERS_MAX];
-    uint64_t answers_sent;
+    struct cv_sync sync;
+    struct cv_partition partition;
+    size_t transfer_count;
+    struct cv_transfer *transfers[CV_TRANSFERS_MAX];
+    uint64_t chunks_sent;
     struct cv_message message; /* being read */
 };
 
@@ -112,16 +132,38 @@ void cv_join_chunk(struct cv_membership *m, const covey_node_id *from,
                    const struct cv_message_head *head);
 void cv_join_stop(struct cv_membership *m);
 
-/* membership_answer.c */
-/* Room for the answer to a JOIN, to be used or dropped in the same step. */
-COVEY_MUST_USE int cv_answer_new(struct cv_membership *m, const covey_node_id *to,
-                                 struct cv_join_answer **out);
-/* Takes the answer. */
-void cv_answer_begin(struct cv_membership *m, struct cv_join_answer *answer);
-/* The next chunk of all answers as an output; false when there is none. */
-bool cv_answers_poll(struct cv_membership *m, struct cv_output *output);
-void cv_answers_drop(struct cv_membership *m, const covey_node_id *to);
-void cv_answers_fini(struct cv_membership *m);
+/* membership_transfer.c */
+/* Room for a transfer, to be begun or dropped in the same step. 0 or COVEY_ERR_NO_MEMORY. */
+COVEY_MUST_USE int cv_transfer_new(struct cv_membership *m, const covey_node_id *to,
+                                   enum cv_message_type type, const struct cv_bucket_set *buckets,
+                                   struct cv_transfer **out);
+/* Takes the transfer. One to the same peer that is under way goes on, and this one is dropped,
+ * unless this one is the answer to a JOIN. */
+void cv_transfer_begin(struct cv_membership *m, struct cv_transfer *transfer);
+/* The next chunk of all transfers as an output; false when there is none. */
+bool cv_transfers_poll(struct cv_membership *m, struct cv_output *output);
+void cv_transfers_drop(struct cv_membership *m, const covey_node_id *to);
+void cv_transfers_fini(struct cv_membership *m);
+
+/* membership_sync.c */
+void cv_sync_init(struct cv_membership *m, covey_time interval);
+void cv_sync_start(struct cv_membership *m);
+void cv_sync_stop(struct cv_membership *m);
+void cv_sync_alarm(struct cv_membership *m);
+void cv_sync_connected(struct cv_membership *m, const covey_node_id *peer);
+/* Somebody's root: tells it our buckets when ours is another. */
+void cv_sync_root(struct cv_membership *m, const covey_node_id *from, struct cv_slice root);
+/* What to send to `from` in answer to the message being read, *out NULL when nothing. 0 or
+ * COVEY_ERR_NO_MEMORY. */
+COVEY_MUST_USE int cv_sync_answer(struct cv_membership *m, const covey_node_id *from,
+                                  struct cv_transfer **out);
+
+/* membership_partition.c */
+void cv_partition_init(struct cv_membership *m, const struct cv_membership_config *config);
+/* At the end of a step: the members may have changed. */
+void cv_partition_update(struct cv_membership *m);
+void cv_partition_alarm(struct cv_membership *m);
+void cv_partition_expect(struct cv_membership *m, uint32_t size);
 
 /* membership_links.c */
 int cv_membership_connected(struct cv_membership *m, const struct cv_input *input);

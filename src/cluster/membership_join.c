@@ -51,6 +51,7 @@ static void succeed(struct cv_membership *m)
     cv_membership_enter(m, CV_MEMBERSHIP_JOINED, COVEY_OK);
     cv_gossip_protocol_announce(&m->gossip);
     cv_heap_set(&m->gossip.heap, &m->reconnect.timer, m->gossip.now + m->reconnect_interval);
+    cv_sync_start(m);
 }
 
 void cv_join_skip(struct cv_membership *m)

@@ -32,9 +32,9 @@ static void tell_members(struct cv_membership *m)
     for (size_t i = 0; i < cv_node_registry_count(&g->registry) && told < m->leave.ack_wanted;
          i++) {
         struct cv_member *member = cv_node_registry_at(&g->registry, i);
-        if (member != g->self && member->link == CV_LINK_NONE && cv_member_is_live(member) &&
-            cv_gossip_protocol_dial(g, member))
-            told++;
+        if (member == g->self || member->link == CV_LINK_UP || !cv_member_is_live(member))
+            continue;
+        told += member->link == CV_LINK_DIALLING || cv_gossip_protocol_dial(g, member);
     }
 }
 
@@ -46,6 +46,8 @@ void cv_leave_start(struct cv_membership *m)
     bool was_joined = m->state == CV_MEMBERSHIP_JOINED;
     cv_join_stop(m);
     cv_heap_clear(&g->heap, &m->reconnect.timer);
+    cv_heap_clear(&g->heap, &m->partition.alarm.timer);
+    cv_sync_stop(m);
     cv_gossip_protocol_stop(g);
     g->is_leaving = true;
     cv_node_registry_set_status(&g->registry, g->self, &status, g->now);
@@ -105,7 +107,7 @@ void cv_leave_heard(struct cv_membership *m, const covey_node_id *from, uint64_t
         g->counters.updates_applied++;
     }
     if (member != NULL && member->state == COVEY_NODE_LEFT)
-        member->left_is_direct = true;
+        cv_gossip_protocol_left(g, member);
     cv_gossip_protocol_compose(g, from, &(struct cv_message_head){.type = CV_MESSAGE_LEAVE_ACK});
     cv_gossip_protocol_post(g, from, true);
 }

@@ -60,7 +60,9 @@ int cv_membership_connected(struct cv_membership *m, const struct cv_input *inpu
         turn_away(m, &peer, &dial, seed);
         return COVEY_OK;
     }
+    cv_links_peer(&g->links, &peer)->we_dialled = we_dialled;
     cv_gossip_protocol_connected(g, &peer);
+    cv_sync_connected(m, &peer);
     if (m->state == CV_MEMBERSHIP_LEAVING) {
         cv_leave_connected(m, &peer);
         return COVEY_OK;
@@ -78,7 +80,7 @@ void cv_membership_disconnected(struct cv_membership *m, const covey_node_id *pe
         return;
     const covey_node_id id = *peer;
     cv_links_remove_peer(&m->gossip.links, &id);
-    cv_answers_drop(m, &id);
+    cv_transfers_drop(m, &id);
     cv_gossip_protocol_disconnected(&m->gossip, &id);
     cv_join_disconnected(m, &id);
 }

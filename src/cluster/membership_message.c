@@ -11,8 +11,7 @@ static int read_message(struct cv_membership *m, const covey_node_id *from, stru
     return error;
 }
 
-static void dispatch(struct cv_membership *m, const covey_node_id *from,
-                     struct cv_join_answer *answer)
+static void dispatch(struct cv_membership *m, const covey_node_id *from, struct cv_transfer *answer)
 {
     const struct cv_message_head *head = &m->message.head;
     switch (head->type) {
@@ -21,10 +20,20 @@ static void dispatch(struct cv_membership *m, const covey_node_id *from,
     case CV_MESSAGE_NACK:
     case CV_MESSAGE_PING_REQ:
     case CV_MESSAGE_GOSSIP:
+    case CV_MESSAGE_WATCH:
+    case CV_MESSAGE_UNWATCH:
+    case CV_MESSAGE_HEARTBEAT:
         cv_gossip_protocol_message(&m->gossip, from, &m->message);
         break;
     case CV_MESSAGE_JOIN:
-        cv_answer_begin(m, answer);
+    case CV_MESSAGE_SYNC_BUCKETS:
+    case CV_MESSAGE_SYNC_RECORDS:
+    case CV_MESSAGE_SYNC_ANSWER:
+        if (answer != NULL)
+            cv_transfer_begin(m, answer);
+        break;
+    case CV_MESSAGE_SYNC:
+        cv_sync_root(m, from, head->digest);
         break;
     case CV_MESSAGE_JOIN_ACK:
         cv_join_chunk(m, from, head);
@@ -39,14 +48,16 @@ static void dispatch(struct cv_membership *m, const covey_node_id *from,
 }
 
 static int prepare(struct cv_membership *m, const covey_node_id *from, struct cv_update_plan *plan,
-                   struct cv_join_answer **answer)
+                   struct cv_transfer **answer)
 {
     const struct cv_message_head *head = &m->message.head;
     int error = COVEY_OK;
     if (head->type == CV_MESSAGE_JOIN)
-        error = cv_answer_new(m, from, answer);
+        error = cv_transfer_new(m, from, CV_MESSAGE_JOIN_ACK, NULL, answer);
     else if (head->type == CV_MESSAGE_JOIN_ACK)
         error = cv_join_reserve(m, from, head);
+    else
+        error = cv_sync_answer(m, from, answer);
     if (error == COVEY_OK)
         error = cv_gossip_protocol_prepare(&m->gossip, from, &m->message, plan);
     if (error != COVEY_OK)
@@ -54,11 +65,23 @@ static int prepare(struct cv_membership *m, const covey_node_id *from, struct cv
     return error;
 }
 
+/* More than a peer may say at once is not read. */
+static bool is_too_much(struct cv_gossip_protocol *g, struct cv_peer *peer,
+                        enum cv_message_type type)
+{
+    struct cv_token_bucket *bucket = cv_message_is_list(type) ? &peer->chunks : &peer->messages;
+    if (cv_token_bucket_take(bucket, g->now, 1))
+        return false;
+    g->counters.messages_shed++;
+    cv_gossip_protocol_charge(g, &peer->id, CV_GLITCH_REFUSED);
+    return true;
+}
+
 int cv_membership_message(struct cv_membership *m, const covey_node_id *from, struct cv_slice bytes)
 {
     struct cv_gossip_protocol *g = &m->gossip;
     struct cv_update_plan plan;
-    struct cv_join_answer *answer = NULL;
+    struct cv_transfer *answer = NULL;
     /* The last messages of a connection that we closed. */
     struct cv_peer *peer = cv_links_peer(&g->links, from);
     if (peer == NULL)
@@ -70,6 +93,8 @@ int cv_membership_message(struct cv_membership *m, const covey_node_id *from, st
         cv_gossip_protocol_charge(g, from, CV_GLITCH_MALFORMED);
         return error;
     }
+    if (is_too_much(g, peer, m->message.head.type))
+        return COVEY_OK;
     error = prepare(m, from, &plan, &answer);
     if (error != COVEY_OK)
         return error;

@@ -229,7 +229,7 @@ struct cv_member *cv_node_registry_insert(struct cv_node_registry *r,
     struct cv_member *m = at_slot(r, slot);
     *m = (struct cv_member){.body = cv_cluster_node_retain(record->body),
                             .index = (uint32_t)r->count,
-                            .slot = slot & 0xffffff};
+                            .slot = slot & 0x7fffff};
     cv_member_table_put(&r->table, slot);
     r->count++;
     write_status(r, m, &record->status, now);

@@ -39,7 +39,7 @@ struct cv_member {
     uint64_t incarnation;
     struct cv_member_trouble *trouble; /* NULL exactly when the state is ALIVE */
     uint32_t index;                    /* in the registry's order */
-    unsigned slot : 24;
+    unsigned slot : 23;
     unsigned state : 2; /* enum covey_node_state */
     /* Of the protocol: */
     unsigned link : 2;           /* enum cv_member_link */
@@ -47,6 +47,7 @@ struct cv_member {
     unsigned is_announced : 1;   /* NODE_JOINED was said and not NODE_LEFT */
     unsigned tags_changed : 1;   /* while failed: to be said when it recovers */
     unsigned body_is_direct : 1; /* the body came on the node's own connection */
+    unsigned is_expected : 1;    /* it counts for the size of the cluster */
 };
 
 #define CV_MEMBERS_PER_BLOCK 128

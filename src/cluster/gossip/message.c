@@ -12,7 +12,8 @@ enum message_field {
     FIELD_INCARNATION = 4,
     FIELD_CHUNK = 5,
     FIELD_CHUNK_COUNT = 6,
-    FIELD_UPDATE = 7
+    FIELD_DIGEST = 7,
+    FIELD_UPDATE = 15 /* the last: what is added after the head */
 };
 
 #define BIT(field) (1u << (field))
@@ -28,6 +29,13 @@ static const unsigned fields_of_type[] = {
     [CV_MESSAGE_JOIN_ACK] = BIT(FIELD_CHUNK) | BIT(FIELD_CHUNK_COUNT),
     [CV_MESSAGE_LEAVE] = BIT(FIELD_INCARNATION),
     [CV_MESSAGE_LEAVE_ACK] = 0,
+    [CV_MESSAGE_WATCH] = 0,
+    [CV_MESSAGE_UNWATCH] = 0,
+    [CV_MESSAGE_HEARTBEAT] = BIT(FIELD_SEQUENCE),
+    [CV_MESSAGE_SYNC] = BIT(FIELD_DIGEST),
+    [CV_MESSAGE_SYNC_BUCKETS] = BIT(FIELD_DIGEST),
+    [CV_MESSAGE_SYNC_RECORDS] = BIT(FIELD_CHUNK) | BIT(FIELD_CHUNK_COUNT) | BIT(FIELD_DIGEST),
+    [CV_MESSAGE_SYNC_ANSWER] = BIT(FIELD_CHUNK) | BIT(FIELD_CHUNK_COUNT) | BIT(FIELD_DIGEST),
 };
 #define TYPE_COUNT (sizeof(fields_of_type) / sizeof(fields_of_type[0]))
 
@@ -64,6 +72,9 @@ static bool read_field(struct cv_message *m, struct cv_field *field)
     case FIELD_CHUNK_COUNT:
         m->head.chunk_count = cv_read_u16(value);
         return true;
+    case FIELD_DIGEST:
+        m->head.digest = cv_read_bytes(value, cv_reader_left(value));
+        return true;
     case FIELD_UPDATE:
         read_update(m, value);
         return true;
@@ -72,13 +83,35 @@ static bool read_field(struct cv_message *m, struct cv_field *field)
     }
 }
 
+static size_t digest_size(enum cv_message_type type)
+{
+    switch (type) {
+    case CV_MESSAGE_SYNC:
+        return CV_DIGEST_ROOT_SIZE;
+    case CV_MESSAGE_SYNC_BUCKETS:
+        return CV_DIGEST_BUCKETS_SIZE;
+    case CV_MESSAGE_SYNC_RECORDS:
+    case CV_MESSAGE_SYNC_ANSWER:
+        return sizeof(struct cv_bucket_set);
+    default:
+        return 0;
+    }
+}
+
+bool cv_message_is_list(enum cv_message_type type)
+{
+    return (fields_of_type[type] & BIT(FIELD_CHUNK)) != 0;
+}
+
 static bool is_consistent(const struct cv_message *m, unsigned seen)
 {
     if ((seen & ~BIT(FIELD_UPDATE)) != fields_of_type[m->head.type])
         return false;
+    if (m->head.digest.size != digest_size(m->head.type))
+        return false;
     if (m->head.type == CV_MESSAGE_JOIN)
         return m->update_count > 0 && m->updates[0].has_body;
-    return m->head.type != CV_MESSAGE_JOIN_ACK || m->head.chunk < m->head.chunk_count;
+    return !cv_message_is_list(m->head.type) || m->head.chunk < m->head.chunk_count;
 }
 
 int cv_message_read(struct cv_slice bytes, struct cv_message *out)
@@ -123,6 +156,9 @@ static void write_head(struct cv_writer *w, const struct cv_message_head *head)
         cv_field_write_u16(w, FIELD_CHUNK, head->chunk);
         cv_field_write_u16(w, FIELD_CHUNK_COUNT, head->chunk_count);
     }
+    assert(head->digest.size == digest_size(head->type));
+    if (fields & BIT(FIELD_DIGEST))
+        cv_field_write_bytes(w, FIELD_DIGEST, head->digest);
 }
 
 void cv_message_begin(struct cv_message_writer *mw, void *memory, size_t size,

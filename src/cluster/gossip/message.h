@@ -1,6 +1,7 @@
 #ifndef CV_CLUSTER_GOSSIP_MESSAGE_H
 #define CV_CLUSTER_GOSSIP_MESSAGE_H
 
+#include "cluster/digest.h"
 #include "cluster/gossip/update.h"
 
 #include <covey/export.h>
@@ -22,7 +23,14 @@ enum cv_message_type {
     CV_MESSAGE_JOIN = 6,     /* the first update is the sender's own record */
     CV_MESSAGE_JOIN_ACK = 7, /* chunk, chunk count; the updates are the member list */
     CV_MESSAGE_LEAVE = 8,    /* the sender's incarnation */
-    CV_MESSAGE_LEAVE_ACK = 9
+    CV_MESSAGE_LEAVE_ACK = 9,
+    CV_MESSAGE_WATCH = 10,        /* send me your heartbeats: for a while, until unwatched */
+    CV_MESSAGE_UNWATCH = 11,      /* no more of them */
+    CV_MESSAGE_HEARTBEAT = 12,    /* sequence: one more than the last */
+    CV_MESSAGE_SYNC = 13,         /* digest: the root of what I know; do you know the same? */
+    CV_MESSAGE_SYNC_BUCKETS = 14, /* digest: no, these are mine; where do we differ? */
+    CV_MESSAGE_SYNC_RECORDS = 15, /* digest, chunk, chunk count: here; now tell me yours */
+    CV_MESSAGE_SYNC_ANSWER = 16   /* the same: mine, as asked */
 };
 
 /* The fields apart from updates; those that the type does not have are zero. */
@@ -34,6 +42,9 @@ struct cv_message_head {
     uint64_t incarnation;
     uint16_t chunk;
     uint16_t chunk_count;
+    /* SYNC: CV_DIGEST_ROOT_SIZE bytes; SYNC_BUCKETS: CV_DIGEST_BUCKETS_SIZE; SYNC_RECORDS and
+     * SYNC_ANSWER: a cv_bucket_set. Borrowed. */
+    struct cv_slice digest;
 };
 
 struct cv_message {
@@ -45,6 +56,10 @@ struct cv_message {
 /* 0 or COVEY_ERR_MALFORMED, *out undefined then. */
 COVEY_MUST_USE int cv_message_read(struct cv_slice bytes, struct cv_message *out);
 
+/* Records that one who knows much tells to one who knows less: JOIN_ACK, SYNC_RECORDS, SYNC_ANSWER.
+ */
+bool cv_message_is_list(enum cv_message_type type);
+
 /* Builds one message into memory of the caller's. */
 struct cv_message_writer {
     struct cv_writer writer;
@@ -52,7 +67,7 @@ struct cv_message_writer {
 };
 
 /* `size` is what the message may grow to, at most CV_MAX_MESSAGE_SIZE; the head itself takes up to
- * 64 bytes. */
+ * 64 bytes, and CV_DIGEST_BUCKETS_SIZE more in SYNC_BUCKETS. */
 void cv_message_begin(struct cv_message_writer *mw, void *memory, size_t size,
                       const struct cv_message_head *head);
 /* Adds an update; false, and nothing added, when it does not fit. */

@@ -43,11 +43,28 @@ void cv_probe_order_insert(struct cv_probe_order *o, const covey_node_id *id, st
     insert_at(o, o->next + (size_t)cv_rand_below(rand, left + 1), id);
 }
 
-static bool remove_id(struct cv_probe_order *o, const covey_node_id *id)
+void cv_probe_order_clear(struct cv_probe_order *o)
+{
+    o->count = 0;
+    o->next = 0;
+}
+
+static size_t find(const struct cv_probe_order *o, const covey_node_id *id)
 {
     size_t place = 0;
     while (place < o->count && covey_node_id_compare(&o->ids[place], id) != 0)
         place++;
+    return place;
+}
+
+bool cv_probe_order_has(const struct cv_probe_order *o, const covey_node_id *id)
+{
+    return find(o, id) < o->count;
+}
+
+static bool remove_id(struct cv_probe_order *o, const covey_node_id *id)
+{
+    size_t place = find(o, id);
     if (place == o->count)
         return false;
     o->count--;
@@ -92,15 +109,36 @@ bool cv_probe_order_next(struct cv_probe_order *o, struct cv_rand *rand, covey_n
     return true;
 }
 
+static uint32_t relay_of(const struct cv_probe *p, uint32_t sequence, const covey_node_id *from)
+{
+    uint32_t i = 0;
+    if (p->phase != CV_PROBE_INDIRECT || p->sequence != sequence)
+        return p->relay_count;
+    while (i < p->relay_count && covey_node_id_compare(&p->relays[i], from) != 0)
+        i++;
+    return i;
+}
+
 bool cv_probe_is_relay(const struct cv_probe *p, uint32_t sequence, const covey_node_id *from)
 {
-    if (p->phase != CV_PROBE_INDIRECT || p->sequence != sequence)
+    return relay_of(p, sequence, from) < p->relay_count;
+}
+
+bool cv_probe_nack(struct cv_probe *p, uint32_t sequence, const covey_node_id *from)
+{
+    uint32_t relay = relay_of(p, sequence, from);
+    if (relay == p->relay_count || (p->nacks >> relay & 1) != 0)
         return false;
-    for (uint32_t i = 0; i < p->relay_count; i++) {
-        if (covey_node_id_compare(&p->relays[i], from) == 0)
-            return true;
-    }
-    return false;
+    p->nacks |= 1u << relay;
+    return true;
+}
+
+uint32_t cv_probe_missing_nacks(const struct cv_probe *p)
+{
+    uint32_t missing = 0;
+    for (uint32_t i = 0; i < p->relay_count; i++)
+        missing += (p->nacks >> i & 1) == 0;
+    return missing;
 }
 
 bool cv_probe_is_answered(const struct cv_probe *p, uint32_t sequence, const covey_node_id *from)

@@ -27,6 +27,8 @@ void cv_probe_order_fini(struct cv_probe_order *o);
 /* Makes sure that `more` further inserts cannot fail. 0 or COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_probe_order_reserve(struct cv_probe_order *o, size_t more);
 void cv_probe_order_insert(struct cv_probe_order *o, const covey_node_id *id, struct cv_rand *rand);
+void cv_probe_order_clear(struct cv_probe_order *o);
+bool cv_probe_order_has(const struct cv_probe_order *o, const covey_node_id *id);
 void cv_probe_order_remove(struct cv_probe_order *o, const covey_node_id *id);
 /* Makes a member the next one, for a hint that something is wrong with it. */
 void cv_probe_order_hasten(struct cv_probe_order *o, const covey_node_id *id);
@@ -41,8 +43,8 @@ bool cv_probe_order_next(struct cv_probe_order *o, struct cv_rand *rand, covey_n
  *         already connected  |    no ack in time, or the dial failed
  *                      connected
  */
-#define CV_PROBES_MAX 4 /* at once: a slow one does not hold up the next period's */
-#define CV_RELAYS_MAX 8 /* indirect pings for one probe */
+#define CV_PROBES_MAX 16 /* at once: the slow ones, and one for each that is watched */
+#define CV_RELAYS_MAX 8  /* indirect pings for one probe */
 
 enum cv_probe_phase { CV_PROBE_IDLE, CV_PROBE_DIALLING, CV_PROBE_DIRECT, CV_PROBE_INDIRECT };
 
@@ -51,7 +53,9 @@ struct cv_probe {
     enum cv_probe_phase phase;
     covey_node_id target;
     uint32_t sequence;
+    bool is_urgent; /* of a watch: the target is silent */
     uint32_t relay_count;
+    uint32_t nacks; /* a bit for each relay that said it got no answer */
     covey_node_id relays[CV_RELAYS_MAX];
 };
 
@@ -60,5 +64,9 @@ struct cv_probe {
 bool cv_probe_is_answered(const struct cv_probe *p, uint32_t sequence, const covey_node_id *from);
 /* True when it comes from a node that was asked. */
 bool cv_probe_is_relay(const struct cv_probe *p, uint32_t sequence, const covey_node_id *from);
+/* Notes that a node that was asked got no answer; false when it comes from none or again. */
+bool cv_probe_nack(struct cv_probe *p, uint32_t sequence, const covey_node_id *from);
+/* How many nodes that were asked did not even say that they got no answer. */
+uint32_t cv_probe_missing_nacks(const struct cv_probe *p);
 
 #endif

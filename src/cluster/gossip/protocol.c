@@ -4,7 +4,7 @@
 #include <covey/error.h>
 
 /* Alarms that can be set at once, besides one for each known node. */
-#define ALARMS_MAX (CV_PROBES_MAX + CV_OWED_ACKS_MAX + 16)
+#define ALARMS_MAX (CV_PROBES_MAX + CV_OWED_ACKS_MAX + CV_RINGS_MAX + 16)
 /* Outputs that are no messages: of a step without updates (each seed may be resolved), and of one
  * update (events, a dial, a close). */
 #define OUTPUTS_OF_STEP   96
@@ -27,7 +27,7 @@ static int reserve(struct cv_gossip_protocol *p, size_t updates)
     if (error == COVEY_OK)
         error = cv_gossip_queue_reserve(&p->queue, updates + 2);
     if (error == COVEY_OK)
-        error = cv_probe_order_reserve(&p->order, updates + 1);
+        error = cv_probe_order_reserve(&p->order, CV_FULL_MESH_MAX + CV_WARM_MAX + updates);
     if (error == COVEY_OK)
         error = cv_outbox_reserve(&p->outbox, OUTPUTS_OF_STEP + updates * OUTPUTS_OF_UPDATE);
     return error;
@@ -66,7 +66,14 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
         .is_learning = true,
         .tick.kind = CV_ALARM_PROBE_TICK,
         .gossip.kind = CV_ALARM_GOSSIP,
+        .heartbeat.kind = CV_ALARM_HEARTBEAT,
+        .is_mesh = true,
+        .probe_z = cv_phi_accrual_z(config->gossip.phi_threshold / 2),
+        .suspect_z = cv_phi_accrual_z(config->gossip.phi_threshold),
     };
+    cv_local_health_init(&p->health, config->gossip.local_health_max);
+    cv_watch_rings_init(&p->rings, &config->self->id, config->gossip.watch_count);
+    cv_watches_init(&p->watches, config->gossip.watch_count);
     cv_rand_seed(&p->rand, config->seed);
     cv_heap_init(&p->heap, config->alloc);
     cv_node_registry_init(&p->registry, config->alloc, config->hash_secret, config->members_max);
@@ -116,6 +123,7 @@ void cv_gossip_protocol_stop(struct cv_gossip_protocol *p)
     struct cv_heap *heap = &p->heap;
     cv_heap_clear(heap, &p->tick.timer);
     cv_heap_clear(heap, &p->gossip.timer);
+    cv_watching_stop(p);
     for (size_t i = 0; i < CV_PROBES_MAX; i++) {
         p->probes[i].phase = CV_PROBE_IDLE;
         cv_heap_clear(heap, &p->probes[i].alarm.timer);
@@ -191,7 +199,7 @@ int cv_gossip_protocol_begin(struct cv_gossip_protocol *p, covey_time now, uint6
 {
     assert(now >= p->now);
     covey_time deadline = cv_heap_deadline(&p->heap);
-    bool late = deadline < now && now - deadline > p->config.protocol_period / 2;
+    bool late = deadline < now && now - deadline > p->config.heartbeat_interval / 2;
     if (late && deadline != p->overdue) {
         int error = cv_gossip_protocol_reserve(p);
         if (error != COVEY_OK)
@@ -203,16 +211,23 @@ int cv_gossip_protocol_begin(struct cv_gossip_protocol *p, covey_time now, uint6
         p->overdue = deadline;
         cv_probing_restart(p);
         cv_suspicions_restart(p);
+        cv_watching_restart(p);
     }
     return COVEY_OK;
+}
+
+/* What never travels as a datagram may be large. */
+static bool is_for_stream(enum cv_message_type type)
+{
+    return type == CV_MESSAGE_JOIN || type == CV_MESSAGE_JOIN_ACK || type == CV_MESSAGE_LEAVE ||
+           type == CV_MESSAGE_SYNC || type == CV_MESSAGE_SYNC_BUCKETS ||
+           type == CV_MESSAGE_SYNC_RECORDS || type == CV_MESSAGE_SYNC_ANSWER;
 }
 
 void cv_gossip_protocol_compose(struct cv_gossip_protocol *p, const covey_node_id *to,
                                 const struct cv_message_head *head)
 {
-    bool is_large = head->type == CV_MESSAGE_JOIN || head->type == CV_MESSAGE_JOIN_ACK ||
-                    head->type == CV_MESSAGE_LEAVE;
-    size_t size = is_large ? CV_MAX_MESSAGE_SIZE : CV_DATAGRAM_MESSAGE_SIZE;
+    size_t size = is_for_stream(head->type) ? CV_MAX_MESSAGE_SIZE : CV_DATAGRAM_MESSAGE_SIZE;
     cv_message_begin(&p->writer, p->scratch, size, head);
     if (head->type == CV_MESSAGE_JOIN)
         cv_gossip_protocol_add(p, p->self);
@@ -264,20 +279,20 @@ static bool is_chosen(struct cv_member *const *chosen, size_t count, const struc
     return false;
 }
 
-/* Walks over all from a random place on: random enough for gossip, and never long when most are
- * connected. */
+/* A few throws among the connected, then all of them in order: random enough for gossip, and never
+ * long when most are members. */
 size_t cv_gossip_protocol_select_random(struct cv_gossip_protocol *p, const covey_node_id *except,
                                         struct cv_member **out, size_t count)
 {
-    size_t known = cv_node_registry_count(&p->registry);
+    size_t connected = cv_links_count(&p->links);
     size_t chosen = 0;
     size_t tries = 4 * count;
-    for (size_t i = 0; i < tries + known && chosen < count; i++) {
-        size_t place = i < tries ? (size_t)cv_rand_below(&p->rand, known) : i - tries;
-        struct cv_member *m = cv_node_registry_at(&p->registry, place);
-        if (m->link != CV_LINK_UP || !cv_member_is_live(m) || is_chosen(out, chosen, m))
-            continue;
-        if (except != NULL && covey_node_id_compare(cv_member_id(m), except) == 0)
+    for (size_t i = 0; connected > 0 && i < tries + connected && chosen < count; i++) {
+        size_t place = i < tries ? (size_t)cv_rand_below(&p->rand, connected) : i - tries;
+        const covey_node_id *id = &cv_links_at(&p->links, place)->id;
+        struct cv_member *m = cv_node_registry_get(&p->registry, id);
+        if (m == NULL || !cv_member_is_live(m) || is_chosen(out, chosen, m) ||
+            (except != NULL && covey_node_id_compare(id, except) == 0))
             continue;
         out[chosen] = m;
         chosen++;
@@ -285,40 +300,75 @@ size_t cv_gossip_protocol_select_random(struct cv_gossip_protocol *p, const cove
     return chosen;
 }
 
+static size_t tell(struct cv_gossip_protocol *p, struct cv_member *const *to, size_t count)
+{
+    for (size_t i = 0; i < count && cv_gossip_queue_count(&p->queue) > 0; i++) {
+        cv_gossip_protocol_compose(p, cv_member_id(to[i]),
+                                   &(struct cv_message_head){.type = CV_MESSAGE_GOSSIP});
+        cv_gossip_protocol_post(p, cv_member_id(to[i]), false);
+    }
+    return count;
+}
+
+/* What is left to tell is told at `next`; without a listener it waits for the next connection. */
+static void tell_again(struct cv_gossip_protocol *p, bool has_listeners, covey_time next)
+{
+    bool again = has_listeners && cv_gossip_queue_count(&p->queue) > 0;
+    cv_heap_set(&p->heap, &p->gossip.timer, again ? next : COVEY_NEVER);
+}
+
 /* Sends one round of gossip. */
 void cv_gossip_spread(struct cv_gossip_protocol *p)
 {
     struct cv_member *chosen[CV_RELAYS_MAX];
+    if (p->has_news && p->now >= p->push_next)
+        return; /* pushed at the end of this step */
     size_t count = cv_gossip_protocol_select_random(p, NULL, chosen, p->config.gossip_fanout);
-    for (size_t i = 0; i < count && cv_gossip_queue_count(&p->queue) > 0; i++) {
-        const covey_node_id *to = cv_member_id(chosen[i]);
-        cv_gossip_protocol_compose(p, to, &(struct cv_message_head){.type = CV_MESSAGE_GOSSIP});
-        cv_gossip_protocol_post(p, to, false);
-    }
-    /* Without a listener it waits for the next connection. */
-    bool again = count > 0 && cv_gossip_queue_count(&p->queue) > 0;
-    cv_heap_set(&p->heap, &p->gossip.timer,
-                again ? p->now + p->config.gossip_interval : COVEY_NEVER);
+    tell(p, chosen, count);
+    tell_again(p, count > 0, p->now + p->config.gossip_interval);
+}
+
+/* News goes to all neighbours on the watch rings, and where there are too few of these to some
+ * others too. */
+static void push(struct cv_gossip_protocol *p)
+{
+    struct cv_member *peers[CV_WARM_MAX + CV_RELAYS_MAX];
+    size_t count = cv_warm_peers(p, p->has_news_from ? &p->news_from : NULL, peers);
+    if (count < p->config.gossip_fanout)
+        count = cv_gossip_protocol_select_random(p, NULL, peers, p->config.gossip_fanout);
+    p->push_next = p->now + p->config.gossip_interval / PUSHES_PER_INTERVAL;
+    tell(p, peers, count);
+    tell_again(p, count > 0, p->now + p->config.gossip_interval);
 }
 
 void cv_gossip_protocol_finish(struct cv_gossip_protocol *p)
 {
+    if (p->rings_changed && !p->is_leaving)
+        cv_watching_update(p);
+    p->rings_changed = false;
+    cv_warm_update(p);
     if (!p->has_news)
         return;
-    p->has_news = false;
     if (p->now >= p->push_next) {
-        p->push_next = p->now + p->config.gossip_interval / PUSHES_PER_INTERVAL;
-        cv_gossip_spread(p);
-    } else if (!cv_timer_is_set(&p->gossip.timer)) {
-        cv_heap_set(&p->heap, &p->gossip.timer, p->now + p->config.gossip_interval);
+        push(p);
+        p->has_news = false;
+        p->has_news_from = false;
+    } else {
+        cv_heap_set_latest(&p->heap, &p->gossip.timer, p->push_next);
     }
 }
 
 void cv_gossip_protocol_broadcast(struct cv_gossip_protocol *p, enum cv_priority priority,
                                   const struct cv_record *record)
 {
+    bool is_teller = p->teller != NULL &&
+                     (!p->has_news ||
+                      (p->has_news_from && covey_node_id_compare(&p->news_from, p->teller) == 0));
     cv_gossip_queue_push(&p->queue, priority, record);
     p->has_news = true;
+    p->has_news_from = is_teller;
+    if (is_teller)
+        p->news_from = *p->teller;
 }
 
 void cv_gossip_protocol_message(struct cv_gossip_protocol *p, const covey_node_id *from,
@@ -346,11 +396,24 @@ void cv_gossip_protocol_message(struct cv_gossip_protocol *p, const covey_node_i
     case CV_MESSAGE_PING_REQ:
         cv_relay_request(p, from, head);
         break;
+    case CV_MESSAGE_WATCH:
+        cv_watching_asked(p, from);
+        break;
+    case CV_MESSAGE_UNWATCH:
+        cv_watching_unasked(p, from);
+        break;
+    case CV_MESSAGE_HEARTBEAT:
+        cv_watching_heard(p, from, head->sequence);
+        break;
     case CV_MESSAGE_GOSSIP:
     case CV_MESSAGE_JOIN:
     case CV_MESSAGE_JOIN_ACK:
     case CV_MESSAGE_LEAVE:
     case CV_MESSAGE_LEAVE_ACK:
+    case CV_MESSAGE_SYNC:
+    case CV_MESSAGE_SYNC_BUCKETS:
+    case CV_MESSAGE_SYNC_RECORDS:
+    case CV_MESSAGE_SYNC_ANSWER:
         break;
     }
 }
@@ -370,6 +433,12 @@ bool cv_gossip_protocol_alarm(struct cv_gossip_protocol *p, struct cv_alarm *ala
     case CV_ALARM_GOSSIP:
         cv_gossip_spread(p);
         return true;
+    case CV_ALARM_HEARTBEAT:
+        cv_watching_beat(p);
+        return true;
+    case CV_ALARM_WATCH:
+        cv_watching_alarm(p, (struct cv_watch *)alarm);
+        return true;
     case CV_ALARM_MEMBER:
         cv_member_alarm(p, ((struct cv_member_trouble *)alarm)->member);
         return true;
@@ -377,6 +446,8 @@ bool cv_gossip_protocol_alarm(struct cv_gossip_protocol *p, struct cv_alarm *ala
     case CV_ALARM_JOIN:
     case CV_ALARM_JOIN_END:
     case CV_ALARM_LEAVE:
+    case CV_ALARM_SYNC:
+    case CV_ALARM_PARTITION:
         break;
     }
     return false;

@@ -5,10 +5,12 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "cluster/body_table.h"
+#include "cluster/failure_detection/local_health.h"
 #include "cluster/gossip/ack.h"
 #include "cluster/gossip/message.h"
 #include "cluster/gossip/ping.h"
 #include "cluster/gossip/queue.h"
+#include "cluster/gossip/watch.h"
 #include "cluster/links.h"
 #include "cluster/node_registry.h"
 #include "cluster/outbox.h"
@@ -34,7 +36,8 @@
  *     protocol_probe.c   probes                    protocol_relay.c  pings for others
  *     protocol_merge.c   what updates change       protocol_self.c   our own record
  *     protocol_state.c   what a change of state brings with it: timers, events
- *     protocol_links.c   connections
+ *     protocol_links.c   connections               protocol_watch.c  heartbeats
+ *     protocol_warm.c    whom to stay connected with
  */
 
 /* What a datagram message is filled up to: a QUIC packet of the smallest allowed size (1200 bytes)
@@ -58,17 +61,27 @@ struct cv_gossip_config {
     uint32_t indirect_ping_count;  /* K, 3 */
     uint32_t gossip_fanout;        /* 3 */
     uint32_t retransmit_factor;    /* an update is sent factor * ceil(log2(N+1)) times, 3 */
+    uint32_t local_health_max;     /* how bad we may hold ourselves for, 8; 0: always well */
+    uint32_t watch_count;          /* w: each node is watched by so many, 5; 0: nobody is */
+    covey_time heartbeat_interval; /* to each of them, 1 s */
+    double phi_threshold;          /* of suspicion, 8; half of it brings a probe */
+    struct cv_phi_config phi;      /* sigma at least 100 ms, acceptable pause 0 */
 };
 
 struct cv_gossip_counters {
     uint64_t messages_received;
     uint64_t messages_malformed;
+    uint64_t messages_shed;
     uint64_t updates_applied;
     uint64_t updates_refused;
     uint64_t probes_sent;
     uint64_t probes_failed;
     uint64_t indirect_pings_sent;
     uint64_t nacks_received;
+    uint64_t heartbeats_sent;
+    uint64_t heartbeats_received;
+    uint64_t watchers_refused;
+    uint64_t silences; /* watched members that phi called silent */
     uint64_t suspicions;
     uint64_t refutations;
 };
@@ -95,11 +108,28 @@ struct cv_gossip_protocol {
     struct cv_probe probes[CV_PROBES_MAX];
     struct cv_owed_acks owed;
     uint32_t sequence;
+    struct cv_local_health health;
+    struct cv_watch_rings rings;
+    struct cv_watches watches;
+    double probe_z; /* phi of half the threshold and of all of it, as cv_phi_accrual_reaches()
+                       wants them */
+    double suspect_z;
+    bool rings_changed;  /* whom to watch is to be chosen anew */
+    bool warm_changed;   /* so is whom to probe */
+    bool is_mesh;        /* everybody is connected with everybody, and probed */
+    uint32_t heartbeats; /* sent so far: the number of the next one */
+    struct cv_alarm heartbeat;
     struct cv_alarm tick;
     struct cv_alarm gossip;
-    bool has_news;        /* queued in this step, not yet pushed */
-    covey_time push_next; /* earliest time of the next push */
-    covey_time overdue;   /* the missed deadline that showed the last pause */
+    bool has_news;               /* queued and not yet pushed */
+    const covey_node_id *teller; /* while updates are applied: who sent them */
+    bool has_news_from;          /* all of the news came from one peer, who need not be told */
+    covey_node_id news_from;
+    covey_time push_next;     /* earliest time of the next push */
+    covey_time overdue;       /* the missed deadline that showed the last pause */
+    covey_time paused_at;     /* when that pause was over */
+    uint32_t expected_joins;  /* members that now count for the size of the cluster, */
+    uint32_t expected_leaves; /* and that no longer do, since somebody looked */
     struct cv_gossip_counters counters;
     struct cv_message_writer writer;
     uint8_t scratch[CV_MAX_MESSAGE_SIZE];
@@ -178,11 +208,17 @@ void cv_gossip_protocol_announce(struct cv_gossip_protocol *p);
  * random; returns how many. */
 size_t cv_gossip_protocol_select_random(struct cv_gossip_protocol *p, const covey_node_id *except,
                                         struct cv_member **out, size_t count);
+/* Probes a member out of turn, unless that is under way or too many are. Needs a reserve. */
+void cv_gossip_protocol_probe(struct cv_gossip_protocol *p, struct cv_member *m);
+/* True when a connection with this node is to stay: one of the full mesh, or of the watch rings. */
+bool cv_gossip_protocol_is_warm(struct cv_gossip_protocol *p, const covey_node_id *id);
 /* Dials a known node that is not connected; false when there is no place for it. Needs a reserve.
  */
 bool cv_gossip_protocol_dial(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Forgets the connection and has it closed. Needs a reserve. */
 void cv_gossip_protocol_close(struct cv_gossip_protocol *p, const covey_node_id *peer);
+/* It said goodbye itself. Needs a reserve. */
+void cv_gossip_protocol_left(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Changes a member's status with all that follows from it. Needs a reserve. */
 void cv_gossip_protocol_set_status(struct cv_gossip_protocol *p, struct cv_member *m,
                                    const struct cv_node_status *status);

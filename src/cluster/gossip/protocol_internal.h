@@ -32,6 +32,35 @@ void cv_probing_forget(struct cv_gossip_protocol *p, const covey_node_id *target
 /* All probes begin again. */
 void cv_probing_restart(struct cv_gossip_protocol *p);
 
+/* One whose heartbeats stay away: by all means at once. */
+void cv_probing_urgent(struct cv_gossip_protocol *p, struct cv_member *target);
+
+/* protocol_watch.c */
+/* Chooses whom to watch among the members that there are now. */
+void cv_watching_update(struct cv_gossip_protocol *p);
+void cv_watching_alarm(struct cv_gossip_protocol *p, struct cv_watch *watch);
+void cv_watching_beat(struct cv_gossip_protocol *p);
+void cv_watching_connected(struct cv_gossip_protocol *p, const covey_node_id *peer);
+void cv_watching_disconnected(struct cv_gossip_protocol *p, const covey_node_id *peer);
+void cv_watching_asked(struct cv_gossip_protocol *p, const covey_node_id *from);
+void cv_watching_unasked(struct cv_gossip_protocol *p, const covey_node_id *from);
+void cv_watching_heard(struct cv_gossip_protocol *p, const covey_node_id *from, uint32_t number);
+/* The end of an urgent probe. */
+void cv_watching_probed(struct cv_gossip_protocol *p, const covey_node_id *target,
+                        bool is_answered);
+/* Our own pause is not their silence. */
+void cv_watching_restart(struct cv_gossip_protocol *p);
+void cv_watching_stop(struct cv_gossip_protocol *p);
+
+/* protocol_warm.c */
+/* Two members of a small cluster stay connected. */
+void cv_warm_connect(struct cv_gossip_protocol *p, struct cv_member *m);
+void cv_warm_update(struct cv_gossip_protocol *p);
+/* All connected live members of the watch rings but one, at most CV_WARM_MAX; their number. */
+#define CV_WARM_MAX (CV_RINGS_MAX * (1 + CV_WATCHERS_PER_RING))
+size_t cv_warm_peers(struct cv_gossip_protocol *p, const covey_node_id *except,
+                     struct cv_member **out);
+
 /* protocol_relay.c */
 void cv_relay_request(struct cv_gossip_protocol *p, const covey_node_id *from,
                       const struct cv_message_head *head);
@@ -45,6 +74,8 @@ void cv_member_recalled(struct cv_gossip_protocol *p, struct cv_member *m);
 void cv_member_entered(struct cv_gossip_protocol *p, struct cv_member *m);
 void cv_member_body_changed(struct cv_gossip_protocol *p, struct cv_member *m, bool tags_differ);
 void cv_member_alarm(struct cv_gossip_protocol *p, struct cv_member *m);
+/* It does not count for the size of the cluster any more. */
+void cv_member_unexpect(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Nobody answered our probe. */
 void cv_member_unanswered(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Another one suspects it too. */

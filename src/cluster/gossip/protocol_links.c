@@ -32,6 +32,7 @@ void cv_gossip_protocol_connected(struct cv_gossip_protocol *p, const covey_node
     }
     cv_probing_connected(p, peer);
     cv_relay_connected(p, peer);
+    cv_watching_connected(p, peer);
     if (cv_gossip_queue_count(&p->queue) > 0)
         p->has_news = true;
 }
@@ -48,6 +49,7 @@ void cv_gossip_protocol_disconnected(struct cv_gossip_protocol *p, const covey_n
 {
     link_lost(p, peer);
     cv_probe_order_hasten(&p->order, peer);
+    cv_watching_disconnected(p, peer);
 }
 
 void cv_gossip_protocol_dial_failed(struct cv_gossip_protocol *p, const covey_node_id *peer)

@@ -52,14 +52,25 @@ static void pass_on(struct cv_gossip_protocol *p, const struct cv_member *m, con
     if (n->body == NULL)
         record.body = NULL;
     p->counters.updates_applied++;
-    if (n->type != CV_MESSAGE_JOIN_ACK)
+    if (!cv_message_is_list(n->type))
         cv_gossip_protocol_broadcast(p, priority, &record);
     else if (!p->is_learning)
         cv_gossip_protocol_broadcast(p, CV_PRIORITY_LOW, &record);
 }
 
+/* The gone that we do not know we may have forgotten in good time: comparing what we know must not
+ * bring them back from each other for ever. */
+static bool is_forgotten(const struct news *n)
+{
+    enum covey_node_state state = n->update->status.state;
+    return n->type != CV_MESSAGE_JOIN_ACK && cv_message_is_list(n->type) &&
+           (state == COVEY_NODE_FAILED || state == COVEY_NODE_LEFT);
+}
+
 static void admit(struct cv_gossip_protocol *p, const struct news *n)
 {
+    if (is_forgotten(n))
+        return;
     struct cv_record record = {.id = n->update->id, .status = n->update->status, .body = n->body};
     struct cv_member *m = cv_node_registry_insert(&p->registry, &record, p->now);
     if (m == NULL)
@@ -131,6 +142,8 @@ static void merge_status(struct cv_gossip_protocol *p, const struct news *n, str
     if (status->state == COVEY_NODE_ALIVE && !n->is_direct)
         cv_link_doubt(p, m);
     follow(p, m, status);
+    if (m->state == COVEY_NODE_LEFT && m->left_is_direct)
+        cv_member_unexpect(p, m);
 }
 
 /* The same suspicion from another accuser. */
@@ -219,6 +232,7 @@ void cv_gossip_protocol_apply(struct cv_gossip_protocol *p, const covey_node_id 
     const struct cv_update *told;
     if (cv_self_told(p, message, &told))
         cv_self_answer(p, from, message->head.type, told, plan->self);
+    p->teller = from;
     for (size_t i = 0; i < message->update_count; i++) {
         const struct news n = {
             .update = &message->updates[i],
@@ -230,4 +244,5 @@ void cv_gossip_protocol_apply(struct cv_gossip_protocol *p, const covey_node_id 
         cv_cluster_node_release(plan->bodies[i]);
         plan->bodies[i] = NULL;
     }
+    p->teller = NULL;
 }

@@ -34,9 +34,14 @@ static void end(struct cv_gossip_protocol *p, struct cv_probe *probe)
     cv_heap_clear(&p->heap, &probe->alarm.timer);
 }
 
+static covey_time scaled(const struct cv_gossip_protocol *p, covey_time time)
+{
+    return cv_local_health_scale(&p->health, time);
+}
+
 static void ping_directly(struct cv_gossip_protocol *p, struct cv_probe *probe)
 {
-    enter(p, probe, CV_PROBE_DIRECT, p->config.ack_timeout);
+    enter(p, probe, CV_PROBE_DIRECT, scaled(p, p->config.ack_timeout));
     cv_gossip_ping(p, &probe->target, probe->sequence, false);
     p->counters.probes_sent++;
 }
@@ -48,7 +53,7 @@ static void ping_indirectly(struct cv_gossip_protocol *p, struct cv_probe *probe
     struct cv_member *relays[CV_RELAYS_MAX];
     size_t count =
         cv_gossip_protocol_select_random(p, &probe->target, relays, p->config.indirect_ping_count);
-    enter(p, probe, CV_PROBE_INDIRECT, p->config.indirect_timeout);
+    enter(p, probe, CV_PROBE_INDIRECT, scaled(p, p->config.indirect_timeout));
     probe->relay_count = (uint32_t)count;
     for (size_t i = 0; i < count; i++) {
         probe->relays[i] = relays[i]->body->id;
@@ -69,6 +74,8 @@ static void begin(struct cv_gossip_protocol *p, struct cv_probe *probe, struct c
     probe->target = target->body->id;
     probe->sequence = ++p->sequence;
     probe->relay_count = 0;
+    probe->nacks = 0;
+    probe->is_urgent = false;
     if (target->link == CV_LINK_UP)
         ping_directly(p, probe);
     else if (target->link == CV_LINK_DIALLING || cv_gossip_protocol_dial(p, target))
@@ -92,13 +99,46 @@ void cv_probing_tick(struct cv_gossip_protocol *p)
     covey_node_id target;
     if (p->order.count == 0)
         return;
-    cv_heap_set(&p->heap, &p->tick.timer, p->now + p->config.protocol_period);
+    cv_heap_set(&p->heap, &p->tick.timer, p->now + scaled(p, p->config.protocol_period));
     for (size_t i = 0; probe != NULL && i < p->order.count; i++) {
         if (!cv_probe_order_next(&p->order, &p->rand, &target) || probe_of(p, &target) != NULL)
             continue;
         begin(p, probe, cv_node_registry_get(&p->registry, &target));
         return;
     }
+}
+
+void cv_gossip_protocol_probe(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    struct cv_probe *probe = idle_probe(p);
+    if (probe != NULL && probe_of(p, cv_member_id(m)) == NULL)
+        begin(p, probe, m);
+}
+
+/* A datagram, the stream and others' help at once; one under way gets the help now. */
+void cv_probing_urgent(struct cv_gossip_protocol *p, struct cv_member *target)
+{
+    struct cv_probe *probe = probe_of(p, cv_member_id(target));
+    if (probe == NULL) {
+        cv_gossip_protocol_probe(p, target);
+        probe = probe_of(p, cv_member_id(target));
+    }
+    if (probe == NULL)
+        return;
+    probe->is_urgent = true;
+    if (probe->phase == CV_PROBE_DIRECT)
+        ping_indirectly(p, probe);
+}
+
+/* What an unanswered probe says of ourselves: those who were asked should have said at least that
+ * they got no answer either. */
+static void doubt_ourselves(struct cv_gossip_protocol *p, const struct cv_probe *probe)
+{
+    uint32_t missing = cv_probe_missing_nacks(probe);
+    if (probe->relay_count == 0)
+        cv_local_health_note(&p->health, CV_LOCAL_HEALTH_PROBE_FAILED);
+    for (uint32_t i = 0; i < missing; i++)
+        cv_local_health_note(&p->health, CV_LOCAL_HEALTH_NACK_MISSING);
 }
 
 void cv_probing_alarm(struct cv_gossip_protocol *p, struct cv_probe *probe)
@@ -109,7 +149,13 @@ void cv_probing_alarm(struct cv_gossip_protocol *p, struct cv_probe *probe)
     }
     end(p, probe);
     p->counters.probes_failed++;
-    cv_member_unanswered(p, cv_node_registry_get(&p->registry, &probe->target));
+    doubt_ourselves(p, probe);
+    struct cv_member *target = cv_node_registry_get(&p->registry, &probe->target);
+    struct cv_watch *watch = cv_watches_subject(&p->watches, &probe->target);
+    if (probe->is_urgent && watch != NULL && watch->is_heard)
+        cv_watching_probed(p, &probe->target, false);
+    else
+        cv_member_unanswered(p, target);
 }
 
 void cv_probing_connected(struct cv_gossip_protocol *p, const covey_node_id *peer)
@@ -134,6 +180,8 @@ void cv_probing_ack(struct cv_gossip_protocol *p, const covey_node_id *from, uin
             continue;
         bool is_relayed = cv_probe_is_relay(probe, sequence, from);
         end(p, probe);
+        cv_local_health_note(&p->health, CV_LOCAL_HEALTH_PROBE_OK);
+        cv_watching_probed(p, &probe->target, true);
         if (is_relayed)
             cv_link_doubt(p, cv_node_registry_get(&p->registry, &probe->target));
     }
@@ -142,7 +190,7 @@ void cv_probing_ack(struct cv_gossip_protocol *p, const covey_node_id *from, uin
 void cv_probing_nack(struct cv_gossip_protocol *p, const covey_node_id *from, uint32_t sequence)
 {
     for (size_t i = 0; i < CV_PROBES_MAX; i++) {
-        if (cv_probe_is_relay(&p->probes[i], sequence, from))
+        if (cv_probe_nack(&p->probes[i], sequence, from))
             p->counters.nacks_received++;
     }
 }

@@ -14,8 +14,8 @@
  * another process with our key.
  *
  * Learning is over when we have joined; but one whom that news did not reach, and who holds our
- * last life for failed or left, says so when it joins with us again: in a JOIN and its answer an
- * accusation is always gone past. Whenever our incarnation rises our body is made anew with it, so
+ * last life for failed or left, says so when it joins with us again, or when we compare what we
+ * know: in a JOIN and its answer and in anti-entropy an accusation is always gone past. Whenever our incarnation rises our body is made anew with it, so
  * that no body of a last life can be later than ours.
  */
 
@@ -48,7 +48,7 @@ static bool is_of_another(const struct cv_gossip_protocol *p, const struct cv_up
 static enum answer answer_to(const struct cv_gossip_protocol *p, enum cv_message_type type,
                              const struct cv_update *told)
 {
-    bool is_joining = type == CV_MESSAGE_JOIN || type == CV_MESSAGE_JOIN_ACK;
+    bool is_joining = type == CV_MESSAGE_JOIN || cv_message_is_list(type);
     uint64_t own = p->self->incarnation;
     int order = cv_incarnation_compare(told->status.incarnation, own);
     bool is_accused = told->status.state != COVEY_NODE_ALIVE;
@@ -102,6 +102,8 @@ void cv_self_answer(struct cv_gossip_protocol *p, const covey_node_id *from,
     case ANSWER_RAISE:
         if (is_ahead && !p->is_learning)
             cv_gossip_protocol_charge(p, from, CV_GLITCH_REFUSED);
+        if (told->status.state != COVEY_NODE_ALIVE && !p->is_learning)
+            cv_local_health_note(&p->health, CV_LOCAL_HEALTH_REFUTED);
         raise_incarnation(p, body);
         break;
     case ANSWER_REPEAT:

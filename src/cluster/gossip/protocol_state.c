@@ -61,13 +61,17 @@ static void emit_change(struct cv_gossip_protocol *p, struct cv_member *m,
         emit_recovered(p, m);
 }
 
+static covey_time suspicion_max(const struct cv_gossip_protocol *p)
+{
+    return p->config.suspicion_min * p->config.suspicion_max_factor;
+}
+
 static void begin_suspicion(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     size_t live = cv_node_registry_live_count(&p->registry);
     uint32_t wanted = live >= 2 + CV_CONFIRMATIONS ? CV_CONFIRMATIONS : 0;
-    covey_time min = p->config.suspicion_min;
     struct cv_member_trouble *t = m->trouble;
-    cv_suspicion_begin(&t->suspicion, p->now, min, min * p->config.suspicion_max_factor, wanted,
+    cv_suspicion_begin(&t->suspicion, p->now, p->config.suspicion_min, suspicion_max(p), wanted,
                        &t->accuser);
     cv_heap_set(&p->heap, &t->alarm.timer, cv_suspicion_deadline(&t->suspicion));
     p->counters.suspicions++;
@@ -79,28 +83,39 @@ static void clear_alarm(struct cv_gossip_protocol *p, struct cv_member *m)
         cv_heap_clear(&p->heap, &m->trouble->alarm.timer);
 }
 
-/* Of two members the one with the lower id dials at once; the other only to probe. So they seldom
- * dial each other at the same time. A newcomer dials all: they may not have heard of it. */
-static void keep_connected(struct cv_gossip_protocol *p, struct cv_member *m)
+/* It counts for the size of the cluster. */
+static void expect(struct cv_gossip_protocol *p, struct cv_member *m)
 {
-    bool dials =
-        p->is_learning || covey_node_id_compare(cv_member_id(p->self), cv_member_id(m)) < 0;
-    if (dials && m->link == CV_LINK_NONE && !p->is_leaving &&
-        cv_node_registry_live_count(&p->registry) <= CV_FULL_MESH_MAX)
-        cv_gossip_protocol_dial(p, m);
+    if (m->is_expected)
+        return;
+    m->is_expected = true;
+    p->expected_joins++;
+}
+
+void cv_member_unexpect(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    if (!m->is_expected)
+        return;
+    m->is_expected = false;
+    p->expected_leaves++;
 }
 
 static void enter_live(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     m->left_is_direct = false;
-    cv_probe_order_insert(&p->order, cv_member_id(m), &p->rand);
+    expect(p, m);
+    if (p->is_mesh)
+        cv_probe_order_insert(&p->order, cv_member_id(m), &p->rand);
+    if (cv_watch_rings_wants(&p->rings, cv_member_id(m)))
+        p->rings_changed = true;
     cv_probing_start(p);
-    keep_connected(p, m);
+    cv_warm_connect(p, m);
 }
 
 static void forget(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     emit_left(p, m);
+    cv_member_unexpect(p, m);
     clear_alarm(p, m);
     cv_gossip_queue_remove(&p->queue, cv_member_id(m));
     cv_node_registry_remove(&p->registry, m);
@@ -110,6 +125,9 @@ static void enter_gone(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     cv_probe_order_remove(&p->order, cv_member_id(m));
     cv_probing_forget(p, cv_member_id(m));
+    if (cv_watch_rings_misses(&p->rings, cv_member_id(m)))
+        p->rings_changed = true;
+    cv_watching_unasked(p, cv_member_id(m));
     cv_heap_set(&p->heap, &m->trouble->alarm.timer,
                 p->now + LINGER_PERIODS * p->config.protocol_period);
 }
@@ -133,6 +151,12 @@ void cv_gossip_protocol_set_status(struct cv_gossip_protocol *p, struct cv_membe
     struct cv_member *surplus = cv_node_registry_surplus(&p->registry);
     if (surplus != NULL)
         forget(p, surplus);
+}
+
+void cv_gossip_protocol_left(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    m->left_is_direct = true;
+    cv_member_unexpect(p, m);
 }
 
 void cv_member_recalled(struct cv_gossip_protocol *p, struct cv_member *m)
@@ -159,7 +183,7 @@ void cv_member_body_changed(struct cv_gossip_protocol *p, struct cv_member *m, b
     /* It moved: what is connected is what it was before. */
     if (peer != NULL && !cv_address_equal(&peer->remote, &m->body->address) && !m->body_is_direct) {
         cv_gossip_protocol_close(p, cv_member_id(m));
-        keep_connected(p, m);
+        cv_warm_connect(p, m);
     }
     if (tags_differ && m->is_announced && cv_member_is_live(m))
         cv_gossip_protocol_emit(p, COVEY_EVENT_NODE_TAGS_UPDATED, m);
@@ -216,15 +240,22 @@ void cv_suspicions_restart(struct cv_gossip_protocol *p)
     }
 }
 
+/* A gone member: its connection goes, what was said of it settles, and in the end it is
+ * forgotten. */
 static void let_go(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     covey_time end = m->trouble->since + p->tombstone_ttl;
+    covey_time settled = m->trouble->since + suspicion_max(p);
     if (m->link == CV_LINK_UP)
         cv_gossip_protocol_close(p, cv_member_id(m));
+    if (m->state == COVEY_NODE_LEFT && p->now >= settled)
+        cv_member_unexpect(p, m);
+    bool is_unsettled = m->state == COVEY_NODE_LEFT && m->is_expected;
     if (p->now >= end)
         forget(p, m);
     else
-        cv_heap_set(&p->heap, &m->trouble->alarm.timer, end);
+        cv_heap_set(&p->heap, &m->trouble->alarm.timer,
+                    is_unsettled && settled < end ? settled : end);
 }
 
 /* It lives but does not refute: it may not know the incarnation that we suspect it at, from a life

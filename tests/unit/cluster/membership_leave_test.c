@@ -63,10 +63,11 @@ static void who_is_not_connected_is_dialled(void **state)
     core_add_member(1);
     core_add_member(2);
     core_disconnected(2);
+    uint32_t dial = core_find(CV_OUTPUT_DIAL, 0)->dial.dial;
+    core_dial_failed(dial, COVEY_ERR_UNREACHABLE);
     core_command(CV_COMMAND_LEAVE, NULL, NULL);
-    const struct cv_output *dial = core_find(CV_OUTPUT_DIAL, 0);
-    assert_non_null(dial);
-    core_connected(2, dial->dial.dial);
+    assert_non_null(core_find(CV_OUTPUT_DIAL, 0));
+    core_connected(2, core_find(CV_OUTPUT_DIAL, 0)->dial.dial);
     assert_non_null(core_sent(2, CV_MESSAGE_LEAVE, NULL));
 }
 

@@ -14,7 +14,7 @@ static const uint8_t example[] = {
     0x02, 0x10,                                           /* target */
     0xb0, 0xb1, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7,       /* */
     0xb8, 0xb9, 0xba, 0xbb, 0xbc, 0xbd, 0xbe, 0xbf,       /* */
-    0x07, 0x31,                                           /* update of 49 bytes */
+    0x0f, 0x31,                                           /* update of 49 bytes */
     0x01, 0x10,                                           /*   id: the target itself */
     0xb0, 0xb1, 0xb2, 0xb3, 0xb4, 0xb5, 0xb6, 0xb7,       /* */
     0xb8, 0xb9, 0xba, 0xbb, 0xbc, 0xbd, 0xbe, 0xbf,       /* */
@@ -24,7 +24,7 @@ static const uint8_t example[] = {
     0x04, 0x10,                                           /*   accuser */
     0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7,       /* */
     0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf,       /* */
-    0x07, 0x40, 0x4c,                                     /* update of 76 bytes */
+    0x0f, 0x40, 0x4c,                                     /* update of 76 bytes */
     0x01, 0x10,                                           /*   id */
     0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7,       /* */
     0xa8, 0xa9, 0xaa, 0xab, 0xac, 0xad, 0xae, 0xaf,       /* */
@@ -115,7 +115,7 @@ static void what_is_not_exactly_a_message_is_malformed(void **state)
     (void)state;
     assert_int_equal(read_text("", 0), COVEY_ERR_MALFORMED);
     assert_int_equal(read_text("\x00", 1), COVEY_ERR_MALFORMED);
-    assert_int_equal(read_text("\x0a", 1), COVEY_ERR_MALFORMED);
+    assert_int_equal(read_text("\x11", 1), COVEY_ERR_MALFORMED);
     assert_int_equal(read_text("\x05", 1), COVEY_OK); /* GOSSIP without news */
     assert_int_equal(read_text("\x05\x00", 2), COVEY_ERR_MALFORMED);
     assert_int_equal(read_text("\x02\x01\x04\0\0\0\1", 7), COVEY_OK);

@@ -27,6 +27,7 @@ static void news_is_sent_at_once_and_often_enough(void **state)
     cv_membership_free(core.m);
     /* No probes, which would carry it, too. */
     config.gossip.protocol_period = 1000 * SEC;
+    config.gossip.watch_count = 0;
     core_start(&config);
     for (uint32_t i = 1; i <= 6; i++)
         core_add_member(i);
@@ -58,7 +59,7 @@ static void pushes_are_limited(void **state)
         core_command(CV_COMMAND_TAG_SET, "k", value);
         sent += gossip_count();
     }
-    assert_int_equal(sent, 3);
+    assert_int_equal(sent, 5); /* once, to those whom it watches */
 }
 
 static void datagrams_stay_small(void **state)
@@ -87,13 +88,18 @@ static void random_members_are_what_was_asked_for(void **state)
     test_alloc_init(&t);
     struct cv_gossip_protocol_config config = {
         .alloc = &t.alloc, .members_max = 100, .seed = 5, .self = body_of(&t.alloc, 0, 1, 0)};
+    config.gossip = core_config().gossip;
     assert_int_equal(cv_gossip_protocol_init(&p, &config), COVEY_OK);
     assert_int_equal(cv_node_registry_reserve(&p.registry, 6), COVEY_OK);
     for (uint32_t i = 1; i <= 6; i++) {
         struct cv_cluster_node *body = body_of(&t.alloc, i, 1, 0);
         struct cv_record record = record_of(i, 1, COVEY_NODE_ALIVE, body);
         struct cv_member *m = cv_node_registry_insert(&p.registry, &record, 0);
+        struct cv_address address = address_of(i);
         m->link = i == 6 ? CV_LINK_NONE : CV_LINK_UP;
+        if (i < 6)
+            assert_int_equal(cv_links_add_peer(&p.links, cv_member_id(m), "", &address, 0),
+                             COVEY_OK);
         cv_cluster_node_release(body);
     }
     covey_node_id except = id_of(2);

@@ -1,0 +1,93 @@
+#include "cluster/gossip/protocol_internal.h"
+
+/*
+ * Whom to stay connected with, and so whom to probe. While the members fit the connection pool that
+ * is everybody. In a larger cluster a probe of just anybody would cost a handshake each period, and
+ * the pool could not hold them all; there it is the neighbours on the watch rings in both
+ * directions, about 2w of them (DESIGN D7).
+ */
+
+bool cv_gossip_protocol_is_warm(struct cv_gossip_protocol *p, const covey_node_id *id)
+{
+    return p->is_mesh || cv_watches_is_warm(&p->watches, id);
+}
+
+/* Of two members the one with the lower id dials at once; the other only to probe. So they seldom
+ * dial each other at the same time. A newcomer dials all: they may not have heard of it. */
+void cv_warm_connect(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    bool dials =
+        p->is_learning || covey_node_id_compare(cv_member_id(p->self), cv_member_id(m)) < 0;
+    if (dials && m->link == CV_LINK_NONE && !p->is_leaving &&
+        cv_node_registry_live_count(&p->registry) <= CV_FULL_MESH_MAX)
+        cv_gossip_protocol_dial(p, m);
+}
+
+static bool is_wanted(struct cv_gossip_protocol *p, const struct cv_member *m)
+{
+    return m != NULL && m != p->self && cv_member_is_live(m);
+}
+
+static void probe_all(struct cv_gossip_protocol *p)
+{
+    cv_probe_order_clear(&p->order);
+    for (size_t i = 0; i < cv_node_registry_count(&p->registry); i++) {
+        struct cv_member *m = cv_node_registry_at(&p->registry, i);
+        if (!is_wanted(p, m))
+            continue;
+        cv_probe_order_insert(&p->order, cv_member_id(m), &p->rand);
+        cv_warm_connect(p, m);
+    }
+}
+
+static void probe_too(struct cv_gossip_protocol *p, const covey_node_id *id)
+{
+    if (is_wanted(p, cv_node_registry_get(&p->registry, id)) && !cv_probe_order_has(&p->order, id))
+        cv_probe_order_insert(&p->order, id, &p->rand);
+}
+
+static void probe_warm(struct cv_gossip_protocol *p)
+{
+    for (size_t i = p->order.count; i-- > 0;) {
+        const covey_node_id id = p->order.ids[i];
+        if (!cv_watches_is_warm(&p->watches, &id))
+            cv_probe_order_remove(&p->order, &id);
+    }
+    for (size_t i = 0; i < CV_RINGS_MAX; i++) {
+        if (p->watches.subjects[i].is_used)
+            probe_too(p, &p->watches.subjects[i].subject);
+    }
+    for (size_t i = 0; i < p->watches.watcher_count; i++)
+        probe_too(p, &p->watches.watchers[i].id);
+}
+
+void cv_warm_update(struct cv_gossip_protocol *p)
+{
+    bool was_mesh = p->is_mesh;
+    p->is_mesh = cv_node_registry_live_count(&p->registry) <= CV_FULL_MESH_MAX;
+    if (p->is_mesh && !was_mesh)
+        probe_all(p);
+    else if (!p->is_mesh && (was_mesh || p->warm_changed))
+        probe_warm(p);
+    p->warm_changed = false;
+}
+
+size_t cv_warm_peers(struct cv_gossip_protocol *p, const covey_node_id *except,
+                     struct cv_member **out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < CV_RINGS_MAX + p->watches.watcher_count; i++) {
+        bool is_subject = i < CV_RINGS_MAX;
+        const struct cv_watch *watch = &p->watches.subjects[is_subject ? i : 0];
+        const covey_node_id *id =
+            is_subject ? &watch->subject : &p->watches.watchers[i - CV_RINGS_MAX].id;
+        bool is_second = !is_subject && cv_watches_subject(&p->watches, id) != NULL;
+        if ((is_subject && !watch->is_used) || is_second ||
+            (except != NULL && covey_node_id_compare(id, except) == 0))
+            continue;
+        struct cv_member *m = cv_node_registry_get(&p->registry, id);
+        if (is_wanted(p, m) && m->link == CV_LINK_UP)
+            out[count++] = m;
+    }
+    return count;
+}

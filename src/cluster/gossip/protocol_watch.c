@@ -1,0 +1,236 @@
+#include "cluster/gossip/protocol_internal.h"
+
+#include <assert.h>
+
+/* Heartbeats and their absence: gossip/watch.h draws them, DESIGN D8 says why. */
+
+static void say(struct cv_gossip_protocol *p, const covey_node_id *to,
+                const struct cv_message_head *head)
+{
+    cv_gossip_protocol_compose(p, to, head);
+    cv_gossip_protocol_post(p, to, false);
+}
+
+static void ask(struct cv_gossip_protocol *p, struct cv_watch *watch)
+{
+    watch->renew_at = p->now + CV_WATCH_RENEWAL;
+    say(p, &watch->subject, &(struct cv_message_head){.type = CV_MESSAGE_WATCH});
+}
+
+static void wake(struct cv_gossip_protocol *p, struct cv_watch *watch, covey_time time)
+{
+    cv_heap_set(&p->heap, &watch->alarm.timer, time < p->now ? p->now : time);
+}
+
+static void end(struct cv_gossip_protocol *p, struct cv_watch *watch)
+{
+    cv_heap_clear(&p->heap, &watch->alarm.timer);
+    cv_watch_end(watch);
+    p->warm_changed = true;
+}
+
+static void begin(struct cv_gossip_protocol *p, const covey_node_id *id)
+{
+    wake(p, cv_watches_begin(&p->watches, id, &p->config.phi), p->now);
+    p->warm_changed = true;
+}
+
+void cv_watching_update(struct cv_gossip_protocol *p)
+{
+    cv_watch_rings_choose(&p->rings, &p->registry);
+    for (size_t i = 0; i < CV_RINGS_MAX; i++) {
+        struct cv_watch *watch = &p->watches.subjects[i];
+        if (!watch->is_used || cv_watch_rings_misses(&p->rings, &watch->subject))
+            continue;
+        say(p, &watch->subject, &(struct cv_message_head){.type = CV_MESSAGE_UNWATCH});
+        end(p, watch);
+    }
+    for (size_t i = 0; i < p->rings.chosen_count; i++) {
+        if (cv_watches_subject(&p->watches, &p->rings.chosen[i]) == NULL)
+            begin(p, &p->rings.chosen[i]);
+    }
+}
+
+void cv_watching_stop(struct cv_gossip_protocol *p)
+{
+    cv_heap_clear(&p->heap, &p->heartbeat.timer);
+    for (size_t i = 0; i < CV_RINGS_MAX; i++)
+        cv_heap_clear(&p->heap, &p->watches.subjects[i].alarm.timer);
+}
+
+/* --- the watcher --- */
+
+static void accuse(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    bool was_alive = m->state == COVEY_NODE_ALIVE;
+    p->counters.silences++;
+    cv_member_unanswered(p, m);
+    if (was_alive)
+        cv_gossip_protocol_emit(p, COVEY_EVENT_HEALTH_CHECK_FAILED, m);
+}
+
+/* Silent for longer than a living node would be: a probe first, then, when that is not answered and
+ * phi is above the threshold, a suspicion. When to look again. */
+static covey_time judge(struct cv_gossip_protocol *p, struct cv_watch *watch, struct cv_member *m)
+{
+    covey_time suspect_at = cv_phi_accrual_reaches(&watch->phi, p->suspect_z);
+    covey_time period = cv_local_health_scale(&p->health, p->config.protocol_period);
+    if (watch->is_unanswered && p->now < suspect_at)
+        return suspect_at;
+    if (watch->is_unanswered) {
+        watch->is_unanswered = false;
+        watch->is_probed = false;
+        accuse(p, m);
+    } else if (!watch->is_probed) {
+        watch->is_probed = true;
+        ask(p, watch);
+        cv_probing_urgent(p, m);
+    } else {
+        watch->is_probed = false;
+    }
+    return p->now + period;
+}
+
+void cv_watching_alarm(struct cv_gossip_protocol *p, struct cv_watch *watch)
+{
+    struct cv_member *m = cv_node_registry_get(&p->registry, &watch->subject);
+    covey_time next = p->now + p->config.heartbeat_interval;
+    /* One that is gone will not be watched after this step. */
+    if (m == NULL || !cv_member_is_live(m))
+        return;
+    if (m->link == CV_LINK_NONE)
+        cv_gossip_protocol_dial(p, m);
+    if (m->link == CV_LINK_UP && (!watch->is_heard || p->now >= watch->renew_at))
+        ask(p, watch);
+    if (m->link == CV_LINK_UP && watch->is_heard) {
+        covey_time probe_at = cv_phi_accrual_reaches(&watch->phi, p->probe_z);
+        next = p->now < probe_at ? probe_at : judge(p, watch, m);
+        if (next > watch->renew_at)
+            next = watch->renew_at;
+    }
+    wake(p, watch, next);
+}
+
+void cv_watching_heard(struct cv_gossip_protocol *p, const covey_node_id *from, uint32_t number)
+{
+    struct cv_watch *watch = cv_watches_subject(&p->watches, from);
+    p->counters.heartbeats_received++;
+    if (watch == NULL) {
+        say(p, from, &(struct cv_message_head){.type = CV_MESSAGE_UNWATCH});
+        return;
+    }
+    uint32_t steps = number - watch->number;
+    /* Late ones tell nothing. */
+    if (watch->is_heard && (steps == 0 || steps > UINT32_MAX / 2))
+        return;
+    /* What waited while we paused comes in a bunch, and the first one after it too early. */
+    if (watch->spans_pause)
+        cv_phi_accrual_skip(&watch->phi, p->now);
+    else
+        cv_phi_accrual_heartbeat(&watch->phi, p->now, watch->is_heard ? steps : 1);
+    if (p->now - p->paused_at >= p->config.heartbeat_interval / 4)
+        watch->spans_pause = false;
+    watch->number = number;
+    watch->is_heard = true;
+    watch->is_probed = false;
+    watch->is_unanswered = false;
+    covey_time probe_at = cv_phi_accrual_reaches(&watch->phi, p->probe_z);
+    wake(p, watch, probe_at < watch->renew_at ? probe_at : watch->renew_at);
+}
+
+void cv_watching_probed(struct cv_gossip_protocol *p, const covey_node_id *target, bool is_answered)
+{
+    struct cv_watch *watch = cv_watches_subject(&p->watches, target);
+    if (watch == NULL || !watch->is_heard || !watch->is_probed)
+        return;
+    watch->is_unanswered = !is_answered;
+    if (!is_answered)
+        wake(p, watch, p->now);
+}
+
+void cv_watching_connected(struct cv_gossip_protocol *p, const covey_node_id *peer)
+{
+    struct cv_watch *watch = cv_watches_subject(&p->watches, peer);
+    if (watch == NULL)
+        return;
+    ask(p, watch);
+    wake(p, watch, p->now + p->config.heartbeat_interval);
+}
+
+void cv_watching_disconnected(struct cv_gossip_protocol *p, const covey_node_id *peer)
+{
+    struct cv_watch *watch = cv_watches_subject(&p->watches, peer);
+    struct cv_member *m = cv_node_registry_get(&p->registry, peer);
+    if (cv_watches_unsubscribe(&p->watches, peer))
+        p->warm_changed = true;
+    if (watch == NULL)
+        return;
+    watch->is_heard = false;
+    cv_phi_accrual_clear(&watch->phi);
+    wake(p, watch, p->now + p->config.heartbeat_interval);
+    /* A connection seldom ends for nothing. */
+    if (m != NULL && cv_member_is_live(m) && !p->is_leaving)
+        cv_gossip_protocol_probe(p, m);
+}
+
+void cv_watching_restart(struct cv_gossip_protocol *p)
+{
+    p->paused_at = p->now;
+    for (size_t i = 0; i < CV_RINGS_MAX; i++) {
+        struct cv_watch *watch = &p->watches.subjects[i];
+        if (!watch->is_used || !watch->is_heard)
+            continue;
+        cv_phi_accrual_skip(&watch->phi, p->now);
+        watch->spans_pause = true;
+        watch->is_probed = false;
+        watch->is_unanswered = false;
+        wake(p, watch, cv_phi_accrual_reaches(&watch->phi, p->probe_z));
+    }
+}
+
+/* --- the subject --- */
+
+void cv_watching_asked(struct cv_gossip_protocol *p, const covey_node_id *from)
+{
+    const struct cv_member *m = cv_node_registry_get(&p->registry, from);
+    bool is_new;
+    if (m == NULL || !cv_member_is_live(m) || p->is_leaving)
+        return;
+    if (!cv_watches_subscribe(&p->watches, from, p->now + CV_WATCH_LIFETIME, &is_new)) {
+        p->counters.watchers_refused++;
+        return;
+    }
+    p->warm_changed |= is_new;
+    if (!cv_timer_is_set(&p->heartbeat.timer))
+        cv_heap_set(&p->heap, &p->heartbeat.timer,
+                    p->now + cv_rand_below(&p->rand, p->config.heartbeat_interval));
+}
+
+void cv_watching_unasked(struct cv_gossip_protocol *p, const covey_node_id *from)
+{
+    if (cv_watches_unsubscribe(&p->watches, from))
+        p->warm_changed = true;
+}
+
+static void drop_late_watchers(struct cv_gossip_protocol *p)
+{
+    for (size_t i = p->watches.watcher_count; i-- > 0;) {
+        const struct cv_watcher watcher = p->watches.watchers[i];
+        if (watcher.until <= p->now)
+            cv_watching_unasked(p, &watcher.id);
+    }
+}
+
+void cv_watching_beat(struct cv_gossip_protocol *p)
+{
+    drop_late_watchers(p);
+    if (p->watches.watcher_count == 0)
+        return;
+    p->heartbeats++;
+    for (size_t i = 0; i < p->watches.watcher_count; i++) {
+        say(p, &p->watches.watchers[i].id,
+            &(struct cv_message_head){.type = CV_MESSAGE_HEARTBEAT, .sequence = p->heartbeats});
+        p->counters.heartbeats_sent++;
+    }
+    cv_heap_set(&p->heap, &p->heartbeat.timer, p->now + p->config.heartbeat_interval);
+}

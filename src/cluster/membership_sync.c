@@ -1,0 +1,132 @@
+#include "cluster/membership_internal.h"
+
+#include <covey/error.h>
+
+/*
+ * Anti-entropy (Demers et al. 1987): now and then two members compare what they know, so that what
+ * gossip missed is known to all in the end. The partner is chosen among all members: in a large
+ * cluster it is mostly one that nobody is connected with, and so each of these is probed too.
+ *
+ *     A  --SYNC: root---------------->  B      equal: the end
+ *     A  <-SYNC_BUCKETS: 256 hashes---  B      equal: the end
+ *     A  --SYNC_RECORDS: of those ---->  B
+ *     A  <-SYNC_ANSWER: of those -----  B
+ *
+ * Nobody remembers where it is in this: each message says all that its answer needs.
+ */
+
+/* A partner is picked at random; most of what is known is alive. */
+#define TRIES 16
+
+void cv_sync_init(struct cv_membership *m, covey_time interval)
+{
+    m->sync.interval = interval;
+    m->sync.alarm.kind = CV_ALARM_SYNC;
+}
+
+void cv_sync_start(struct cv_membership *m)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    if (m->sync.interval != 0)
+        cv_heap_set(&g->heap, &m->sync.alarm.timer,
+                    g->now + cv_rand_below(&g->rand, m->sync.interval));
+}
+
+void cv_sync_stop(struct cv_membership *m)
+{
+    m->sync.has_partner = false;
+    cv_heap_clear(&m->gossip.heap, &m->sync.alarm.timer);
+}
+
+/* NULL when none was found. */
+static struct cv_member *some_member(struct cv_gossip_protocol *g)
+{
+    for (size_t i = 0; i < TRIES; i++) {
+        size_t place = (size_t)cv_rand_below(&g->rand, cv_node_registry_count(&g->registry));
+        struct cv_member *member = cv_node_registry_at(&g->registry, place);
+        if (member != g->self && cv_member_is_live(member))
+            return member;
+    }
+    return NULL;
+}
+
+static void compare(struct cv_membership *m, const covey_node_id *with)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    uint8_t root[CV_DIGEST_ROOT_SIZE];
+    cv_digest_root(&g->registry.digest, root);
+    cv_gossip_protocol_compose(
+        g, with,
+        &(struct cv_message_head){.type = CV_MESSAGE_SYNC,
+                                  .digest = cv_slice_of(root, sizeof(root))});
+    cv_gossip_protocol_post(g, with, true);
+    m->sync.has_partner = false;
+    m->sync.sent++;
+}
+
+/* Connections that we made for a while and that nobody uses. */
+static void close_cold(struct cv_membership *m)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    for (size_t i = cv_links_count(&g->links); i-- > 0;) {
+        const struct cv_peer *peer = cv_links_at(&g->links, i);
+        if (peer->we_dialled && g->now - peer->last_heard >= m->sync.interval / 2 &&
+            !cv_gossip_protocol_is_warm(g, &peer->id))
+            cv_gossip_protocol_close(g, &peer->id);
+    }
+}
+
+void cv_sync_alarm(struct cv_membership *m)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    cv_heap_set(&g->heap, &m->sync.alarm.timer, g->now + m->sync.interval);
+    close_cold(m);
+    struct cv_member *partner = some_member(g);
+    if (partner == NULL)
+        return;
+    m->sync.has_partner = true;
+    m->sync.partner = *cv_member_id(partner);
+    if (partner->link == CV_LINK_UP)
+        compare(m, cv_member_id(partner));
+    else
+        cv_gossip_protocol_probe(g, partner);
+}
+
+void cv_sync_connected(struct cv_membership *m, const covey_node_id *peer)
+{
+    if (m->sync.has_partner && covey_node_id_compare(&m->sync.partner, peer) == 0)
+        compare(m, peer);
+}
+
+void cv_sync_root(struct cv_membership *m, const covey_node_id *from, struct cv_slice root)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    uint8_t own[CV_DIGEST_ROOT_SIZE];
+    uint8_t buckets[CV_DIGEST_BUCKETS_SIZE];
+    cv_digest_root(&g->registry.digest, own);
+    if (cv_slice_equal(root, cv_slice_of(own, sizeof(own))))
+        return;
+    m->sync.differing++;
+    cv_digest_write(&g->registry.digest, buckets);
+    cv_gossip_protocol_compose(
+        g, from,
+        &(struct cv_message_head){.type = CV_MESSAGE_SYNC_BUCKETS,
+                                  .digest = cv_slice_of(buckets, sizeof(buckets))});
+    cv_gossip_protocol_post(g, from, true);
+}
+
+int cv_sync_answer(struct cv_membership *m, const covey_node_id *from, struct cv_transfer **out)
+{
+    const struct cv_message_head *head = &m->message.head;
+    struct cv_bucket_set buckets;
+    if (head->type == CV_MESSAGE_SYNC_BUCKETS) {
+        buckets = cv_digest_compare(&m->gossip.registry.digest, head->digest);
+        return cv_bucket_set_is_empty(&buckets)
+                   ? COVEY_OK
+                   : cv_transfer_new(m, from, CV_MESSAGE_SYNC_RECORDS, &buckets, out);
+    }
+    if (head->type != CV_MESSAGE_SYNC_RECORDS || head->chunk + 1u < head->chunk_count)
+        return COVEY_OK;
+    memcpy(buckets.bits, head->digest.data, sizeof(buckets.bits));
+    return cv_transfer_new(m, from, CV_MESSAGE_SYNC_ANSWER, &buckets, out);
+}

@@ -1,0 +1,141 @@
+#include "cluster/membership_internal.h"
+
+#include <assert.h>
+#include <covey/error.h>
+
+/*
+ * Records for one that joins, or that knows other things than we do: the gone ones too, so that a
+ * newcomer does not believe old news of them and can try the failed ones again. They are written
+ * chunk by chunk as they are polled, so a long list takes one message's memory at a time.
+ */
+
+static bool is_wanted(const struct cv_transfer *t, const covey_node_id *id)
+{
+    return t->type == CV_MESSAGE_JOIN_ACK || cv_bucket_set_has(&t->buckets, id);
+}
+
+static size_t count_wanted(const struct cv_node_registry *r, const struct cv_transfer *t)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < cv_node_registry_count(r); i++)
+        count += is_wanted(t, cv_member_id(cv_node_registry_at(r, i)));
+    return count;
+}
+
+int cv_transfer_new(struct cv_membership *m, const covey_node_id *to, enum cv_message_type type,
+                    const struct cv_bucket_set *buckets, struct cv_transfer **out)
+{
+    struct cv_transfer head = {.to = *to, .type = type};
+    if (buckets != NULL)
+        head.buckets = *buckets;
+    /* The message that asks may bring some. */
+    size_t room = count_wanted(&m->gossip.registry, &head) + CV_MAX_UPDATES_PER_MESSAGE;
+    *out = cv_allocate(m->alloc, sizeof(head) + room * sizeof((*out)->records[0]));
+    if (*out == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    **out = head;
+    return COVEY_OK;
+}
+
+static void free_transfer(struct cv_membership *m, struct cv_transfer *transfer)
+{
+    for (size_t i = 0; i < transfer->count; i++)
+        cv_cluster_node_release(transfer->records[i].body);
+    cv_release(m->alloc, transfer);
+}
+
+/* Writes records from `next` on until the chunk is full; returns the first that is not in it. */
+static size_t write_chunk(struct cv_gossip_protocol *g, const struct cv_transfer *transfer,
+                          size_t next)
+{
+    struct cv_message_head head = {.type = transfer->type,
+                                   .chunk = transfer->chunk_next,
+                                   .chunk_count = transfer->chunk_count};
+    if (transfer->type != CV_MESSAGE_JOIN_ACK)
+        head.digest = cv_slice_of(transfer->buckets.bits, sizeof(transfer->buckets.bits));
+    cv_message_begin(&g->writer, g->scratch, CV_MAX_MESSAGE_SIZE, &head);
+    while (next < transfer->count && cv_message_add(&g->writer, &transfer->records[next]))
+        next++;
+    return next;
+}
+
+static void drop_at(struct cv_membership *m, size_t index)
+{
+    free_transfer(m, m->transfers[index]);
+    m->transfer_count--;
+    for (size_t i = index; i < m->transfer_count; i++)
+        m->transfers[i] = m->transfers[i + 1];
+}
+
+static bool is_under_way(const struct cv_membership *m, const covey_node_id *to)
+{
+    for (size_t i = 0; i < m->transfer_count; i++) {
+        if (covey_node_id_compare(&m->transfers[i]->to, to) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool is_admitted(struct cv_membership *m, const struct cv_transfer *transfer)
+{
+    if (transfer->type == CV_MESSAGE_JOIN_ACK)
+        cv_transfers_drop(m, &transfer->to);
+    return m->transfer_count < CV_TRANSFERS_MAX && !is_under_way(m, &transfer->to) &&
+           cv_node_registry_get(&m->gossip.registry, &transfer->to) != NULL;
+}
+
+void cv_transfer_begin(struct cv_membership *m, struct cv_transfer *transfer)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    if (!is_admitted(m, transfer)) {
+        free_transfer(m, transfer);
+        return;
+    }
+    for (size_t i = 0; i < cv_node_registry_count(&g->registry); i++) {
+        struct cv_member *member = cv_node_registry_at(&g->registry, i);
+        if (!is_wanted(transfer, cv_member_id(member)))
+            continue;
+        transfer->records[transfer->count] = cv_member_record(member);
+        cv_cluster_node_retain(member->body);
+        transfer->count++;
+    }
+    size_t next = 0;
+    do {
+        next = write_chunk(g, transfer, next);
+        assert(transfer->chunk_count < UINT16_MAX);
+        transfer->chunk_count++;
+    } while (next < transfer->count);
+    m->transfers[m->transfer_count] = transfer;
+    m->transfer_count++;
+}
+
+void cv_transfers_drop(struct cv_membership *m, const covey_node_id *to)
+{
+    for (size_t i = m->transfer_count; i-- > 0;) {
+        if (covey_node_id_compare(&m->transfers[i]->to, to) == 0)
+            drop_at(m, i);
+    }
+}
+
+bool cv_transfers_poll(struct cv_membership *m, struct cv_output *output)
+{
+    if (m->transfer_count == 0)
+        return false;
+    struct cv_transfer *transfer = m->transfers[0];
+    transfer->next = write_chunk(&m->gossip, transfer, transfer->next);
+    transfer->chunk_next++;
+    *output = (struct cv_output){.type = CV_OUTPUT_SEND};
+    output->send.to = transfer->to;
+    output->send.reliable = true;
+    output->send.bytes = cv_message_bytes(&m->gossip.writer);
+    m->chunks_sent++;
+    if (transfer->chunk_next == transfer->chunk_count)
+        drop_at(m, 0);
+    return true;
+}
+
+void cv_transfers_fini(struct cv_membership *m)
+{
+    while (m->transfer_count > 0)
+        drop_at(m, m->transfer_count - 1);
+}
