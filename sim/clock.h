@@ -12,6 +12,7 @@
 
 enum sim_event_kind {
     SIM_WAKE,      /* a node's deadline; the event is part of the node */
+    SIM_FREE,      /* a node is not busy any more; likewise */
     SIM_MESSAGE,   /* arrives, or is tried again */
     SIM_HANDSHAKE, /* a dial's flights are through, or are tried again */
     SIM_BREAK,     /* a side of a connection is lost */
@@ -36,6 +37,7 @@ struct sim_event {
     uint8_t size_class; /* in the pool */
     uint8_t tries;
     uint8_t is_reliable;
+    uint8_t is_far; /* it is in the heap of those that are far away */
     uint8_t bytes[];
 };
 
@@ -45,7 +47,8 @@ struct sim_slab;
 
 struct sim_clock {
     covey_time now;
-    struct cv_heap heap;
+    struct cv_heap heap; /* what comes soon */
+    struct cv_heap far;  /* and what does not: connections that may be idle, deadlines */
     size_t event_count;
     size_t event_count_max;
     size_t own_count; /* events that are not the pool's */
@@ -64,6 +67,9 @@ void sim_clock_clear(struct sim_clock *c, struct sim_event *e);
 void sim_clock_free(struct sim_clock *c, struct sim_event *e);
 /* Takes out the next event up to `end` and moves the time there; NULL when there is none. */
 struct sim_event *sim_clock_next(struct sim_clock *c, covey_time end);
+
+/* Takes out any event, whenever it is due; NULL when there is none. */
+struct sim_event *sim_clock_take(struct sim_clock *c);
 
 /* Zeroed; never NULL: a simulation without memory ends. */
 void *sim_allocate(size_t count, size_t size);

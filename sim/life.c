@@ -9,6 +9,14 @@
 
 /* Nodes that start, crash, pause and go on. */
 
+static struct sim_event *own_event(const struct sim_node *n, enum sim_event_kind kind)
+{
+    struct sim_event *e = sim_allocate(1, sizeof(*e));
+    e->kind = (uint8_t)kind;
+    e->node = n->index;
+    return e;
+}
+
 /* The last four bytes of an id are its number, the others random: the order of ids is not the order
  * of numbers. */
 void sim_node_init(struct sim *s, uint32_t index)
@@ -27,9 +35,8 @@ void sim_node_init(struct sim *s, uint32_t index)
         .ip = {10, (uint8_t)(index >> 16), (uint8_t)(index >> 8), (uint8_t)index},
         .port = 4433,
         .family = 4};
-    n->wake = sim_allocate(1, sizeof(*n->wake));
-    n->wake->kind = SIM_WAKE;
-    n->wake->node = index;
+    n->wake = own_event(n, SIM_WAKE);
+    n->free = own_event(n, SIM_FREE);
     sim_watch(n);
 }
 
@@ -54,17 +61,8 @@ void sim_node_fini(struct sim_node *n)
     free(n->bodies.items);
     free(n->issues.items);
     free(n->wake);
+    free(n->free);
     free(n->views);
-}
-
-void sim_wait(struct sim_node *n, struct sim_event *e)
-{
-    e->next = NULL;
-    if (n->waiting_first == NULL)
-        n->waiting_first = e;
-    else
-        n->waiting_last->next = e;
-    n->waiting_last = e;
 }
 
 /* What each node says of itself when it first starts at time 0. */
@@ -170,6 +168,7 @@ void sim_crash(struct sim *s, size_t node)
     assert(n->membership != NULL);
     sim_trace_line(s, "%s crashes", n->name);
     sim_clock_clear(&s->clock, n->wake);
+    sim_clock_clear(&s->clock, n->free);
     sim_stop_lying(s, node);
     drop_waiting(s, n);
     sim_forget_connections(s, n->index);
@@ -201,14 +200,7 @@ void sim_resume(struct sim *s, size_t node)
         n->resumed = s->clock.now;
     sim_disturb(s);
     sim_oracle_healed(s);
-    struct sim_event *e = n->waiting_first;
-    n->waiting_first = NULL;
-    n->waiting_last = NULL;
-    while (e != NULL) {
-        struct sim_event *next = e->next;
-        sim_happen(s, e);
-        e = next;
-    }
+    sim_catch_up(s, n);
     sim_step(s, n->index, &time);
 }
 

@@ -147,9 +147,10 @@ static void happen_now(struct sim *s, struct sim_event *e)
     case SIM_LIE:
         sim_lie_event(s, e);
         break;
+    case SIM_FREE:
     case SIM_IDLE:
     case SIM_DEADLINE:
-        assert(false); /* they are nobody's */
+        assert(false); /* no input of a node's */
         break;
     }
 }
@@ -159,6 +160,48 @@ static bool is_current(const struct sim_node *n, const struct sim_event *e)
     return n->membership != NULL && n->life == e->life;
 }
 
+static bool is_busy(const struct sim *s, const struct sim_node *n)
+{
+    return s->clock.now < n->busy_until;
+}
+
+/* What comes first is taken first, once the node runs and has time. */
+static void wait(struct sim *s, struct sim_node *n, struct sim_event *e)
+{
+    e->next = NULL;
+    if (n->waiting_first == NULL)
+        n->waiting_first = e;
+    else
+        n->waiting_last->next = e;
+    n->waiting_last = e;
+    if (is_busy(s, n) && !cv_timer_is_set(&n->free->timer))
+        sim_clock_set(&s->clock, n->free, n->busy_until);
+}
+
+void sim_catch_up(struct sim *s, struct sim_node *n)
+{
+    while (n->waiting_first != NULL && !n->is_paused && !is_busy(s, n)) {
+        struct sim_event *e = n->waiting_first;
+        n->waiting_first = e->next;
+        happen_now(s, e);
+    }
+    if (n->waiting_first != NULL && !n->is_paused)
+        sim_clock_set(&s->clock, n->free, n->busy_until);
+}
+
+/* Its own events: a deadline that comes too early is put off. */
+static void happen_own(struct sim *s, struct sim_node *n, struct sim_event *e)
+{
+    if (n->is_paused)
+        return;
+    if (e->kind == SIM_FREE)
+        sim_catch_up(s, n);
+    else if (is_busy(s, n))
+        sim_clock_set(&s->clock, e, n->busy_until);
+    else
+        happen_now(s, e);
+}
+
 void sim_happen(struct sim *s, struct sim_event *e)
 {
     struct sim_node *n = &s->nodes[e->node];
@@ -166,12 +209,12 @@ void sim_happen(struct sim *s, struct sim_event *e)
         sim_idle_event(s, e);
     else if (e->kind == SIM_DEADLINE)
         sim_deadline_event(s, e);
-    else if (e->kind != SIM_WAKE && !is_current(n, e))
+    else if (e->kind == SIM_WAKE || e->kind == SIM_FREE)
+        happen_own(s, n, e);
+    else if (!is_current(n, e))
         sim_clock_free(&s->clock, e);
-    else if (n->is_paused && e->kind != SIM_WAKE)
-        sim_wait(n, e);
-    else if (s->clock.now < n->busy_until && !n->is_paused)
-        sim_clock_set(&s->clock, e, n->busy_until);
-    else if (!n->is_paused)
+    else if (n->is_paused || is_busy(s, n) || n->waiting_first != NULL)
+        wait(s, n, e);
+    else
         happen_now(s, e);
 }

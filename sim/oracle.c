@@ -230,11 +230,20 @@ void sim_oracle_healed(struct sim *s)
     note_whole(s);
 }
 
+/* Members known from the start are no news: no event tells of them. */
+static void announce_known(const struct sim *s, struct sim_node *n)
+{
+    for (size_t i = 0; i < s->config.node_count; i++)
+        n->views[i].is_joined = n->views[i].is_known;
+}
+
 void sim_oracle_started(struct sim *s, struct sim_node *n)
 {
     struct sim_oracle *o = &s->oracle;
     assert(n->own != NULL);
     n->shown_by = 0;
+    if (s->known != NULL && n->life == 1)
+        announce_known(s, n);
     if (o->has_wrong_count)
         o->wrong_count += count_wrong(s, n);
     o->stirred = s->clock.now;

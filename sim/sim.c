@@ -36,7 +36,7 @@ struct sim *sim_new(const struct sim_config *config)
     cv_membership_config_init(&s->core, config->profile);
     s->core.bodies = &s->bodies;
     cv_rand_seed(&s->rand, config->seed);
-    sim_clock_init(&s->clock, config->events_max, config->node_count);
+    sim_clock_init(&s->clock, config->events_max, 2 * config->node_count);
     sim_graph_init(&s->graph, config->node_count, &all, config->seed);
     sim_connections_init(&s->connections, config->node_count, config->seed);
     cv_body_table_init(&s->bodies, cv_alloc_default(), secret);
@@ -52,8 +52,8 @@ struct sim *sim_new(const struct sim_config *config)
 static void drop_events(struct sim *s)
 {
     struct sim_event *e;
-    while ((e = (struct sim_event *)cv_heap_expire(&s->clock.heap, COVEY_NEVER)) != NULL) {
-        if (e->kind != SIM_WAKE)
+    while ((e = sim_clock_take(&s->clock)) != NULL) {
+        if (e->kind != SIM_WAKE && e->kind != SIM_FREE)
             sim_clock_free(&s->clock, e);
     }
 }

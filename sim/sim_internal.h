@@ -54,7 +54,8 @@ struct sim_node {
     covey_time resumed;    /* from a pause that was long enough to matter; 0: never */
     covey_time busy_until; /* with a handshake */
     struct sim_event *wake;
-    struct sim_event *waiting_first;
+    struct sim_event *free;          /* at busy_until, when something waits for it */
+    struct sim_event *waiting_first; /* what came while it was paused or busy */
     struct sim_event *waiting_last;
     uint64_t messages_sent;
     uint64_t bytes_sent;
@@ -136,12 +137,12 @@ int sim_step(struct sim *s, uint32_t node, struct cv_input *input);
 void sim_drain(struct sim *s, struct sim_node *n);
 uint64_t sim_wall_of(const struct sim *s, const struct sim_node *n);
 void sim_happen(struct sim *s, struct sim_event *e);
+void sim_catch_up(struct sim *s, struct sim_node *n); /* takes what waits, until it is busy again */
 
 /* life.c */
 void sim_node_init(struct sim *s, uint32_t index);
 void sim_node_fini(struct sim_node *n);
 void sim_make_known(struct sim *s);
-void sim_wait(struct sim_node *n, struct sim_event *e);
 
 /* message.c */
 void sim_message_send(struct sim *s, uint32_t from, uint32_t to, struct cv_slice bytes,
