@@ -50,6 +50,8 @@ void sim_check_event(struct sim *s, struct sim_node *o, const struct cv_event *t
         s->planted->event(&event);
     s->oracle.event_total[event.type]++;
     struct sim_node *n = event.node == NULL ? NULL : sim_node_of(s, &event.node->id);
+    if (event.type == COVEY_EVENT_PARTITION_DETECTED)
+        sim_check_partition_event(s, o, &event);
     if (n == NULL) {
         sim_trace_line(s, "%s tells %s", o->name, covey_event_name(event.type));
         return;

@@ -158,6 +158,8 @@ void sim_check_member(struct sim *s, struct sim_node *o, const struct sim_seen *
     after.body = body_of(s, o, n, seen, before.body) & SIM_ISSUES_MAX;
     after.state = (unsigned)seen->status.state & 3u;
     after.is_known = true;
+    /* Who is first heard of when it is gone is not expected (P3). */
+    o->never_live += !before.is_known && after.state == COVEY_NODE_FAILED;
     check_body(s, o, n, &before, &after);
     if (!before.is_known || before.issue != after.issue || before.state != after.state)
         check_change(s, o, n, &before, &after, seen);
@@ -175,6 +177,7 @@ void sim_check_removed(struct sim *s, struct sim_node *o, const struct sim_seen 
     sim_require(s, SIM_M1, before.state == COVEY_NODE_FAILED || before.state == COVEY_NODE_LEFT,
                 "%s forgot %s, which is %s", o->name, n->name,
                 covey_node_state_name(before.state));
+    o->forgotten++;
     *view = after;
     sim_oracle_note(s, o, n, &before, &after);
 }

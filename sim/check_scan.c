@@ -107,8 +107,11 @@ void sim_check_scan(struct sim *s)
         check_quiet(s, o);
         check_queue(s, o);
         check_addresses(s, o);
+        sim_scan_detector(s, o);
+        sim_scan_expected(s, o);
         /* Sorting is dear: each observer's turn comes once in as many scans as there are nodes. */
         if (i == s->clock.now / COVEY_SECOND % s->config.node_count)
             check_snapshot(s, o);
     }
+    sim_scan_sides(s);
 }

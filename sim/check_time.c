@@ -51,7 +51,12 @@ static covey_time heal_time(const struct sim *s)
     size_t dead = 0;
     for (size_t i = 0; i < s->config.node_count; i++)
         dead += s->nodes[i].life > 0 && s->nodes[i].membership == NULL;
-    return with_loss(s, t.interval * (1 + dead) + 2 * t.ack + t.gossip);
+    covey_time time = t.interval * (1 + dead) + 2 * t.ack + t.gossip;
+    /* A liar is kept out for a while, and what it accused others of must run its course. */
+    if (s->oracle.faults[SIM_FAULT_LIE] > 0)
+        time += CV_QUARANTINE_TIME +
+                s->core.gossip.suspicion_min * s->core.gossip.suspicion_max_factor;
+    return with_loss(s, time);
 }
 
 static covey_time time_for(const struct sim *s, enum sim_deadline deadline)
@@ -128,11 +133,6 @@ static bool is_lossless(const struct sim *s)
 static bool was_settled(const struct sim *s, covey_time then)
 {
     return !s->oracle.has_disturbance || s->oracle.shaken + heal_time(s) <= then;
-}
-
-static bool has_refusals(const struct sim *s)
-{
-    return s->oracle.faults[SIM_FAULT_REFUSAL] > 0;
 }
 
 /* --- one node's deadlines --- */
@@ -240,7 +240,7 @@ static bool is_fair(const struct sim *s)
 {
     const struct sim_link *all = &s->graph.all;
     return all->loss < 500 && all->message_loss == 0 && all->rate == 0 &&
-           s->graph.set_count == 0 && sim_graph_is_whole(&s->graph) && !has_refusals(s) &&
+           s->graph.set_count == 0 && sim_graph_is_whole(&s->graph) && s->oracle.refused_count == 0 &&
            s->oracle.liar_count == 0;
 }
 
@@ -297,7 +297,7 @@ void sim_deadline_event(struct sim *s, struct sim_event *e)
     covey_time last =
         e->number == SIM_DEADLINE_DEATH ? s->oracle.disturbed : s->oracle.shaken;
     bool is_undisturbed = last <= e->begun;
-    bool is_quiet = is_undisturbed && is_lossless(s) && !has_refusals(s) &&
+    bool is_quiet = is_undisturbed && is_lossless(s) && s->oracle.refused_count == 0 &&
                     s->oracle.liar_count == 0;
     if (e->number == SIM_DEADLINE_CALM) {
         check_calm(s, e);

@@ -142,6 +142,10 @@ void sim_start(struct sim *s, size_t node)
     n->joined = COVEY_NEVER;
     n->resumed = 0;
     n->busy_until = 0;
+    n->partition = CV_PARTITION_UNKNOWN;
+    n->partition_since = s->clock.now;
+    n->never_live = 0;
+    n->forgotten = 0;
     memset(n->tries, 0, sizeof(n->tries));
     if (n->views == NULL)
         n->views = sim_allocate(s->config.node_count, sizeof(*n->views));
@@ -153,6 +157,7 @@ void sim_start(struct sim *s, size_t node)
     s->up_count++;
     sim_oracle_started(s, n);
     sim_drain(s, n);
+    sim_check_partition(s, n);
 }
 
 void sim_start_elsewhere(struct sim *s, size_t node)
@@ -227,6 +232,9 @@ int sim_command(struct sim *s, size_t node, enum cv_command_type type, const cha
 
 void sim_set_refusal(struct sim *s, size_t node, int error)
 {
+    struct sim_node *n = &s->nodes[node];
     sim_fault(s, SIM_FAULT_REFUSAL);
-    s->nodes[node].refusal = error;
+    s->oracle.refused_count += error != COVEY_OK;
+    s->oracle.refused_count -= n->refusal != COVEY_OK;
+    n->refusal = error;
 }

@@ -112,6 +112,7 @@ int sim_step(struct sim *s, uint32_t node, struct cv_input *input)
         sim_check_answer(s, n, &told);
     s->oracle.told_by = SIM_NONE;
     sim_drain(s, n);
+    sim_check_partition(s, n);
     return error;
 }
 

@@ -117,6 +117,34 @@ static void fails_leavers(struct cv_event *event)
         event->type = COVEY_EVENT_NODE_FAILED;
 }
 
+static void skips_suspicion(struct cv_event *event)
+{
+    if (event->type == COVEY_EVENT_PARTITION_DETECTED &&
+        event->partition.state == CV_PARTITION_SUSPECT)
+        event->partition.state = CV_PARTITION_PARTITIONED;
+}
+
+static void hides_a_partition(struct cv_event *event)
+{
+    if (event->type == COVEY_EVENT_PARTITION_DETECTED)
+        event->type = COVEY_EVENT_EVENTS_DROPPED;
+}
+
+/* --- sides --- */
+
+static void gives_up_the_failed(const struct sim_node *n, struct cv_partition_status *status)
+{
+    const struct cv_node_registry *r = cv_membership_registry(n->membership);
+    status->expected -= (uint32_t)cv_node_registry_count_state(r, COVEY_NODE_FAILED);
+    status->minority = 2 * status->alive <= status->expected;
+}
+
+static void is_always_small(const struct sim_node *n, struct cv_partition_status *status)
+{
+    (void)n;
+    status->minority = true;
+}
+
 const struct sim_planted sim_planted_none = {.text = "nothing"};
 
 static const struct sim_planted bugs[] = {
@@ -139,7 +167,14 @@ static const struct sim_planted bugs[] = {
     {"a queue has more than there are nodes", SIM_G3, SIM_RUN_QUIET, .queued = 1000},
     {"tags do not reach one", SIM_G6, SIM_RUN_QUIET, .view = keeps_old_tags},
     {"a message is a thousand times as long", SIM_G7, SIM_RUN_QUIET, .inflation = 1000},
-    {"a paused node accuses at once", SIM_FD4, SIM_RUN_STORMY, .impatience = 60 * COVEY_SECOND},
+    {"a paused node accuses at once", SIM_FD4, SIM_RUN_STORMY, .impatience = 120 * COVEY_SECOND},
+    {"phi is not a number", SIM_FD1, SIM_RUN_QUIET, .is_phi_lost = true},
+    {"health is counted without end", SIM_FD5, SIM_RUN_QUIET, .ailment = 9},
+    {"both sides have the majority", SIM_P1, SIM_RUN_STORMY, .claims_quorum = true},
+    {"no grace", SIM_P2, SIM_RUN_STORMY, .event = skips_suspicion},
+    {"who failed is not expected", SIM_P3, SIM_RUN_STORMY, .partition = gives_up_the_failed},
+    {"a minority is what is none", SIM_P4, SIM_RUN_QUIET, .partition = is_always_small},
+    {"nobody is told of a partition", SIM_P6, SIM_RUN_STORMY, .event = hides_a_partition},
     {"a recovery is told as a join", SIM_E2, SIM_RUN_STORMY, .event = joins_twice},
     {"a body that its owner never had", SIM_T1, SIM_RUN_QUIET, .seen = loses_a_version},
     {"old tags stay for ever", SIM_T2, SIM_RUN_STORMY, .view = keeps_old_tags_after_faults},

@@ -19,6 +19,8 @@ struct sim_planted {
     /* True: the node does not get this input. */
     bool (*is_deaf)(const struct sim_node *n, const struct cv_input *input);
     void (*event)(struct cv_event *event);
+    /* Alters what a node says of its side. */
+    void (*partition)(const struct sim_node *n, struct cv_partition_status *status);
     int message_flip;   /* the bits to flip in a message's first byte */
     uint32_t repeats;   /* how often more a message is sent */
     uint32_t inflation; /* how many bytes a byte counts for, less one */
@@ -30,6 +32,9 @@ struct sim_planted {
     covey_time impatience; /* so much sooner a paused node accuses, as if */
     bool is_stubborn;   /* no answer to what is said of oneself */
     bool leaves_twice;
+    bool claims_quorum; /* both sides of a cut */
+    bool is_phi_lost;   /* not a number */
+    uint32_t ailment;   /* added to local health */
 };
 
 extern const struct sim_planted sim_planted_none;

@@ -69,6 +69,10 @@ struct sim_node {
     uint32_t shown_by;      /* how many others that run have its last body */
     struct sim_death death;
     struct sim_spread spread;
+    enum cv_partition_state partition; /* as it was told last */
+    covey_time partition_since;
+    uint32_t never_live; /* how many it only ever knew as gone */
+    uint32_t forgotten;  /* how many it forgot in this life */
     struct sim_liar *liar; /* NULL: honest */
 };
 
@@ -79,6 +83,7 @@ struct sim_oracle {
     uint64_t faults[SIM_FAULT_COUNT];
     uint64_t lies[SIM_LIE_COUNT];
     size_t liar_count;
+    size_t refused_count; /* nodes that are refused now */
     covey_time disturbed; /* the last fault of the network, or pause */
     covey_time shaken;    /* that, or the last crash */
     covey_time stirred;   /* that, or the last start */
@@ -218,6 +223,15 @@ void sim_check_message(struct sim *s, struct sim_node *from, const struct cv_out
 
 /* check_scan.c: everything there is about one observer */
 void sim_check_scan(struct sim *s);
+
+/* check_partition.c */
+void sim_check_partition_event(struct sim *s, struct sim_node *n, const struct cv_event *event);
+void sim_check_partition(struct sim *s, struct sim_node *n); /* after each step */
+void sim_scan_expected(struct sim *s, const struct sim_node *n);
+void sim_scan_sides(struct sim *s);
+
+/* check_detector.c */
+void sim_scan_detector(struct sim *s, const struct sim_node *n);
 
 /* check_join.c */
 void sim_check_attempt(struct sim *s, struct sim_node *n, size_t seed);

@@ -89,7 +89,7 @@ static void run_stormy(struct sim *s)
 {
     for (size_t step = 0; step < 7 && sim_violation(s) == NULL; step++) {
         storm(s, step);
-        sim_run_for(s, 45 * S);
+        sim_run_for(s, 75 * S);
     }
     sim_run_for(s, 120 * S);
 }

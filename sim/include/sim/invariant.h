@@ -36,7 +36,14 @@ struct sim;
     X(G3, "at most one update about a node is queued")                                             \
     X(G6, "without faults news is everywhere in time")                                             \
     X(G7, "a node sends a bounded number of bytes in a period")                                    \
+    X(FD1, "phi is a number in its range")                                                         \
     X(FD4, "a node that was paused accuses nobody before it listened")                             \
+    X(FD5, "local health is in its range")                                                         \
+    X(P1, "two sides of a cut never both have the majority for long")                              \
+    X(P2, "the partition status changes along legal edges, and in time")                           \
+    X(P3, "the expected size does not follow failures")                                            \
+    X(P4, "quorum is what the counts say")                                                         \
+    X(P6, "one event for each change of the partition status")                                     \
     X(E2, "events of one node come in order")                                                      \
     X(T1, "only its owner changes a node's tags, and they never go back")                          \
     X(T2, "the last tags are everywhere in time")                                                  \
