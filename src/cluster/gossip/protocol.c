@@ -90,6 +90,20 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
     return error != COVEY_OK ? error : cv_gossip_protocol_reserve(p);
 }
 
+/* When all are known: whom to connect with depends on how many they are. */
+static int enter_recalled(struct cv_gossip_protocol *p)
+{
+    for (size_t i = 0; i < cv_node_registry_count(&p->registry); i++) {
+        struct cv_member *m = cv_node_registry_at(&p->registry, i);
+        int error = m == p->self ? COVEY_OK : reserve(p, 0);
+        if (error != COVEY_OK)
+            return error;
+        if (m != p->self)
+            cv_member_recalled(p, m);
+    }
+    return COVEY_OK;
+}
+
 int cv_gossip_protocol_recall(struct cv_gossip_protocol *p, const struct cv_record *known,
                               size_t count)
 {
@@ -101,11 +115,9 @@ int cv_gossip_protocol_recall(struct cv_gossip_protocol *p, const struct cv_reco
         int error = reserve(p, 1);
         if (error != COVEY_OK)
             return error;
-        struct cv_member *m = cv_node_registry_insert(&p->registry, &known[i], p->now);
-        if (m != NULL)
-            cv_member_recalled(p, m);
+        cv_node_registry_insert(&p->registry, &known[i], p->now);
     }
-    return COVEY_OK;
+    return enter_recalled(p);
 }
 
 void cv_gossip_protocol_fini(struct cv_gossip_protocol *p)
