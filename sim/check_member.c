@@ -88,7 +88,8 @@ static void check_hearsay(struct sim *s, const struct sim_node *o, const struct 
     if (s->oracle.told_by == SIM_NONE || s->oracle.told_by == n->index || o->is_starting)
         return;
     const struct sim_connection *c = sim_connection_find(&s->connections, o->index, n->index);
-    if (!sim_connection_is_up(c, o->index))
+    /* What a liar sends may not have been read. */
+    if (!sim_connection_is_up(c, o->index) || n->liar != NULL)
         return;
     covey_time silence = s->clock.now - c->told[sim_connection_side(c, o->index)];
     bool was_heard = silence < 2 * s->core.gossip.protocol_period;
@@ -126,7 +127,8 @@ enum sim_invariant sim_quiet_invariant(const struct sim *s)
 static void check_quiet(struct sim *s, const struct sim_node *o, const struct sim_node *n,
                         enum covey_node_state state)
 {
-    if (!sim_is_quiet(s))
+    /* One that left before it had joined tells nobody. */
+    if (!sim_is_quiet(s) || n->has_left)
         return;
     sim_require(s, sim_quiet_invariant(s),
                 state == COVEY_NODE_ALIVE || state == COVEY_NODE_LEFT, "%s holds %s for %s",

@@ -97,8 +97,9 @@ static void count_sends(struct sim *s, const struct sim_node *from, const struct
 static void count_bytes(struct sim *s, struct sim_node *from, struct cv_slice bytes)
 {
     const struct cv_gossip_config *g = &s->core.gossip;
-    /* Lists for those who join are asked for. */
-    if (bytes.data[0] == CV_MESSAGE_JOIN_ACK)
+    /* Lists of records are asked for. */
+    if (bytes.data[0] == CV_MESSAGE_JOIN_ACK || bytes.data[0] == CV_MESSAGE_SYNC_RECORDS ||
+        bytes.data[0] == CV_MESSAGE_SYNC_ANSWER)
         return;
     if (s->clock.now - from->period_start >= g->protocol_period) {
         from->period_start = s->clock.now;

@@ -184,7 +184,7 @@ static void check_join(struct sim *s, const struct sim_node *n, const struct sim
 /* H2. */
 static void check_leave(struct sim *s, const struct sim_node *n, const struct sim_event *e)
 {
-    if (n->life != e->life)
+    if (n->life != e->life || n->joined == COVEY_NEVER)
         return;
     for (size_t i = 0; i < s->config.node_count; i++) {
         const struct sim_node *o = &s->nodes[i];

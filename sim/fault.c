@@ -38,6 +38,7 @@ void sim_fault(struct sim *s, enum sim_fault fault)
     case SIM_FAULT_RESTART:
     case SIM_FAULT_MOVE:
         o->stirred = s->clock.now;
+        o->has_disturbance = true;
         break;
     case SIM_FAULT_CRASH:
         o->stirred = s->clock.now;

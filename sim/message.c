@@ -82,7 +82,6 @@ static void arrive(struct sim *s, const struct sim_event *e, struct sim_connecti
 {
     size_t side = sim_connection_side(c, e->node);
     c->heard[side] = s->clock.now;
-    c->told[side] = s->clock.now;
     sim_charge(s, e->node, SIM_ACK_PACKET * sim_cost_packets(e->size, e->is_reliable));
     if (!sim_graph_is_cut(&s->graph, e->node, e->peer))
         c->heard[1 - side] = s->clock.now;
@@ -109,6 +108,9 @@ void sim_message_event(struct sim *s, struct sim_event *e)
         bool may_fail = from->liar != NULL || s->oracle.lies[SIM_LIE_MALFORMED] > 0;
         sim_require(s, SIM_G1, error == COVEY_OK || may_fail, "%s cannot read what %s sent",
                     to->name, from->name);
+        c = sim_connection_find(&s->connections, e->node, e->peer);
+        if (error == COVEY_OK && c != NULL)
+            c->told[sim_connection_side(c, e->node)] = s->clock.now;
     }
     sim_clock_free(&s->clock, e);
 }
