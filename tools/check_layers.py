@@ -29,9 +29,9 @@ LAYERS = {
 # x.c and x.h; x_part.c and x_internal.h belong to x when x_part is not listed itself.
 CLUSTER_ORDER = [
     {"incarnation", "alarm", "token_bucket", "failure_detection/suspicion", "gossip/field"},
-    {"node", "node_status"},
-    {"record", "tags", "events", "links"},
-    {"gossip/update", "output"},
+    {"node", "node_status", "tag_term"},
+    {"record", "tag_index", "tags", "events", "links"},
+    {"gossip/update", "output", "tag_query"},
     {"gossip/message", "outbox"},
     {"gossip/queue"},
     {"node_registry"},
