@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define TEXT_SIZE 24
 
@@ -73,11 +74,19 @@ static void insert_all(struct discovery_cluster *d)
     }
 }
 
+/* Of this thread: what others take from the core is not the publication's. */
+static uint64_t cpu_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 static void publish(struct discovery_cluster *d)
 {
-    const uint64_t begun = now_ns();
+    const uint64_t begun = cpu_ns();
     must("publish", cv_view_publish(&d->cluster->view, &d->runtime->alloc, &d->registry));
-    d->publishing_ns += now_ns() - begun;
+    d->publishing_ns += cpu_ns() - begun;
     d->publications++;
 }
 

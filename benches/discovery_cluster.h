@@ -32,7 +32,7 @@ struct discovery_cluster {
     atomic_bool stopping;
     uint64_t interval_ns; /* between publications; 0: at once */
     uint64_t publications;
-    uint64_t publishing_ns; /* the writer's time for them, the changes apart */
+    uint64_t publishing_ns; /* the writer's CPU time for them, the changes apart */
 };
 
 /* Published once. What fails ends the program. */
