@@ -12,7 +12,7 @@
  * Membership at one moment, immutable and counted: what other threads read while the core goes on.
  * Sorted by node id, with an index of tags. Reading it neither locks nor allocates.
  *
- *     one allocation: [struct | nodes | records], and the index's
+ *     one allocation: [struct | nodes | records | numbers], and the index's
  */
 struct cv_snapshot;
 

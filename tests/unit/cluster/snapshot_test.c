@@ -1,5 +1,6 @@
 #include "unit/cluster/cluster_fixture.h"
 
+#include "base/rand.h"
 #include "cluster/snapshot.h"
 
 static void insert(struct cv_node_registry *r, struct test_alloc *t, uint32_t number,
@@ -122,6 +123,50 @@ static void tags_are_those_of_the_moment(void **state)
     test_alloc_assert_empty(&t);
 }
 
+/* Members come, change and go at random; each snapshot, made with the one before it, is that of the
+ * registry, and says of tags what a scan says. */
+static void each_is_made_from_the_last(void **state)
+{
+    (void)state;
+    struct test_alloc t;
+    struct cv_node_registry r;
+    struct cv_snapshot *last = NULL, *s;
+    struct cv_tag_query query;
+    struct cv_rand rand;
+    uint32_t inserted = 0;
+    test_alloc_init(&t);
+    cv_rand_seed(&rand, 3);
+    cv_node_registry_init(&r, &t.alloc, fixture_secret, 40);
+    for (int round = 0; round < 1000; round++) {
+        const size_t count = cv_node_registry_count(&r);
+        const uint64_t dice = cv_rand_below(&rand, 4);
+        if (dice == 0 && count > 0)
+            cv_node_registry_remove(&r, cv_node_registry_at(&r, cv_rand_below(&rand, count)));
+        else if (dice < 3 && count < 40)
+            insert_tagged(&r, &t, inserted++ * 7919 % 65536, dice == 1 ? "worker" : "director");
+        assert_int_equal(cv_snapshot_new(&t.alloc, &r, last, &s), COVEY_OK);
+        cv_snapshot_release(last);
+        last = s;
+
+        assert_int_equal(cv_snapshot_count(s), cv_node_registry_count(&r));
+        cv_snapshot_with_tag(s, "role", "worker", &query);
+        for (size_t i = 0; i < cv_snapshot_count(s); i++) {
+            const struct covey_node *node = cv_snapshot_at(s, i);
+            assert_true(i == 0 ||
+                        covey_node_id_compare(&cv_snapshot_at(s, i - 1)->id, &node->id) < 0);
+            assert_non_null(cv_node_registry_get(&r, &node->id));
+            const struct cv_record record = cv_snapshot_record(s, i);
+            assert_true(id_equal(&record.id, &node->id));
+            if (strcmp(covey_node_tag(node, "role"), "worker") == 0)
+                assert_ptr_equal(cv_tag_query_next(&query), node);
+        }
+        assert_null(cv_tag_query_next(&query));
+    }
+    cv_snapshot_release(last);
+    cv_node_registry_fini(&r);
+    test_alloc_assert_empty(&t);
+}
+
 /* Whichever allocation fails, nothing is left of it. */
 static void without_memory_there_is_none(void **state)
 {
@@ -141,7 +186,7 @@ static void without_memory_there_is_none(void **state)
         error = cv_snapshot_new(&t.alloc, &r, NULL, &s);
     }
     assert_int_equal(error, COVEY_OK);
-    assert_int_equal(failures, 4);
+    assert_int_equal(failures, 5);
     cv_snapshot_release(s);
     cv_node_registry_fini(&r);
     test_alloc_assert_empty(&t);
@@ -151,6 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tags_are_those_of_the_moment),
+        cmocka_unit_test(each_is_made_from_the_last),
         cmocka_unit_test(without_memory_there_is_none),
         cmocka_unit_test(it_is_the_moment),
         cmocka_unit_test(one_of_nobody_is_empty),
