@@ -29,6 +29,18 @@ static void teardown(struct fixture *f)
     test_alloc_assert_empty(&f->t);
 }
 
+/* No more than have the rarest of the tags: what the walk costs. */
+static void assert_is_short(const struct fixture *f, const struct covey_tag *tags, size_t count,
+                            size_t count_max)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t have = 0;
+        for (size_t k = 0; k < f->moment.count; k++)
+            have += node_has_tags(&f->moment.nodes[k], &tags[i], 1);
+        assert_true(count_max <= have);
+    }
+}
+
 /* Says how many there were. */
 static size_t assert_walks(const struct fixture *f, const struct covey_tag *tags, size_t count)
 {
@@ -36,6 +48,7 @@ static size_t assert_walks(const struct fixture *f, const struct covey_tag *tags
     size_t found = 0;
     cv_tag_query_init(&q, &f->index, tags, count);
     const size_t count_max = cv_tag_query_count_max(&q);
+    assert_is_short(f, tags, count, count_max);
     for (size_t i = 0; i < f->moment.count; i++) {
         const struct covey_node *node = &f->moment.nodes[i];
         if (!node_has_tags(node, tags, count))
