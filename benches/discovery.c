@@ -183,7 +183,7 @@ int main(int argc, char **argv)
     opterr = 0;
     if (!parse(argc, argv, &plan)) {
         fprintf(stderr,
-                "usage: discovery [--nodes 1..%d] [--tags 1..%d] [--matches 0..NODES]\n"
+                "discovery: usage: discovery [--nodes 1..%d] [--tags 1..%d] [--matches 0..NODES]\n"
                 "                 [--changes N] [--seconds S] [--json]\n",
                 DISCOVERY_NODES_MAX, DISCOVERY_TAGS_MAX);
         return 2;
