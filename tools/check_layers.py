@@ -81,7 +81,7 @@ USER_PROGRAMS = ["tools/covey", "examples", "benches"]
 BOUND = re.compile(r"benches/bound(_\w+)?\.[ch]$")
 BOUND_LIBRARIES = ("ngtcp2/", "gnutls/")
 # And a cluster of hundreds of members without a network is made from inside.
-INSIDE = re.compile(r"benches/discovery(_\w+)?\.[ch]$")
+INSIDE = re.compile(r"benches/(discovery|gossip)(_\w+)?\.[ch]$")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

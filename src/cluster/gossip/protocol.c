@@ -448,6 +448,7 @@ bool cv_gossip_protocol_alarm(struct cv_gossip_protocol *p, struct cv_alarm *ala
     case CV_ALARM_JOIN_END:
     case CV_ALARM_LEAVE:
     case CV_ALARM_SYNC:
+    case CV_ALARM_CHECK:
     case CV_ALARM_PARTITION:
         break;
     }
