@@ -79,6 +79,8 @@ static void take_output(struct sim *s, struct sim_node *n, const struct cv_outpu
         sim_check_event(s, n, &output->event);
         cv_cluster_node_release(output->event.node);
         break;
+    case CV_OUTPUT_RUN_CHECK:
+        break; /* these nodes have none of their own */
     case CV_OUTPUT_STATE:
         take_state(s, n, output);
         break;

@@ -90,23 +90,10 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
     return error != COVEY_OK ? error : cv_gossip_protocol_reserve(p);
 }
 
-/* When all are known: whom to connect with depends on how many they are. */
-static int enter_recalled(struct cv_gossip_protocol *p)
-{
-    for (size_t i = 0; i < cv_node_registry_count(&p->registry); i++) {
-        struct cv_member *m = cv_node_registry_at(&p->registry, i);
-        int error = m == p->self ? COVEY_OK : reserve(p, 0);
-        if (error != COVEY_OK)
-            return error;
-        if (m != p->self)
-            cv_member_recalled(p, m);
-    }
-    return COVEY_OK;
-}
-
 int cv_gossip_protocol_recall(struct cv_gossip_protocol *p, const struct cv_record *known,
                               size_t count)
 {
+    p->is_mesh = count < CV_FULL_MESH_MAX;
     for (size_t i = 0; i < count; i++) {
         if (known[i].body == NULL || known[i].status.state != COVEY_NODE_ALIVE)
             return COVEY_ERR_INVALID_ARGUMENT;
@@ -115,9 +102,11 @@ int cv_gossip_protocol_recall(struct cv_gossip_protocol *p, const struct cv_reco
         int error = reserve(p, 1);
         if (error != COVEY_OK)
             return error;
-        cv_node_registry_insert(&p->registry, &known[i], p->now);
+        struct cv_member *m = cv_node_registry_insert(&p->registry, &known[i], p->now);
+        if (m != NULL)
+            cv_member_recalled(p, m);
     }
-    return enter_recalled(p);
+    return COVEY_OK;
 }
 
 void cv_gossip_protocol_fini(struct cv_gossip_protocol *p)
@@ -459,6 +448,7 @@ bool cv_gossip_protocol_alarm(struct cv_gossip_protocol *p, struct cv_alarm *ala
     case CV_ALARM_JOIN_END:
     case CV_ALARM_LEAVE:
     case CV_ALARM_SYNC:
+    case CV_ALARM_CHECK:
     case CV_ALARM_PARTITION:
         break;
     }
