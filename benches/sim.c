@@ -163,7 +163,8 @@ static void print_json(const struct options *o, const struct result *r)
     const struct sim_totals *t = &r->totals;
     double node_seconds = (double)(o->nodes * o->seconds);
     printf("{\"nodes\":%" PRIu64 ",\"virtual_s\":%" PRIu64 ",\"seed\":%" PRIu64
-           ",\"killed\":%" PRIu64 ",\"wall_s\":%.2f,\"cpu_s\":%.2f,\"start_cpu_s\":%.2f,\"rss_bytes\":%" PRIu64,
+           ",\"killed\":%" PRIu64
+           ",\"wall_s\":%.2f,\"cpu_s\":%.2f,\"start_cpu_s\":%.2f,\"rss_bytes\":%" PRIu64,
            o->nodes, o->seconds, o->seed, o->kill, r->wall, r->cpu, r->start, peak_bytes());
     printf(",\"steps\":%" PRIu64 ",\"events\":%" PRIu64 ",\"handshakes\":%" PRIu64
            ",\"msgs_per_node_s\":%.3f,\"bytes_per_node_s\":%.1f",
@@ -173,8 +174,8 @@ static void print_json(const struct options *o, const struct result *r)
            ",\"first_failed_ms\":%.1f,\"all_failed_ms\":%.1f",
            t->suspicions, t->failures, t->false_failed, milliseconds(r->first_failed),
            milliseconds(r->all_failed));
-    printf(",\"invariant_checks\":%" PRIu64 ",\"violations\":%" PRIu64
-           ",\"hash\":\"%016" PRIx64 "\"}\n",
+    printf(",\"invariant_checks\":%" PRIu64 ",\"violations\":%" PRIu64 ",\"hash\":\"%016" PRIx64
+           "\"}\n",
            t->checks, t->violations, t->hash);
 }
 

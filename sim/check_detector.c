@@ -6,7 +6,7 @@
 
 /* The failure detector of each node: FD1, FD5. */
 
-#define PHI_MAX 300.0
+#define PHI_MAX    300.0
 #define HEALTH_MAX 8
 
 void sim_scan_detector(struct sim *s, const struct sim_node *n)

@@ -22,8 +22,8 @@ void sim_check_attempt(struct sim *s, struct sim_node *n, size_t seed)
         return;
     struct sim_try *t = &n->tries[i];
     covey_time least = t->count == 0 ? 0 : wait_after(join, t->count) * 3 / 4;
-    sim_require(s, SIM_B1, s->clock.now >= t->last + least, "%s did not wait before attempt %" PRIu32,
-                n->name, t->count + 1);
+    sim_require(s, SIM_B1, s->clock.now >= t->last + least,
+                "%s did not wait before attempt %" PRIu32, n->name, t->count + 1);
     t->count++;
     t->last = s->clock.now;
     sim_require(s, SIM_B1, t->count + s->planted->attempts <= join->attempts_max,

@@ -2,7 +2,6 @@
 
 #include "cluster/incarnation.h"
 
-
 /* One observer's record of another node, after each change of it: M1, M2, M5, M9, M11, M15, FD4,
  * T1. */
 
@@ -73,11 +72,9 @@ static void check_edge(struct sim *s, const struct sim_node *o, const struct sim
                 was->incarnation, covey_node_state_name(before->state), is->incarnation,
                 covey_node_state_name(after->state));
     sim_require(s, SIM_M5, is_legal(before, after, order), "%s: %s went from %s to %s", o->name,
-                n->name, covey_node_state_name(before->state),
-                covey_node_state_name(after->state));
+                n->name, covey_node_state_name(before->state), covey_node_state_name(after->state));
     bool returns = before->state == COVEY_NODE_LEFT && after->state != COVEY_NODE_LEFT;
-    sim_require(s, SIM_M5,
-                !returns || !was->is_left || is->life > was->life || is->is_forged,
+    sim_require(s, SIM_M5, !returns || !was->is_left || is->life > was->life || is->is_forged,
                 "%s: %s left and is %s again", o->name, n->name,
                 covey_node_state_name(after->state));
 }
@@ -106,8 +103,7 @@ static void check_accusation(struct sim *s, const struct sim_node *o, const stru
     bool is_own = covey_node_id_compare(&seen->status.accuser, &o->id) == 0;
     if (!is_own || o->resumed == 0 || s->oracle.told_by != SIM_NONE)
         return;
-    covey_time wait =
-        seen->status.state == COVEY_NODE_SUSPECT ? g->ack_timeout : g->suspicion_min;
+    covey_time wait = seen->status.state == COVEY_NODE_SUSPECT ? g->ack_timeout : g->suspicion_min;
     sim_require(s, SIM_FD4, s->clock.now >= o->resumed + wait + s->planted->impatience,
                 "%s was paused and accuses %s at once", o->name, n->name);
 }
@@ -115,8 +111,7 @@ static void check_accusation(struct sim *s, const struct sim_node *o, const stru
 /* No fault, no chance, no suspicion; but clocks may have jumped. */
 bool sim_is_quiet(const struct sim *s)
 {
-    return !s->oracle.has_disturbance &&
-           s->graph.all.delay_max < s->core.gossip.ack_timeout / 4;
+    return !s->oracle.has_disturbance && s->graph.all.delay_max < s->core.gossip.ack_timeout / 4;
 }
 
 enum sim_invariant sim_quiet_invariant(const struct sim *s)
@@ -130,9 +125,8 @@ static void check_quiet(struct sim *s, const struct sim_node *o, const struct si
     /* One that left before it had joined tells nobody. */
     if (!sim_is_quiet(s) || n->has_left)
         return;
-    sim_require(s, sim_quiet_invariant(s),
-                state == COVEY_NODE_ALIVE || state == COVEY_NODE_LEFT, "%s holds %s for %s",
-                o->name, n->name, covey_node_state_name(state));
+    sim_require(s, sim_quiet_invariant(s), state == COVEY_NODE_ALIVE || state == COVEY_NODE_LEFT,
+                "%s holds %s for %s", o->name, n->name, covey_node_state_name(state));
 }
 
 static void check_change(struct sim *s, const struct sim_node *o, const struct sim_node *n,
@@ -160,8 +154,10 @@ void sim_check_member(struct sim *s, struct sim_node *o, const struct sim_seen *
     after.body = body_of(s, o, n, seen, before.body) & SIM_ISSUES_MAX;
     after.state = (unsigned)seen->status.state & 3u;
     after.is_known = true;
-    /* Who is first heard of when it is gone is not expected (P3). */
-    o->never_live += !before.is_known && after.state == COVEY_NODE_FAILED;
+    after.is_expected = seen->is_expected;
+    sim_require(s, SIM_P3,
+                after.state != COVEY_NODE_FAILED || !before.is_expected || after.is_expected,
+                "%s does not expect %s any more, which failed", o->name, n->name);
     check_body(s, o, n, &before, &after);
     if (!before.is_known || before.issue != after.issue || before.state != after.state)
         check_change(s, o, n, &before, &after, seen);
@@ -177,9 +173,7 @@ void sim_check_removed(struct sim *s, struct sim_node *o, const struct sim_seen 
     struct sim_view after = before;
     after.is_known = false;
     sim_require(s, SIM_M1, before.state == COVEY_NODE_FAILED || before.state == COVEY_NODE_LEFT,
-                "%s forgot %s, which is %s", o->name, n->name,
-                covey_node_state_name(before.state));
-    o->forgotten++;
+                "%s forgot %s, which is %s", o->name, n->name, covey_node_state_name(before.state));
     *view = after;
     sim_oracle_note(s, o, n, &before, &after);
 }

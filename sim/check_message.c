@@ -74,8 +74,8 @@ static void count_send(struct sim *s, const struct sim_node *from, const struct 
     sent->count++;
     /* A suspicion may begin again, when the node was heard meanwhile, and be confirmed again. */
     uint32_t rounds = u->status.state == COVEY_NODE_ALIVE ? 1 : 4;
-    uint32_t most = rounds * cv_gossip_sends_max(s->core.gossip.retransmit_factor,
-                                                 s->config.node_count);
+    uint32_t most =
+        rounds * cv_gossip_sends_max(s->core.gossip.retransmit_factor, s->config.node_count);
     sim_require(s, SIM_G2, sent->count <= most, "%s told of %s %" PRIu32 " times", from->name,
                 n->name, sent->count);
 }
@@ -122,8 +122,8 @@ void sim_check_message(struct sim *s, struct sim_node *from, const struct cv_out
     sim_require(s, SIM_G1, bytes.size > 0 && bytes.size <= size_max,
                 "%s sent a message of %zu bytes", from->name, bytes.size);
     if (is_sample)
-        sim_require(s, SIM_G1, is_encoded_well(s, bytes),
-                    "%s sent a message with another encoding", from->name);
+        sim_require(s, SIM_G1, is_encoded_well(s, bytes), "%s sent a message with another encoding",
+                    from->name);
     if (s->oracle.sent != NULL)
         count_sends(s, from, output);
     count_bytes(s, from, bytes);

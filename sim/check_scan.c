@@ -16,14 +16,13 @@ static void check_counts(struct sim *s, const struct sim_node *o)
     for (size_t i = 0; i < cv_node_registry_count(r); i++)
         counts[cv_node_registry_at(r, i)->state]++;
     for (int state = 0; state < 4; state++) {
-        size_t said = cv_node_registry_count_state(r, (enum covey_node_state)state) +
-                      s->planted->counted;
+        size_t said =
+            cv_node_registry_count_state(r, (enum covey_node_state)state) + s->planted->counted;
         sim_require(s, SIM_M8, said == counts[state], "%s counts %zu %s, there are %zu", o->name,
                     said, covey_node_state_name((enum covey_node_state)state), counts[state]);
     }
     size_t live = counts[COVEY_NODE_ALIVE] + counts[COVEY_NODE_SUSPECT];
-    sim_require(s, SIM_M8,
-                live <= members_max && cv_node_registry_count(r) - live <= members_max,
+    sim_require(s, SIM_M8, live <= members_max && cv_node_registry_count(r) - live <= members_max,
                 "%s has %zu members", o->name, cv_node_registry_count(r));
 }
 
@@ -81,7 +80,7 @@ static void check_snapshot(struct sim *s, const struct sim_node *o)
 {
     const struct cv_node_registry *r = cv_membership_registry(o->membership);
     struct cv_snapshot *snapshot;
-    if (cv_snapshot_new(cv_alloc_default(), r, &snapshot) != COVEY_OK)
+    if (cv_snapshot_new(cv_alloc_default(), r, NULL, &snapshot) != COVEY_OK)
         abort();
     size_t shown = cv_snapshot_count(snapshot) + s->planted->shown;
     sim_require(s, SIM_T3, shown == cv_node_registry_count(r), "%s shows %zu of %zu nodes", o->name,

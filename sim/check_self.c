@@ -57,8 +57,7 @@ void sim_check_own(struct sim *s, struct sim_node *n, const struct sim_seen *see
 {
     enum covey_node_state state = seen->status.state;
     bool may_be_left = n->membership != NULL;
-    sim_require(s, SIM_M3,
-                state == COVEY_NODE_ALIVE || (state == COVEY_NODE_LEFT && may_be_left),
+    sim_require(s, SIM_M3, state == COVEY_NODE_ALIVE || (state == COVEY_NODE_LEFT && may_be_left),
                 "%s holds itself for %s", n->name, covey_node_state_name(state));
     note_issue(s, n, seen->status.incarnation, n->life);
     note_own_body(s, n, seen);

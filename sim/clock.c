@@ -67,7 +67,7 @@ static size_t class_of(size_t size)
 {
     size_t class = 0;
     while (bytes_of_class[class] < size)
-        class++;
+        class ++;
     assert(class < SIM_SIZE_CLASSES);
     return class;
 }
@@ -103,7 +103,7 @@ struct sim_event *sim_clock_new(struct sim_clock *c, enum sim_event_kind kind, s
     struct sim_event *e = c->free[class];
     c->free[class] = e->next;
     *e = (struct sim_event){
-        .size = (uint16_t)size, .kind = (uint8_t)kind, .size_class = (uint8_t)class};
+        .size = (uint16_t)size, .kind = (uint8_t)kind, .size_class = (uint8_t) class};
     c->event_count++;
     reserve(c);
     return e;

@@ -16,15 +16,15 @@ struct sim_edge;
 
 struct sim_graph {
     size_t node_count;
-    struct sim_link all;   /* links that are not set apart */
-    struct cv_map edges;   /* those that are */
+    struct sim_link all; /* links that are not set apart */
+    struct cv_map edges; /* those that are */
     size_t cut_count;
-    size_t set_count;      /* links with a character of their own */
-    uint32_t *sides;       /* of the nodes */
-    size_t apart_count;    /* nodes that are not on side 0 */
-    uint64_t duplicates;   /* packets that came twice */
+    size_t set_count;    /* links with a character of their own */
+    uint32_t *sides;     /* of the nodes */
+    size_t apart_count;  /* nodes that are not on side 0 */
+    uint64_t duplicates; /* packets that came twice */
     uint64_t reordered;
-    uint64_t overflows;    /* packets lost at a queue */
+    uint64_t overflows; /* packets lost at a queue */
 };
 
 void sim_graph_init(struct sim_graph *g, size_t node_count, const struct sim_link *all,

@@ -8,9 +8,9 @@
 #define REPLAY_AGE   (600 * COVEY_SECOND)
 
 static const char *const names[SIM_LIE_COUNT] = {
-    [SIM_LIE_SUSPECT] = "suspect",     [SIM_LIE_FAILED] = "failed",
-    [SIM_LIE_LEFT] = "left",           [SIM_LIE_ADDRESS] = "address",
-    [SIM_LIE_STRANGER] = "stranger",   [SIM_LIE_MALFORMED] = "malformed",
+    [SIM_LIE_SUSPECT] = "suspect",   [SIM_LIE_FAILED] = "failed",
+    [SIM_LIE_LEFT] = "left",         [SIM_LIE_ADDRESS] = "address",
+    [SIM_LIE_STRANGER] = "stranger", [SIM_LIE_MALFORMED] = "malformed",
     [SIM_LIE_REPLAY] = "replay",
 };
 

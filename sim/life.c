@@ -144,8 +144,6 @@ void sim_start(struct sim *s, size_t node)
     n->busy_until = 0;
     n->partition = CV_PARTITION_UNKNOWN;
     n->partition_since = s->clock.now;
-    n->never_live = 0;
-    n->forgotten = 0;
     memset(n->tries, 0, sizeof(n->tries));
     if (n->views == NULL)
         n->views = sim_allocate(s->config.node_count, sizeof(*n->views));

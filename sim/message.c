@@ -47,8 +47,8 @@ void sim_message_send(struct sim *s, uint32_t from, uint32_t to, struct cv_slice
     is_reliable = is_reliable || bytes.size > SIM_PACKET_PAYLOAD;
     if (!sim_connection_is_up(c, from))
         return;
-    bool passes = pass(s, from, to, bytes.size, is_reliable, &delay) &&
-                  s->nodes[to].membership != NULL;
+    bool passes =
+        pass(s, from, to, bytes.size, is_reliable, &delay) && s->nodes[to].membership != NULL;
     if ((!passes && !is_reliable) || vanishes(s, from, to))
         return;
     struct sim_event *e = sim_event_new(s, SIM_MESSAGE, to, bytes.size);

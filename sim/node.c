@@ -34,6 +34,7 @@ static void take_state(struct sim *s, struct sim_node *n, const struct cv_output
     case CV_MEMBERSHIP_JOINED:
         n->joined = s->clock.now;
         sim_expect(s, SIM_DEADLINE_JOIN, n, NULL);
+        sim_expect(s, SIM_DEADLINE_VIEW, n, NULL);
         break;
     case CV_MEMBERSHIP_JOIN_FAILED:
         n->join_error = output->state.error;
@@ -102,8 +103,8 @@ int sim_step(struct sim *s, uint32_t node, struct cv_input *input)
     input->wall_ms = sim_wall_of(s, n);
     sim_hash_input(s, node, input);
     s->steps++;
-    sim_require(s, SIM_X2, s->steps + s->planted->steps <= s->config.steps_max, "no end after %zu steps",
-                s->config.steps_max);
+    sim_require(s, SIM_X2, s->steps + s->planted->steps <= s->config.steps_max,
+                "no end after %zu steps", s->config.steps_max);
     if (s->planted->is_deaf != NULL && s->planted->is_deaf(n, input)) {
         s->oracle.told_by = SIM_NONE;
         return COVEY_OK;

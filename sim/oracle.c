@@ -101,6 +101,7 @@ struct sim_seen sim_see(struct sim *s, const struct sim_node *o, const struct cv
         .status = cv_member_status(m),
         .body = m->body,
         .address = m->body->address,
+        .is_expected = m->is_expected,
         .body_incarnation = m->body->incarnation,
         .version = m->body->version,
     };
@@ -173,8 +174,7 @@ static void removed(void *user, const struct cv_member *m)
 
 void sim_watch(struct sim_node *n)
 {
-    n->watcher =
-        (struct cv_registry_watcher){.changed = changed, .removed = removed, .user = n};
+    n->watcher = (struct cv_registry_watcher){.changed = changed, .removed = removed, .user = n};
 }
 
 /* --- who is wrong about whom --- */

@@ -51,6 +51,7 @@ struct sim_view {
     unsigned is_known : 1;
     unsigned is_joined : 1; /* by the events */
     unsigned is_failed : 1;
+    unsigned is_expected : 1;
     unsigned body : 24;
 };
 
@@ -60,6 +61,7 @@ struct sim_seen {
     struct cv_node_status status;
     const struct cv_cluster_node *body;
     struct cv_address address;
+    bool is_expected; /* counts in the size of the cluster */
     uint64_t body_incarnation;
     uint32_t version;
 };

@@ -21,16 +21,16 @@ struct sim_planted {
     void (*event)(struct cv_event *event);
     /* Alters what a node says of its side. */
     void (*partition)(const struct sim_node *n, struct cv_partition_status *status);
-    int message_flip;   /* the bits to flip in a message's first byte */
-    uint32_t repeats;   /* how often more a message is sent */
-    uint32_t inflation; /* how many bytes a byte counts for, less one */
-    size_t counted;     /* more members than there are */
-    size_t queued;      /* more updates */
-    size_t shown;       /* more nodes in a snapshot */
-    uint32_t attempts;  /* more to join */
-    size_t steps;       /* more taken */
+    int message_flip;      /* the bits to flip in a message's first byte */
+    uint32_t repeats;      /* how often more a message is sent */
+    uint32_t inflation;    /* how many bytes a byte counts for, less one */
+    size_t counted;        /* more members than there are */
+    size_t queued;         /* more updates */
+    size_t shown;          /* more nodes in a snapshot */
+    uint32_t attempts;     /* more to join */
+    size_t steps;          /* more taken */
     covey_time impatience; /* so much sooner a paused node accuses, as if */
-    bool is_stubborn;   /* no answer to what is said of oneself */
+    bool is_stubborn;      /* no answer to what is said of oneself */
     bool leaves_twice;
     bool claims_quorum; /* both sides of a cut */
     bool is_phi_lost;   /* not a number */

@@ -71,8 +71,6 @@ struct sim_node {
     struct sim_spread spread;
     enum cv_partition_state partition; /* as it was told last */
     covey_time partition_since;
-    uint32_t never_live; /* how many it only ever knew as gone */
-    uint32_t forgotten;  /* how many it forgot in this life */
     struct sim_liar *liar; /* NULL: honest */
 };
 
@@ -241,7 +239,8 @@ enum sim_deadline {
     SIM_DEADLINE_DEATH,   /* M10 */
     SIM_DEADLINE_MISTAKE, /* M11 */
     SIM_DEADLINE_CALM,    /* M12, M13, T2 */
-    SIM_DEADLINE_JOIN,    /* M14 */
+    SIM_DEADLINE_JOIN,    /* M14: it is known */
+    SIM_DEADLINE_VIEW,    /* M14: and knows, after a push-pull */
     SIM_DEADLINE_LEAVE,   /* H2 */
     SIM_DEADLINE_TAGS     /* G6 */
 };
