@@ -68,6 +68,14 @@ void sim_check_own(struct sim *s, struct sim_node *n, const struct sim_seen *see
 /* --- M4 --- */
 
 /* The most that a message says of the node; as the node reads it, so before it does. */
+/* One that says too much is not read to the end. */
+static uint64_t count_read(const struct sim_node *n)
+{
+    struct cv_membership_stats stats;
+    cv_membership_stats(n->membership, &stats);
+    return stats.messages_received;
+}
+
 static void read_told(struct sim *s, const struct sim_node *n, struct sim_told *told)
 {
     for (size_t i = 0; i < s->message.update_count; i++) {
@@ -89,6 +97,8 @@ struct sim_told sim_told_before(struct sim *s, const struct sim_node *n,
         return told;
     if (cv_message_read(input->message.bytes, &s->message) == COVEY_OK)
         read_told(s, n, &told);
+    if (told.is_told)
+        told.read = count_read(n);
     return told;
 }
 
@@ -100,7 +110,7 @@ void sim_check_answer(struct sim *s, const struct sim_node *n, const struct sim_
     uint64_t own = s->planted->is_stubborn ? told->own : seen.status.incarnation;
     sim_require(s, SIM_M3, (seen.status.state == COVEY_NODE_LEFT) == leaves,
                 "%s holds itself for %s", n->name, covey_node_state_name(seen.status.state));
-    if (!told->is_told)
+    if (!told->is_told || count_read(n) == told->read)
         return;
     bool is_accused = told->status.state != COVEY_NODE_ALIVE;
     uint64_t answer = cv_incarnation_refute(told->own, told->status.incarnation);

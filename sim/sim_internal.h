@@ -205,8 +205,9 @@ enum sim_invariant sim_quiet_invariant(const struct sim *s);
 
 /* check_self.c: M4 */
 struct sim_told {
-    bool is_told; /* something about the node itself */
-    uint64_t own; /* its incarnation before */
+    bool is_told;  /* something about the node itself */
+    uint64_t own;  /* its incarnation before */
+    uint64_t read; /* how many messages it had read before */
     struct cv_node_status status;
 };
 struct sim_told sim_told_before(struct sim *s, const struct sim_node *n,
