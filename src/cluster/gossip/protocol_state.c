@@ -148,7 +148,7 @@ void cv_gossip_protocol_set_status(struct cv_gossip_protocol *p, struct cv_membe
     if (status->state == COVEY_NODE_SUSPECT)
         begin_suspicion(p, m);
     emit_change(p, m, before);
-    struct cv_member *surplus = cv_node_registry_surplus(&p->registry);
+    struct cv_member *surplus = cv_node_registry_surplus(&p->registry, p->self, m);
     if (surplus != NULL)
         forget(p, surplus);
 }
