@@ -121,6 +121,13 @@ static void forget(struct cv_gossip_protocol *p, struct cv_member *m)
     cv_node_registry_remove(&p->registry, m);
 }
 
+/* When to let it go, or to look again whether it may be. */
+static void linger(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    cv_heap_set(&p->heap, &m->trouble->alarm.timer,
+                p->now + LINGER_PERIODS * p->config.protocol_period);
+}
+
 static void enter_gone(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     cv_probe_order_remove(&p->order, cv_member_id(m));
@@ -128,8 +135,7 @@ static void enter_gone(struct cv_gossip_protocol *p, struct cv_member *m)
     if (cv_watch_rings_misses(&p->rings, cv_member_id(m)))
         p->rings_changed = true;
     cv_watching_unasked(p, cv_member_id(m));
-    cv_heap_set(&p->heap, &m->trouble->alarm.timer,
-                p->now + LINGER_PERIODS * p->config.protocol_period);
+    linger(p, m);
 }
 
 void cv_gossip_protocol_set_status(struct cv_gossip_protocol *p, struct cv_member *m,
@@ -145,6 +151,8 @@ void cv_gossip_protocol_set_status(struct cv_gossip_protocol *p, struct cv_membe
         enter_gone(p, m);
     else if (!was_live && cv_member_is_live(m))
         enter_live(p, m);
+    else if (before == COVEY_NODE_FAILED && status->state == COVEY_NODE_LEFT)
+        linger(p, m); /* hearsay of it is still to settle */
     if (status->state == COVEY_NODE_SUSPECT)
         begin_suspicion(p, m);
     emit_change(p, m, before);
