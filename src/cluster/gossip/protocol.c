@@ -5,9 +5,10 @@
 
 /* Alarms that can be set at once, besides one for each known node. */
 #define ALARMS_MAX (CV_PROBES_MAX + CV_OWED_ACKS_MAX + CV_RINGS_MAX + 16)
-/* Outputs that are no messages: of a step without updates (each seed may be resolved), and of one
- * update (events, a dial, a close). */
-#define OUTPUTS_OF_STEP   96
+/* Outputs that are no messages: of a step without updates (each of 64 seeds may be resolved, and
+ * each member of a cluster that has just become small enough dialled), and of one update (events, a
+ * dial, a close). */
+#define OUTPUTS_OF_STEP   (64 + CV_FULL_MESH_MAX + 32)
 #define OUTPUTS_OF_UPDATE 8
 /* News is pushed at once, but not more often than this part of the gossip interval. */
 #define PUSHES_PER_INTERVAL 10

@@ -108,6 +108,7 @@ static void enter_live(struct cv_gossip_protocol *p, struct cv_member *m)
         cv_probe_order_insert(&p->order, cv_member_id(m), &p->rand);
     if (cv_watch_rings_wants(&p->rings, cv_member_id(m)))
         p->rings_changed = true;
+    p->warm_changed = true; /* a neighbour that is back the moment it went is no new one */
     cv_probing_start(p);
     cv_warm_connect(p, m);
 }

@@ -320,6 +320,40 @@ static inline size_t core_count_sent(enum cv_message_type type)
     return count;
 }
 
+/* Lets time pass while everybody who is pinged answers, except `dead`; notes in `told`, which may be
+ * NULL, who got a message of this type. */
+static inline void core_run_answering(covey_time length, uint32_t dead, enum cv_message_type type,
+                                      bool *told)
+{
+    static uint32_t from[CORE_OUTPUTS_MAX], sequence[CORE_OUTPUTS_MAX];
+    covey_time end = core.now + length;
+    while (cv_membership_deadline(core.m) <= end) {
+        struct cv_input time = {.type = CV_INPUT_TIME};
+        if (core.now < cv_membership_deadline(core.m))
+            core.now = cv_membership_deadline(core.m);
+        assert_int_equal(core_step(&time), COVEY_OK);
+        size_t count = 0;
+        for (size_t i = 0; i < core.count; i++) {
+            const struct cv_output *output = &core.outputs[i].output;
+            if (output->type != CV_OUTPUT_SEND)
+                continue;
+            if (told != NULL && output->send.bytes.data[0] == type)
+                told[core_number(&output->send.to)] = true;
+            if (output->send.bytes.data[0] != CV_MESSAGE_PING)
+                continue;
+            assert_int_equal(cv_message_read(output->send.bytes, &core.read), COVEY_OK);
+            from[count] = core_number(&output->send.to);
+            sequence[count] = core.read.head.sequence;
+            count++;
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (from[i] != dead)
+                core_head(from[i], CV_MESSAGE_ACK, sequence[i]);
+        }
+    }
+    core.now = end;
+}
+
 /* Starts anew, knowing nodes 1 to `count` from before; its dials are under way. */
 static inline void core_start_known(struct cv_membership_config *config, uint32_t count)
 {
