@@ -53,6 +53,8 @@ void cv_watching_restart(struct cv_gossip_protocol *p);
 void cv_watching_stop(struct cv_gossip_protocol *p);
 
 /* protocol_warm.c */
+/* True when all members are probed. */
+bool cv_warm_is_mesh(const struct cv_gossip_protocol *p);
 /* Two members of a small cluster stay connected. */
 void cv_warm_connect(struct cv_gossip_protocol *p, struct cv_member *m);
 void cv_warm_update(struct cv_gossip_protocol *p);

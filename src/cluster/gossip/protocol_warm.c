@@ -12,6 +12,12 @@ static bool is_small(const struct cv_gossip_protocol *p)
     return cv_node_registry_live_count(&p->registry) <= CV_FULL_MESH_MAX;
 }
 
+/* Without rings there are no neighbours, and somebody must be probed. */
+bool cv_warm_is_mesh(const struct cv_gossip_protocol *p)
+{
+    return p->rings.ring_count == 0 || is_small(p);
+}
+
 bool cv_gossip_protocol_is_warm(struct cv_gossip_protocol *p, const covey_node_id *id)
 {
     return is_small(p) || cv_watches_is_warm(&p->watches, id);
@@ -68,8 +74,7 @@ static void probe_warm(struct cv_gossip_protocol *p)
 void cv_warm_update(struct cv_gossip_protocol *p)
 {
     bool was_mesh = p->is_mesh;
-    /* Without rings there are no neighbours, and somebody must be probed. */
-    p->is_mesh = p->rings.ring_count == 0 || is_small(p);
+    p->is_mesh = cv_warm_is_mesh(p);
     if (p->is_mesh && !was_mesh)
         probe_all(p);
     else if (!p->is_mesh && (was_mesh || p->warm_changed))

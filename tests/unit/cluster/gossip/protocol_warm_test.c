@@ -95,6 +95,25 @@ static void the_bound_is_crossed_both_ways(void **state)
     assert_memory_equal(pinged, subjects, sizeof(pinged));
 }
 
+/* One more and one less in the same message: those who are there are probed. */
+static void the_bound_is_touched_within_a_step(void **state)
+{
+    (void)state;
+    bool pinged[NUMBERS];
+    begin(49, 5);
+    struct cv_cluster_node *body = body_of(cv_alloc_default(), 60, INC, 0);
+    struct cv_record came = record_of(60, INC, COVEY_NODE_ALIVE, body);
+    struct cv_record left = record_of(49, INC, COVEY_NODE_LEFT, NULL);
+    assert_int_equal(core_connected(60, 0), COVEY_OK);
+    assert_int_equal(
+        core_message(1, &(struct cv_message_head){.type = CV_MESSAGE_GOSSIP}, &came, &left),
+        COVEY_OK);
+    probed(pinged);
+    assert_true(pinged[60]);
+    assert_int_equal(count_of(pinged), 49);
+    cv_cluster_node_release(body);
+}
+
 /* Back in a full mesh everybody is dialled whose id is above ours. */
 static void a_cluster_that_shrinks_is_connected_again(void **state)
 {
@@ -195,6 +214,7 @@ int main(void)
         CORE_TEST(a_small_cluster_probes_everybody),
         CORE_TEST(a_large_one_probes_its_neighbours),
         CORE_TEST(the_bound_is_crossed_both_ways),
+        CORE_TEST(the_bound_is_touched_within_a_step),
         CORE_TEST(a_cluster_that_shrinks_is_connected_again),
         CORE_TEST(without_watches_everybody_is_probed),
         CORE_TEST(a_neighbour_that_returns_is_probed_again),
