@@ -34,6 +34,8 @@ void cv_probing_restart(struct cv_gossip_protocol *p);
 
 /* One whose heartbeats stay away: by all means at once. */
 void cv_probing_urgent(struct cv_gossip_protocol *p, struct cv_member *target);
+/* True while such a probe is under way. */
+bool cv_probing_is_urgent(struct cv_gossip_protocol *p, const covey_node_id *target);
 
 /* protocol_watch.c */
 /* Chooses whom to watch among the members that there are now. */

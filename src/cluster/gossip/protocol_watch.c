@@ -90,7 +90,7 @@ static covey_time judge(struct cv_gossip_protocol *p, struct cv_watch *watch, st
         ask(p, watch);
         cv_probing_urgent(p, m);
     } else {
-        watch->is_probed = false;
+        watch->is_probed = cv_probing_is_urgent(p, &watch->subject);
     }
     return p->now + period;
 }
