@@ -94,18 +94,20 @@ static void the_expected_size_follows_joins_and_goodbyes(void **state)
     assert_int_equal(status().expected, 6);
     core_tell(1, 5, INC + 1, COVEY_NODE_ALIVE, -1);
     assert_int_equal(status().expected, 6);
-    /* One that we meet as a tombstone never counted. */
+    /* One that others hold for failed counts for them, and so for us; one that has left does not. */
     core_tell(1, 6, INC, COVEY_NODE_FAILED, 0);
+    assert_int_equal(status().expected, 7);
+    core_tell(1, 6, INC + 1, COVEY_NODE_ALIVE, -1);
     core_tell(1, 7, INC, COVEY_NODE_LEFT, 0);
-    assert_int_equal(status().expected, 6);
+    assert_int_equal(status().expected, 7);
     struct cv_message_head leave = {.type = CV_MESSAGE_LEAVE, .incarnation = INC};
     core_message(2, &leave, NULL, NULL);
-    assert_int_equal(status().expected, 5);
+    assert_int_equal(status().expected, 6);
     core_message(2, &leave, NULL, NULL);
-    assert_int_equal(status().expected, 5);
+    assert_int_equal(status().expected, 6);
     /* A new life counts again. */
     core_tell(1, 2, INC + 5, COVEY_NODE_ALIVE, 0);
-    assert_int_equal(status().expected, 6);
+    assert_int_equal(status().expected, 7);
 }
 
 /* A forged goodbye moves nothing: its victim has 18 s to take it back. */
@@ -326,6 +328,55 @@ static void who_leaves_tells_of_none(void **state)
     assert_int_equal(expect(3), COVEY_ERR_STATE);
 }
 
+/* A minority of two does not grow into a majority by taking in two more; when others are back they
+ * count all at once. */
+static void who_joins_a_minority_does_not_count_yet(void **state)
+{
+    (void)state;
+    add_members(4);
+    for (uint32_t i = 2; i <= 4; i++)
+        fail_member(1, i);
+    assert_int_equal(status().state, CV_PARTITION_SUSPECT);
+    core_add_member(6);
+    core_add_member(7);
+    core_add_member(8);
+    assert_int_equal(status().alive, 2);
+    assert_int_equal(status().expected, 5);
+    /* Nor when one of them fails, leaves, or comes again. */
+    fail_member(1, 7);
+    core_message(8, &(struct cv_message_head){.type = CV_MESSAGE_LEAVE, .incarnation = INC}, NULL,
+                 NULL);
+    core_tell(1, 7, INC + 1, COVEY_NODE_ALIVE, -1);
+    core_connected(7, 0);
+    assert_int_equal(status().expected, 5);
+    assert_true(run_heard(60 * SEC));
+    assert_int_equal(status().state, CV_PARTITION_PARTITIONED);
+    assert_int_equal(status().alive, 2);
+    core_tell(1, 4, INC + 1, COVEY_NODE_ALIVE, -1);
+    run_heard(2 * SEC);
+    assert_int_equal(status().state, CV_PARTITION_HEALTHY);
+    assert_int_equal(status().expected, 7);
+    assert_int_equal(status().alive, 5);
+    /* Now as ever. */
+    core_add_member(9);
+    assert_int_equal(status().expected, 8);
+}
+
+/* Set by hand, it is for those who come to reach it. */
+static void with_a_size_by_hand_all_who_come_count(void **state)
+{
+    (void)state;
+    add_members(1);
+    assert_int_equal(expect(5), COVEY_OK);
+    assert_int_equal(status().state, CV_PARTITION_SUSPECT);
+    core_add_member(2);
+    assert_int_equal(status().alive, 3);
+    run_heard(2 * SEC);
+    assert_int_equal(status().state, CV_PARTITION_HEALTHY);
+    assert_int_equal(expect(0), COVEY_OK);
+    assert_int_equal(status().expected, 3);
+}
+
 /* Members known from before are expected, though none of them was heard yet. */
 static void the_known_are_expected(void **state)
 {
@@ -354,6 +405,8 @@ int main(void)
         CORE_TEST(the_size_can_be_set_by_hand),
         CORE_TEST(who_leaves_tells_of_none),
         CORE_TEST(the_known_are_expected),
+        CORE_TEST(who_joins_a_minority_does_not_count_yet),
+        CORE_TEST(with_a_size_by_hand_all_who_come_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
