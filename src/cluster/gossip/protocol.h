@@ -117,7 +117,7 @@ struct cv_gossip_protocol {
     double suspect_z;
     bool rings_changed;  /* whom to watch is to be chosen anew */
     bool warm_changed;   /* so is whom to probe */
-    bool is_mesh;        /* everybody is connected with everybody, and probed */
+    bool is_mesh;        /* everybody is probed */
     uint32_t heartbeats; /* sent so far: the number of the next one */
     struct cv_alarm heartbeat;
     struct cv_alarm tick;

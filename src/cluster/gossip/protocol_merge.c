@@ -143,8 +143,8 @@ static void follow(struct cv_gossip_protocol *p, struct cv_member *m,
 static void merge_status(struct cv_gossip_protocol *p, const struct news *n, struct cv_member *m,
                          const struct cv_node_status *status)
 {
-    if (status->state == COVEY_NODE_LEFT)
-        m->left_is_direct = n->is_direct;
+    if (status->state == COVEY_NODE_LEFT && n->is_direct)
+        m->left_is_direct = true;
     if (status->state == COVEY_NODE_ALIVE && !n->is_direct)
         cv_link_doubt(p, m);
     follow(p, m, status);

@@ -187,6 +187,64 @@ static void tags_are_news_while_it_lives(void **state)
     assert_int_equal(core_count_events(COVEY_EVENT_NODE_TAGS_UPDATED), 1);
 }
 
+/* M5: hearsay of another goodbye does not undo that it said goodbye itself. */
+static void its_own_goodbye_stays_its_own(void **state)
+{
+    (void)state;
+    struct cv_message_head leave = {.type = CV_MESSAGE_LEAVE, .incarnation = INC};
+    core_add_member(1);
+    core_add_member(2);
+    core_message(1, &leave, NULL, NULL);
+    core_tell(2, 1, INC + 1, COVEY_NODE_LEFT, -1);
+    assert_int_equal(core_member(1)->incarnation, INC + 1);
+    core_tell(2, 1, INC + 2, COVEY_NODE_ALIVE, -1);
+    assert_int_equal(core_state(1), COVEY_NODE_LEFT);
+    core_tell(2, 1, INC + 2, COVEY_NODE_ALIVE, 0);
+    assert_int_equal(core_state(1), COVEY_NODE_ALIVE);
+}
+
+/* All of them are gone at the same moment: the one that goes just now is not the one to forget. */
+static void the_surplus_is_never_the_one_that_changes(void **state)
+{
+    (void)state;
+    cv_membership_free(core.m);
+    struct cv_membership_config config = core_config();
+    config.members_max = 3;
+    core_start(&config);
+    core_add_member(1);
+    core_add_member(2);
+    core_disconnected(2);
+    for (uint32_t i = 5; i <= 7; i++)
+        core_tell(1, i, INC, COVEY_NODE_FAILED, 0);
+    core_tell(1, 2, INC, COVEY_NODE_FAILED, -1);
+    assert_int_equal(core_state(2), COVEY_NODE_FAILED);
+    assert_int_equal(
+        cv_node_registry_count_state(cv_membership_registry(core.m), COVEY_NODE_FAILED), 3);
+    assert_null(core_member(5));
+}
+
+/* Nor is it we, whose own record is a tombstone while we leave. */
+static void the_surplus_is_never_ourselves(void **state)
+{
+    (void)state;
+    cv_membership_free(core.m);
+    struct cv_membership_config config = core_config();
+    config.members_max = 3;
+    core_start(&config);
+    core_add_member(1);
+    core_add_member(2);
+    core_command(CV_COMMAND_LEAVE, NULL, NULL);
+    for (uint32_t i = 5; i <= 6; i++) {
+        core.now += MS;
+        core_tell(1, i, INC, COVEY_NODE_FAILED, 0);
+    }
+    core.now += MS;
+    core_tell(1, 2, INC, COVEY_NODE_LEFT, -1);
+    assert_int_equal(core_state(0), COVEY_NODE_LEFT);
+    assert_int_equal(core_state(2), COVEY_NODE_LEFT);
+    assert_null(core_member(5));
+}
+
 /* Two statements in one message: the later one stays, in whatever order they stand. */
 static void the_later_body_of_a_message_stays(void **state)
 {
@@ -269,6 +327,9 @@ int main(void)
         CORE_TEST(tags_are_news_while_it_lives),
         CORE_TEST(the_later_body_of_a_message_stays),
         CORE_TEST(members_max_is_kept),
+        CORE_TEST(its_own_goodbye_stays_its_own),
+        CORE_TEST(the_surplus_is_never_the_one_that_changes),
+        CORE_TEST(the_surplus_is_never_ourselves),
         CORE_TEST(without_memory_nothing_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
