@@ -126,16 +126,41 @@ int cv_address_parse(struct cv_address *address, const char *text)
     return 0;
 }
 
+/* A decimal number; returns the place after it. */
+static char *put_number(char *next, unsigned value)
+{
+    char digits[10];
+    size_t count = 0;
+    do {
+        digits[count++] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    while (count > 0)
+        *next++ = digits[--count];
+    return next;
+}
+
+/* By hand, since there is one for each record that is heard of. */
+static void put_ipv4(const struct cv_address *address, char *text)
+{
+    for (size_t i = 0; i < 4; i++) {
+        text = put_number(text, address->ip[i]);
+        *text++ = i < 3 ? '.' : ':';
+    }
+    *put_number(text, address->port) = '\0';
+}
+
 char *cv_address_text(const struct cv_address *address, char *text)
 {
     char ip[INET6_ADDRSTRLEN];
     if (address->family == 0)
         return memcpy(text, "-", sizeof "-");
-    int family = address->family == FAMILY_4 ? AF_INET : AF_INET6;
-    inet_ntop(family, address->ip, ip, sizeof ip);
-    if (family == AF_INET)
-        snprintf(text, CV_ADDRESS_TEXT_SIZE, "%s:%u", ip, address->port);
-    else if (address->scope == 0)
+    if (address->family == FAMILY_4) {
+        put_ipv4(address, text);
+        return text;
+    }
+    inet_ntop(AF_INET6, address->ip, ip, sizeof ip);
+    if (address->scope == 0)
         snprintf(text, CV_ADDRESS_TEXT_SIZE, "[%s]:%u", ip, address->port);
     else
         snprintf(text, CV_ADDRESS_TEXT_SIZE, "[%s%%%u]:%u", ip, address->scope, address->port);

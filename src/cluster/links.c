@@ -62,6 +62,8 @@ static int new_peer(struct cv_links *l, const covey_node_id *id, covey_time now,
     peer->id = *id;
     peer->index = l->count;
     cv_token_bucket_init(&peer->glitches, now, CV_GLITCH_BURST, CV_GLITCH_INTERVAL);
+    cv_token_bucket_init(&peer->messages, now, CV_MESSAGE_BURST, CV_MESSAGE_INTERVAL);
+    cv_token_bucket_init(&peer->chunks, now, CV_CHUNK_BURST, CV_CHUNK_INTERVAL);
     int error = cv_map_put(&l->peers, key_of(&peer->id), peer);
     if (error != COVEY_OK) {
         cv_release(l->alloc, peer);

@@ -24,11 +24,20 @@
 #define CV_GLITCH_MALFORMED 10
 #define CV_GLITCH_REFUSED   1
 
+/* Messages of one peer that are read: a burst of 400 and 200 a second; and apart from them the parts
+ * of member lists, which come in a bunch: 4096, 16 MiB, and 64 a second. */
+#define CV_MESSAGE_BURST    400
+#define CV_MESSAGE_INTERVAL (COVEY_SECOND / 200)
+#define CV_CHUNK_BURST      4096
+#define CV_CHUNK_INTERVAL   (COVEY_SECOND / 64)
+
 struct cv_peer {
     covey_node_id id;
     char name[COVEY_NODE_NAME_MAX + 1]; /* of its certificate; "" when not known */
     struct cv_address remote;
     struct cv_token_bucket glitches;
+    struct cv_token_bucket messages;
+    struct cv_token_bucket chunks;
     covey_time last_heard; /* on this connection */
     bool we_dialled;
     size_t index; /* in the order of the links */

@@ -275,6 +275,7 @@ void cv_membership_stats(const struct cv_membership *m, struct cv_membership_sta
         .messages_received = c->messages_received,
         .messages_sent = m->gossip.outbox.sent + m->chunks_sent,
         .messages_malformed = c->messages_malformed,
+        .messages_shed = c->messages_shed,
         .updates_applied = c->updates_applied,
         .updates_refused = c->updates_refused,
         .probes_sent = c->probes_sent,

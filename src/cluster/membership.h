@@ -183,6 +183,7 @@ struct cv_membership_stats {
     uint64_t messages_received;
     uint64_t messages_sent;
     uint64_t messages_malformed;
+    uint64_t messages_shed; /* more than one peer may say: not read */
     uint64_t updates_applied;
     uint64_t updates_refused; /* well-formed, not admissible */
     uint64_t probes_sent;

@@ -65,6 +65,18 @@ static int prepare(struct cv_membership *m, const covey_node_id *from, struct cv
     return error;
 }
 
+/* More than a peer may say at once is not read. */
+static bool is_too_much(struct cv_gossip_protocol *g, struct cv_peer *peer,
+                        enum cv_message_type type)
+{
+    struct cv_token_bucket *bucket = cv_message_is_list(type) ? &peer->chunks : &peer->messages;
+    if (cv_token_bucket_take(bucket, g->now, 1))
+        return false;
+    g->counters.messages_shed++;
+    cv_gossip_protocol_charge(g, &peer->id, CV_GLITCH_REFUSED);
+    return true;
+}
+
 int cv_membership_message(struct cv_membership *m, const covey_node_id *from, struct cv_slice bytes)
 {
     struct cv_gossip_protocol *g = &m->gossip;
@@ -81,6 +93,8 @@ int cv_membership_message(struct cv_membership *m, const covey_node_id *from, st
         cv_gossip_protocol_charge(g, from, CV_GLITCH_MALFORMED);
         return error;
     }
+    if (is_too_much(g, peer, m->message.head.type))
+        return COVEY_OK;
     error = prepare(m, from, &plan, &answer);
     if (error != COVEY_OK)
         return error;

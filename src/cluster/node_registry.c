@@ -162,6 +162,7 @@ static void take_trouble(struct cv_node_registry *r, struct cv_member *m)
     assert(m->trouble != NULL);
     TAILQ_REMOVE(&r->spare, m->trouble, entry);
     r->spare_count--;
+    r->trouble_count++;
     *m->trouble = (struct cv_member_trouble){.alarm.kind = CV_ALARM_MEMBER, .member = m};
 }
 
@@ -173,6 +174,7 @@ static void end_trouble(struct cv_node_registry *r, struct cv_member *m)
     m->trouble = NULL;
     if (trouble == NULL)
         return;
+    r->trouble_count--;
     if (r->spare_count < CV_REGISTRY_CHANGES) {
         TAILQ_INSERT_HEAD(&r->spare, trouble, entry);
         r->spare_count++;

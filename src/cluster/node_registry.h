@@ -75,6 +75,7 @@ struct cv_node_registry {
     const struct cv_registry_watcher *watcher; /* may be NULL */
     TAILQ_HEAD(, cv_member_trouble) spare;
     size_t spare_count;
+    size_t trouble_count; /* members that have some */
 };
 
 void cv_node_registry_init(struct cv_node_registry *r, const struct cv_alloc *alloc,

@@ -98,9 +98,9 @@ static size_t digest_size(enum cv_message_type type)
     }
 }
 
-static bool has_chunks(enum cv_message_type type)
+bool cv_message_is_list(enum cv_message_type type)
 {
-    return fields_of_type[type] & BIT(FIELD_CHUNK);
+    return (fields_of_type[type] & BIT(FIELD_CHUNK)) != 0;
 }
 
 static bool is_consistent(const struct cv_message *m, unsigned seen)
@@ -111,7 +111,7 @@ static bool is_consistent(const struct cv_message *m, unsigned seen)
         return false;
     if (m->head.type == CV_MESSAGE_JOIN)
         return m->update_count > 0 && m->updates[0].has_body;
-    return !has_chunks(m->head.type) || m->head.chunk < m->head.chunk_count;
+    return !cv_message_is_list(m->head.type) || m->head.chunk < m->head.chunk_count;
 }
 
 int cv_message_read(struct cv_slice bytes, struct cv_message *out)

@@ -56,6 +56,10 @@ struct cv_message {
 /* 0 or COVEY_ERR_MALFORMED, *out undefined then. */
 COVEY_MUST_USE int cv_message_read(struct cv_slice bytes, struct cv_message *out);
 
+/* Records that one who knows much tells to one who knows less: JOIN_ACK, SYNC_RECORDS, SYNC_ANSWER.
+ */
+bool cv_message_is_list(enum cv_message_type type);
+
 /* Builds one message into memory of the caller's. */
 struct cv_message_writer {
     struct cv_writer writer;

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <covey/error.h>
 
-/* Alarms that can be set at once, besides one for each known node. */
+/* Alarms that can be set at once, besides one for each member in trouble. */
 #define ALARMS_MAX (CV_PROBES_MAX + CV_OWED_ACKS_MAX + CV_RINGS_MAX + 16)
 /* Outputs that are no messages: of a step without updates (each seed may be resolved), and of one
  * update (events, a dial, a close). */
@@ -20,10 +20,10 @@ struct cv_cluster_node *cv_gossip_shared_body(const struct cv_gossip_protocol *p
 
 static int reserve(struct cv_gossip_protocol *p, size_t updates)
 {
-    size_t known = cv_node_registry_count(&p->registry);
+    size_t troubles = p->registry.trouble_count + updates + CV_REGISTRY_CHANGES;
     int error = cv_node_registry_reserve(&p->registry, updates);
     if (error == COVEY_OK)
-        error = cv_heap_reserve(&p->heap, ALARMS_MAX + known + updates);
+        error = cv_heap_reserve(&p->heap, ALARMS_MAX + troubles);
     if (error == COVEY_OK)
         error = cv_gossip_queue_reserve(&p->queue, updates + 2);
     if (error == COVEY_OK)

@@ -71,6 +71,7 @@ struct cv_gossip_config {
 struct cv_gossip_counters {
     uint64_t messages_received;
     uint64_t messages_malformed;
+    uint64_t messages_shed;
     uint64_t updates_applied;
     uint64_t updates_refused;
     uint64_t probes_sent;

@@ -23,13 +23,6 @@ struct news {
     enum cv_message_type type;    /* of the message */
 };
 
-/* Records that one who knows much tells to one who knows less. */
-static bool is_list(enum cv_message_type type)
-{
-    return type == CV_MESSAGE_JOIN_ACK || type == CV_MESSAGE_SYNC_RECORDS ||
-           type == CV_MESSAGE_SYNC_ANSWER;
-}
-
 static bool is_admissible(const struct cv_gossip_protocol *p, const struct news *n,
                           const struct cv_member *m)
 {
@@ -59,7 +52,7 @@ static void pass_on(struct cv_gossip_protocol *p, const struct cv_member *m, con
     if (n->body == NULL)
         record.body = NULL;
     p->counters.updates_applied++;
-    if (!is_list(n->type))
+    if (!cv_message_is_list(n->type))
         cv_gossip_protocol_broadcast(p, priority, &record);
     else if (!p->is_learning)
         cv_gossip_protocol_broadcast(p, CV_PRIORITY_LOW, &record);
@@ -70,7 +63,7 @@ static void pass_on(struct cv_gossip_protocol *p, const struct cv_member *m, con
 static bool is_forgotten(const struct news *n)
 {
     enum covey_node_state state = n->update->status.state;
-    return (n->type == CV_MESSAGE_SYNC_RECORDS || n->type == CV_MESSAGE_SYNC_ANSWER) &&
+    return n->type != CV_MESSAGE_JOIN_ACK && cv_message_is_list(n->type) &&
            (state == COVEY_NODE_FAILED || state == COVEY_NODE_LEFT);
 }
 

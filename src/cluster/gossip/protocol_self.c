@@ -48,8 +48,7 @@ static bool is_of_another(const struct cv_gossip_protocol *p, const struct cv_up
 static enum answer answer_to(const struct cv_gossip_protocol *p, enum cv_message_type type,
                              const struct cv_update *told)
 {
-    bool is_joining = type == CV_MESSAGE_JOIN || type == CV_MESSAGE_JOIN_ACK ||
-                      type == CV_MESSAGE_SYNC_RECORDS || type == CV_MESSAGE_SYNC_ANSWER;
+    bool is_joining = type == CV_MESSAGE_JOIN || cv_message_is_list(type);
     uint64_t own = p->self->incarnation;
     int order = cv_incarnation_compare(told->status.incarnation, own);
     bool is_accused = told->status.state != COVEY_NODE_ALIVE;

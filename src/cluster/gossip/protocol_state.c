@@ -104,7 +104,7 @@ static void enter_live(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     m->left_is_direct = false;
     expect(p, m);
-    if (p->is_mesh)
+    if (p->is_mesh && cv_node_registry_live_count(&p->registry) <= CV_FULL_MESH_MAX)
         cv_probe_order_insert(&p->order, cv_member_id(m), &p->rand);
     if (cv_watch_rings_wants(&p->rings, cv_member_id(m)))
         p->rings_changed = true;

@@ -45,6 +45,20 @@ static struct cv_queued_updates *list_of(struct cv_gossip_queue *q,
     return &q->queued[u->priority][u->sends];
 }
 
+static void mark(struct cv_gossip_queue *q, const struct cv_queued_update *u)
+{
+    uint64_t *bits = &q->is_queued[u->priority][u->sends / 64];
+    uint64_t bit = UINT64_C(1) << (u->sends % 64);
+    *bits = TAILQ_EMPTY(list_of(q, u)) ? *bits & ~bit : *bits | bit;
+}
+
+/* Out of its list. */
+static void take_out(struct cv_gossip_queue *q, struct cv_queued_update *u)
+{
+    TAILQ_REMOVE(list_of(q, u), u, entry);
+    mark(q, u);
+}
+
 static void free_list(struct cv_gossip_queue *q, struct cv_queued_updates *list)
 {
     struct cv_queued_update *u;
@@ -116,7 +130,7 @@ static bool make_room(struct cv_gossip_queue *q, enum cv_priority priority)
     q->shed++;
     if (u == NULL || u->priority < priority)
         return false;
-    TAILQ_REMOVE(list_of(q, u), u, entry);
+    take_out(q, u);
     drop(q, u);
     return true;
 }
@@ -139,7 +153,7 @@ void cv_gossip_queue_push(struct cv_gossip_queue *q, enum cv_priority priority,
 {
     struct cv_queued_update *u = cv_map_get(&q->subjects, key_of(&record->id));
     if (u != NULL)
-        TAILQ_REMOVE(list_of(q, u), u, entry);
+        take_out(q, u);
     else if (make_room(q, priority))
         u = take_free(q, record);
     else
@@ -153,6 +167,7 @@ void cv_gossip_queue_push(struct cv_gossip_queue *q, enum cv_priority priority,
     u->sends = 0;
     u->sequence = q->sequence++;
     TAILQ_INSERT_HEAD(list_of(q, u), u, entry);
+    mark(q, u);
 }
 
 void cv_gossip_queue_remove(struct cv_gossip_queue *q, const covey_node_id *id)
@@ -160,7 +175,7 @@ void cv_gossip_queue_remove(struct cv_gossip_queue *q, const covey_node_id *id)
     struct cv_queued_update *u = cv_map_get(&q->subjects, key_of(id));
     if (u == NULL)
         return;
-    TAILQ_REMOVE(list_of(q, u), u, entry);
+    take_out(q, u);
     drop(q, u);
 }
 
@@ -175,7 +190,7 @@ static bool take(struct cv_gossip_queue *q, struct cv_queued_update *u,
 {
     if (!cv_message_add(mw, &u->record))
         return false;
-    TAILQ_REMOVE(list_of(q, u), u, entry);
+    take_out(q, u);
     selection->updates[selection->count] = u;
     selection->count++;
     return true;
@@ -224,9 +239,12 @@ static void take_urgent(struct cv_gossip_queue *q, struct cv_message_writer *mw,
 {
     size_t misfits = 0;
     for (size_t p = 0; p < CV_PRIORITY_COUNT; p++) {
-        for (size_t s = 0; s < CV_GOSSIP_SENDS_MAX; s++) {
-            if (!take_list(q, &q->queued[p][s], mw, selection, &misfits))
-                return;
+        for (size_t word = 0; word < CV_GOSSIP_SENDS_MAX / 64; word++) {
+            uint64_t bits = q->is_queued[p][word];
+            for (size_t s = word * 64; bits != 0; s++, bits >>= 1) {
+                if ((bits & 1) != 0 && !take_list(q, &q->queued[p][s], mw, selection, &misfits))
+                    return;
+            }
         }
     }
 }
@@ -247,6 +265,7 @@ static void put_back(struct cv_gossip_queue *q, struct cv_queued_update *u, uint
         TAILQ_INSERT_BEFORE(place, u, entry);
     else
         TAILQ_INSERT_TAIL(list_of(q, u), u, entry);
+    mark(q, u);
 }
 
 void cv_gossip_queue_fill(struct cv_gossip_queue *q, struct cv_message_writer *mw,

@@ -37,6 +37,8 @@ struct cv_gossip_queue {
     struct cv_queued_updates free;
     size_t free_count;
     struct cv_queued_updates queued[CV_PRIORITY_COUNT][CV_GOSSIP_SENDS_MAX];
+    /* A bit for each of these lists that is not empty. */
+    uint64_t is_queued[CV_PRIORITY_COUNT][CV_GOSSIP_SENDS_MAX / 64];
 };
 
 void cv_gossip_queue_init(struct cv_gossip_queue *q, const struct cv_alloc *alloc,

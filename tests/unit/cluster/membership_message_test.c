@@ -50,12 +50,52 @@ static void every_message_is_a_sign_of_life(void **state)
     assert_int_equal(heard_from(1), core.now - 1 * SEC);
 }
 
+/* A peer that says more than it may is not heard, and pays for going on. */
+static void a_flood_is_not_read(void **state)
+{
+    (void)state;
+    const struct cv_message_head ack = {.type = CV_MESSAGE_ACK, .sequence = 1};
+    core_add_member(1);
+    core.now += 10 * SEC;
+    for (int i = 0; i < 400; i++)
+        core_message(1, &ack, NULL, NULL);
+    assert_int_equal(core_stats().messages_shed, 0);
+    uint64_t received = core_stats().messages_received;
+    core_tell(1, 5, CORE_WALL_MS, COVEY_NODE_ALIVE, 0);
+    assert_int_equal(core_stats().messages_shed, 1);
+    assert_int_equal(core_stats().messages_received, received);
+    assert_null(core_member(5));
+    core.now += 5 * MS;
+    core_tell(1, 5, CORE_WALL_MS, COVEY_NODE_ALIVE, 0);
+    assert_non_null(core_member(5));
+    for (int i = 0; i < 1000 && core_count(CV_OUTPUT_CLOSE) == 0; i++)
+        core_message(1, &ack, NULL, NULL);
+    assert_int_equal(core_count(CV_OUTPUT_CLOSE), 1);
+}
+
+/* The list of a large cluster comes in a bunch. */
+static void a_member_list_is_no_flood(void **state)
+{
+    (void)state;
+    struct cv_message_head chunk = {.type = CV_MESSAGE_JOIN_ACK, .chunk_count = 4096};
+    core_add_member(1);
+    core.now += 10 * SEC;
+    for (; chunk.chunk < 4096; chunk.chunk++)
+        core_message(1, &chunk, NULL, NULL);
+    assert_int_equal(core_stats().messages_shed, 0);
+    chunk.chunk = 0;
+    core_message(1, &chunk, NULL, NULL);
+    assert_int_equal(core_stats().messages_shed, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CORE_TEST(nothing_of_a_malformed_message_is_applied),
         CORE_TEST(who_is_not_connected_is_not_heard),
         CORE_TEST(every_message_is_a_sign_of_life),
+        CORE_TEST(a_flood_is_not_read),
+        CORE_TEST(a_member_list_is_no_flood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

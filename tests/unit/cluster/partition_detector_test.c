@@ -67,6 +67,8 @@ static void a_cluster_of_one_is_healthy(void **state)
     assert_status(&d, 5 * SEC, CV_PARTITION_HEALTHY, 0, false);
     assert_int_equal(cv_partition_detector_deadline(&d), COVEY_NEVER);
     assert_false(cv_partition_detector_update(&d, 6 * SEC, 1, true));
+    d = whole(&defaults, 1);
+    assert_false(cv_partition_detector_tick(&d, COVEY_NEVER));
 }
 
 static void a_node_that_begins_without_quorum_is_suspect(void **state)
@@ -141,6 +143,7 @@ static void grace_runs_out_to_the_nanosecond(void **state)
     assert_false(cv_partition_detector_tick(&d, 130 * SEC - 1));
     assert_status(&d, 130 * SEC - 1, CV_PARTITION_SUSPECT, 1, true);
     assert_status(&d, 130 * SEC, CV_PARTITION_SUSPECT, 0, true);
+    assert_status(&d, 140 * SEC, CV_PARTITION_SUSPECT, 0, true);
     assert_true(cv_partition_detector_tick(&d, 130 * SEC));
     assert_status(&d, 130 * SEC, CV_PARTITION_PARTITIONED, 0, true);
     assert_false(cv_partition_detector_tick(&d, 131 * SEC));
@@ -257,6 +260,20 @@ static void a_size_set_by_hand_stays(void **state)
     assert_false(cv_partition_detector_update(&d, 2 * SEC, 3, false));
     assert_true(cv_partition_detector_tick(&d, 3 * SEC));
     assert_status(&d, 3 * SEC, CV_PARTITION_HEALTHY, 0, false);
+    cv_partition_detector_set_expected(&d, 2);
+    assert_int_equal(cv_partition_detector_status(&d, 3 * SEC).expected, 2);
+}
+
+static void the_largest_sizes_do_not_overflow(void **state)
+{
+    (void)state;
+    struct cv_partition_detector d;
+    cv_partition_detector_init(&d, &defaults);
+    cv_partition_detector_set_expected(&d, UINT32_MAX);
+    assert_true(cv_partition_detector_update(&d, 0, UINT32_MAX / 2 + 1, false));
+    assert_status(&d, 0, CV_PARTITION_HEALTHY, 0, false);
+    assert_true(cv_partition_detector_update(&d, 0, UINT32_MAX / 2, false));
+    assert_status(&d, 0, CV_PARTITION_SUSPECT, 30 * SEC, true);
 }
 
 static void a_high_quorum_may_be_missed_by_a_majority(void **state)
@@ -314,6 +331,7 @@ int main(void)
         cmocka_unit_test(the_expected_size_is_learnt),
         cmocka_unit_test(a_join_is_judged_with_the_next_update),
         cmocka_unit_test(a_size_set_by_hand_stays),
+        cmocka_unit_test(the_largest_sizes_do_not_overflow),
         cmocka_unit_test(a_high_quorum_may_be_missed_by_a_majority),
         cmocka_unit_test(grace_without_end_never_ends),
         cmocka_unit_test(a_cut_never_leaves_two_majorities),
