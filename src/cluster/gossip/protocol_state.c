@@ -270,6 +270,8 @@ void cv_member_alarm(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     if (!cv_member_is_live(m))
         let_go(p, m);
+    else if (p->is_leaving)
+        return; /* accuses nobody */
     else if (m->trouble->heard > m->trouble->suspicion.start)
         give_more_time(p, m);
     else

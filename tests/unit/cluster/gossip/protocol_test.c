@@ -118,6 +118,28 @@ static void random_members_are_what_was_asked_for(void **state)
     test_alloc_assert_empty(&t);
 }
 
+/* A pause with too few heartbeats to judge by: the subject is asked for more all the same. */
+static void a_pause_does_not_end_a_watch(void **state)
+{
+    (void)state;
+    struct cv_membership_config config = core_config();
+    struct cv_input time = {.type = CV_INPUT_TIME};
+    cv_membership_free(core.m);
+    config.gossip.protocol_period = 1000 * SEC;
+    core_start(&config);
+    core_add_member(1);
+    core_message(1, &(struct cv_message_head){.type = CV_MESSAGE_HEARTBEAT, .sequence = 1}, NULL,
+                 NULL);
+    core.now += 40 * SEC;
+    core_step(&time);
+    size_t asked = 0;
+    for (covey_time end = core.now + 31 * SEC; cv_membership_deadline(core.m) < end;) {
+        core_tick();
+        asked += core_sent(1, CV_MESSAGE_WATCH, NULL) != NULL;
+    }
+    assert_true(asked > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -125,6 +147,7 @@ int main(void)
         CORE_TEST(news_is_sent_at_once_and_often_enough),
         CORE_TEST(pushes_are_limited),
         CORE_TEST(datagrams_stay_small),
+        CORE_TEST(a_pause_does_not_end_a_watch),
         cmocka_unit_test(random_members_are_what_was_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
