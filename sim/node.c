@@ -86,6 +86,8 @@ static void take_output(struct sim *s, size_t node, const struct cv_output *outp
         sim_check_event(s, node, &output->event);
         cv_cluster_node_release(output->event.node);
         break;
+    case CV_OUTPUT_RUN_CHECK:
+        break;
     case CV_OUTPUT_STATE:
         take_state(s, node, output);
         break;

@@ -81,6 +81,9 @@ void sim_hash_input(struct sim *s, size_t node, const struct cv_input *input)
     case CV_INPUT_COMMAND:
         hash_u64(s, (uint64_t)input->command.type);
         break;
+    case CV_INPUT_CHECK_RESULT:
+        hash_u64(s, input->check_result.run);
+        break;
     case CV_INPUT_TIME:
         break;
     }

@@ -68,10 +68,11 @@ COVEY_API void covey_node_list_free(covey_node_list *list);
 COVEY_API COVEY_MUST_USE int covey_cluster_members(covey_cluster *cluster, covey_node_list **out);
 
 /* The alive members that have this tag with this value; value NULL: with any value. An empty list
- * is no error. */
+ * is no error. Costs what it finds, however many members there are. 0, COVEY_ERR_INVALID_ARGUMENT
+ * without a key, COVEY_ERR_NO_MEMORY. */
 COVEY_API COVEY_MUST_USE int covey_cluster_nodes_with_tag(covey_cluster *cluster, const char *key,
                                                           const char *value, covey_node_list **out);
-/* The alive members that have all of these tags. */
+/* The alive members that have all of these tags: without tags, all alive members. The same errors. */
 COVEY_API COVEY_MUST_USE int covey_cluster_nodes_with_all_tags(covey_cluster *cluster,
                                                                const struct covey_tag *tags,
                                                                size_t tag_count,

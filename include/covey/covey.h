@@ -9,6 +9,7 @@
 #include <covey/cluster.h>
 #include <covey/error.h>
 #include <covey/events.h>
+#include <covey/health.h>
 #include <covey/identity.h>
 #include <covey/interceptor.h>
 #include <covey/metadata.h>

@@ -20,7 +20,9 @@ COVEY_BEGIN
     X(NODE_CONFLICT, 8, "node_conflict")                                                           \
     X(PEER_MISBEHAVED, 9, "peer_misbehaved")                                                       \
     X(EVENTS_DROPPED, 10, "events_dropped")
-/* PARTITION_DETECTED and HEALTH_CHECK_FAILED are for what is to come; nothing makes them yet. */
+/* PARTITION_DETECTED comes, with no node, each time this node finds itself on a side without the
+ * quorum, or with it again. HEALTH_CHECK_FAILED: the heartbeats of the node stay away and it answers
+ * no probe; NODE_FAILED follows unless it takes that back. */
 
 enum covey_event_type {
 #define X(name, number, text) COVEY_EVENT_##name = number,

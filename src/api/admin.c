@@ -108,7 +108,7 @@ int covey_admin_members(covey_client *client, covey_time timeout, covey_node_lis
         return COVEY_ERR_INVALID_ARGUMENT;
     if (cv_runtime_is_loop_thread(client->runtime))
         return COVEY_ERR_WRONG_THREAD;
-    int error = cv_node_list_new(client->runtime, 0, &list);
+    int error = cv_node_list_new(client->runtime, &list);
     if (error != 0)
         return error;
     error = list_members(client, timeout, list, reply);

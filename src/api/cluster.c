@@ -1,10 +1,7 @@
 #include "api/cluster.h"
 
-#include "api/node_list.h"
 #include "io/clock.h"
 #include "io/entropy.h"
-
-#include <string.h>
 
 static const struct covey_cluster_config defaults = {
     .size = sizeof(struct covey_cluster_config),
@@ -47,19 +44,11 @@ static void publish(covey_server *server)
 {
     covey_cluster *cluster = cluster_of(server);
     const struct cv_membership *m = cv_node_membership(cv_cluster_host(server)->node);
-    struct cv_snapshot *snapshot;
     if (cluster == NULL || m == NULL)
         return;
-    if (cv_snapshot_new(&cluster->runtime->alloc, cv_membership_registry(m), &snapshot) != 0) {
-        cv_node_publish_again(
-            cv_cluster_host(server)->node); /* readers keep the old one until there is memory */
-        return;
-    }
-    pthread_mutex_lock(&cluster->lock);
-    struct cv_snapshot *old = cluster->snapshot;
-    cluster->snapshot = snapshot;
-    pthread_mutex_unlock(&cluster->lock);
-    cv_snapshot_release(old);
+    /* without memory readers keep what they have until there is some */
+    if (cv_view_publish(&cluster->view, &cluster->runtime->alloc, cv_membership_registry(m)) != 0)
+        cv_node_publish_again(cv_cluster_host(server)->node);
 }
 
 void cv_cluster_on_state(void *user, enum cv_membership_state state, int error)
@@ -100,7 +89,7 @@ void cv_cluster_free(covey_cluster *cluster)
         return;
     cv_event_hub_close(cluster->events);
     cv_event_hub_release(cluster->events);
-    cv_snapshot_release(cluster->snapshot);
+    cv_view_fini(&cluster->view);
     pthread_cond_destroy(&cluster->changed);
     pthread_mutex_destroy(&cluster->lock);
     cv_release(&cluster->runtime->alloc, cluster);
@@ -116,19 +105,29 @@ static int cluster_new(covey_server *server, covey_cluster **out)
     cluster->self = cv_tls_identity(cv_cluster_host(server)->tls)->id;
     cluster->state = CV_MEMBERSHIP_JOINING;
     int error = cv_event_hub_new(server->runtime, &cluster->events);
-    if (error == 0 && pthread_mutex_init(&cluster->lock, NULL) != 0) {
-        cv_event_hub_release(cluster->events);
-        error = COVEY_ERR_SYSTEM;
-    } else if (error == 0 && (error = cv_condition_init(&cluster->changed)) != 0) {
-        pthread_mutex_destroy(&cluster->lock);
-        cv_event_hub_release(cluster->events);
-    }
-    if (error != 0) {
-        cv_release(&server->runtime->alloc, cluster);
-        return error;
-    }
+    if (error != 0)
+        goto no_events;
+    error = cv_view_init(&cluster->view);
+    if (error != 0)
+        goto no_view;
+    error = pthread_mutex_init(&cluster->lock, NULL) == 0 ? 0 : COVEY_ERR_SYSTEM;
+    if (error != 0)
+        goto no_lock;
+    error = cv_condition_init(&cluster->changed);
+    if (error != 0)
+        goto no_condition;
     *out = cluster;
     return 0;
+
+no_condition:
+    pthread_mutex_destroy(&cluster->lock);
+no_lock:
+    cv_view_fini(&cluster->view);
+no_view:
+    cv_event_hub_release(cluster->events);
+no_events:
+    cv_release(&server->runtime->alloc, cluster);
+    return error;
 }
 
 /* The address that members tell each other: as configured, else where we listen. */
@@ -391,72 +390,6 @@ void covey_cluster_leave_async(covey_cluster *cluster)
         return;
     cluster->leave_mail = (struct cv_mail){.run = run_leave};
     cv_loop_post_sure(cv_cluster_host(cluster->server)->loop, &cluster->leave_mail);
-}
-
-/* ---- reading ---- */
-
-covey_node_id covey_cluster_self(const covey_cluster *cluster)
-{
-    return cluster->self;
-}
-
-struct cv_snapshot *cv_cluster_snapshot(covey_cluster *cluster)
-{
-    pthread_mutex_lock(&cluster->lock);
-    struct cv_snapshot *snapshot =
-        cluster->snapshot == NULL ? NULL : cv_snapshot_retain(cluster->snapshot);
-    pthread_mutex_unlock(&cluster->lock);
-    return snapshot;
-}
-
-static bool has_tags(const struct covey_node *node, const struct covey_tag *tags, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        const char *value = covey_node_tag(node, tags[i].key);
-        if (value == NULL || (tags[i].value != NULL && strcmp(value, tags[i].value) != 0))
-            return false;
-    }
-    return true;
-}
-
-/* The nodes of the newest snapshot that are alive, or all, and have the tags. */
-static int list_nodes(covey_cluster *cluster, bool alive_only, const struct covey_tag *tags,
-                      size_t tag_count, covey_node_list **out)
-{
-    struct cv_snapshot *snapshot = cv_cluster_snapshot(cluster);
-    size_t count = snapshot == NULL ? 0 : cv_snapshot_count(snapshot);
-    covey_node_list *list;
-    int error = cv_node_list_new(cluster->runtime, count, &list);
-    if (error != 0) {
-        cv_snapshot_release(snapshot);
-        return error;
-    }
-    list->snapshot = snapshot;
-    for (size_t i = 0; i < count; i++) {
-        const struct covey_node *node = cv_snapshot_at(snapshot, i);
-        if ((!alive_only || node->state == COVEY_NODE_ALIVE) && has_tags(node, tags, tag_count))
-            cv_node_list_add(list, node);
-    }
-    *out = list;
-    return 0;
-}
-
-int covey_cluster_members(covey_cluster *cluster, covey_node_list **out)
-{
-    return list_nodes(cluster, false, NULL, 0, out);
-}
-
-int covey_cluster_nodes_with_tag(covey_cluster *cluster, const char *key, const char *value,
-                                 covey_node_list **out)
-{
-    const struct covey_tag tag = {.key = key, .value = value};
-    return list_nodes(cluster, true, &tag, 1, out);
-}
-
-int covey_cluster_nodes_with_all_tags(covey_cluster *cluster, const struct covey_tag *tags,
-                                      size_t tag_count, covey_node_list **out)
-{
-    return list_nodes(cluster, true, tags, tag_count, out);
 }
 
 int covey_cluster_events(covey_cluster *cluster, covey_event_receiver **out)

@@ -3,22 +3,22 @@
 
 #include "api/event_hub.h"
 #include "api/server.h"
-#include "cluster/snapshot.h"
+#include "api/view.h"
 
 #include <covey/cluster.h>
 
 /*
- * Membership as other threads see it: a snapshot, a state and an event hub. The loop's thread
- * replaces the snapshot; readers hold the lock only to count it up.
+ * Membership as other threads see it: a view, a state and an event hub. The loop's thread is the
+ * view's writer.
  */
 struct covey_cluster {
     covey_runtime *runtime;
     covey_server *server;
     covey_node_id self;
     struct cv_event_hub *events;
+    struct cv_view view;
     pthread_mutex_t lock; /* the members below */
     pthread_cond_t changed;
-    struct cv_snapshot *snapshot;
     enum cv_membership_state state;
     int error; /* of JOIN_FAILED */
     atomic_bool leave_posted;
@@ -44,7 +44,7 @@ void cv_cluster_forget_questions(covey_server *server);
 /* NULL is allowed. */
 void cv_cluster_free(covey_cluster *cluster);
 
-/* One reference to the newest snapshot. */
+/* One reference to the newest snapshot; NULL before the first. */
 struct cv_snapshot *cv_cluster_snapshot(covey_cluster *cluster);
 
 #endif

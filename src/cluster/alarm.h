@@ -16,6 +16,7 @@ enum cv_alarm_kind {
     CV_ALARM_JOIN,       /* the next attempt, or patience with a seed is over */
     CV_ALARM_JOIN_END,   /* joining has taken too long */
     CV_ALARM_SYNC,       /* time to compare with somebody what we know */
+    CV_ALARM_CHECK,      /* a health check is due, or has taken too long */
     CV_ALARM_PARTITION,  /* a lack of quorum lasts, or is over */
     CV_ALARM_LEAVE       /* nobody waits for more acknowledgements */
 };

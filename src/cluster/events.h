@@ -7,6 +7,7 @@
 
 #include <covey/events.h>
 #include <covey/export.h>
+#include <covey/health.h>
 #include <covey/types.h>
 
 /*
@@ -27,6 +28,8 @@ struct cv_event {
     enum covey_node_state state;  /* of the node, after the event */
     uint64_t incarnation;
     struct cv_partition_status partition; /* of PARTITION_DETECTED */
+    /* Of HEALTH_CHECK_FAILED of this node: the check; "" when it is a member that phi calls silent. */
+    char check[COVEY_CHECK_NAME_MAX + 1];
 };
 
 struct cv_event_channel;

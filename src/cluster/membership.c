@@ -109,6 +109,7 @@ int cv_membership_new(const struct cv_membership_config *config, covey_time now,
     m->leave.timeout = config->leave_timeout;
     m->leave.alarm.kind = CV_ALARM_LEAVE;
     cv_sync_init(m, config->sync_interval);
+    cv_checks_init(m);
     error = init_gossip(m, config, now);
     if (error != COVEY_OK)
         goto fail_gossip;
@@ -138,6 +139,7 @@ fail_gossip:
 
 void cv_membership_free(struct cv_membership *m)
 {
+    cv_checks_fini(m);
     cv_transfers_fini(m);
     cv_join_fini(m);
     cv_seeds_fini(m);
@@ -173,6 +175,9 @@ static void ring(struct cv_membership *m, struct cv_alarm *alarm)
         break;
     case CV_ALARM_SYNC:
         cv_sync_alarm(m);
+        break;
+    case CV_ALARM_CHECK:
+        cv_checks_alarm(m);
         break;
     case CV_ALARM_PARTITION:
         cv_partition_alarm(m);
@@ -219,6 +224,9 @@ static int take(struct cv_membership *m, const struct cv_input *input)
         break;
     case CV_INPUT_RESOLVED:
         cv_seeds_resolved(m, input);
+        break;
+    case CV_INPUT_CHECK_RESULT:
+        cv_checks_result(m, input);
         break;
     }
     return COVEY_OK;

@@ -7,6 +7,7 @@
 #include "base/slice.h"
 #include "cluster/events.h"
 #include "cluster/gossip/protocol.h"
+#include "cluster/health_checker.h"
 #include "cluster/node_registry.h"
 #include "cluster/output.h"
 #include "cluster/partition_detector.h"
@@ -89,10 +90,12 @@ void cv_membership_config_init(struct cv_membership_config *config, enum cv_prof
 enum cv_command_type {
     CV_COMMAND_TAG_SET,
     CV_COMMAND_TAG_REMOVE,
-    CV_COMMAND_LEAVE, /* says goodbye, waits for min(3, N-1) members to have heard it, at most
+    CV_COMMAND_LEAVE,       /* says goodbye, waits for min(3, N-1) members to have heard it, at most
                          leave_timeout */
-    CV_COMMAND_JOIN,  /* again, after JOIN_FAILED */
-    CV_COMMAND_EXPECT /* so many members: `size`, 0 for what is learnt */
+    CV_COMMAND_JOIN,        /* again, after JOIN_FAILED */
+    CV_COMMAND_EXPECT,      /* so many members: `size`, 0 for what is learnt */
+    CV_COMMAND_CHECK_ADD,   /* a health check of the user's: `check`; first run at once */
+    CV_COMMAND_CHECK_REMOVE /* of that name: `key` */
 };
 
 enum cv_input_type {
@@ -102,7 +105,8 @@ enum cv_input_type {
     CV_INPUT_DISCONNECTED,
     CV_INPUT_DIAL_FAILED,
     CV_INPUT_RESOLVED,
-    CV_INPUT_COMMAND
+    CV_INPUT_COMMAND,
+    CV_INPUT_CHECK_RESULT
 };
 
 /* All pointers are borrowed for the call. */
@@ -138,10 +142,16 @@ struct cv_input {
             size_t count;
         } resolved;
         struct {
+            uint64_t run;
+            enum covey_check_status status;
+            struct cv_slice message;
+        } check_result;
+        struct {
             enum cv_command_type type;
             const char *key;
             const char *value;
             uint32_t size;
+            const struct cv_health_check_config *check;
         } command;
     };
 };
@@ -158,7 +168,9 @@ void cv_membership_free(struct cv_membership *m);
  * Takes one input. For a command returns 0 or why it is refused, nothing changed:
  *   COVEY_ERR_TOO_LARGE         too many or too long tags
  *   COVEY_ERR_INVALID_ARGUMENT  a key or value that is not UTF-8, an empty key
- *   COVEY_ERR_NOT_FOUND         no such tag to remove
+ *   COVEY_ERR_NOT_FOUND         no such tag or check to remove
+ *   COVEY_ERR_EXISTS            a check of that name is there
+ *   COVEY_ERR_LIMIT             COVEY_CHECKS_MAX are there
  *   COVEY_ERR_STATE             leaving or left; joining again when it did not fail
  *   COVEY_ERR_NO_MEMORY
  * For a message COVEY_ERR_MALFORMED when it cannot be decoded: nothing of it was applied. Otherwise
@@ -176,6 +188,8 @@ const struct cv_node_registry *cv_membership_registry(const struct cv_membership
 
 /* Are we on a side of the cluster that may decide? */
 struct cv_partition_status cv_membership_partition(const struct cv_membership *m);
+/* How well this node is by its user's checks; NULL as long as none was ever added. */
+const struct cv_health_checker *cv_membership_health(const struct cv_membership *m);
 /* A hash of all live records: equal for those who know the same. */
 void cv_membership_digest(const struct cv_membership *m, uint8_t root[CV_DIGEST_ROOT_SIZE]);
 

@@ -66,6 +66,10 @@ int cv_membership_command(struct cv_membership *m, const struct cv_input *input)
     case CV_COMMAND_EXPECT:
         cv_partition_expect(m, input->command.size);
         return COVEY_OK;
+    case CV_COMMAND_CHECK_ADD:
+        return cv_checks_add(m, input->command.check);
+    case CV_COMMAND_CHECK_REMOVE:
+        return cv_checks_remove(m, input->command.key);
     }
     return COVEY_ERR_INVALID_ARGUMENT;
 }

@@ -82,6 +82,11 @@ struct cv_partition {
     struct cv_alarm alarm;
 };
 
+struct cv_checks {
+    struct cv_health_checker *checker; /* NULL as long as none was added */
+    struct cv_alarm alarm;
+};
+
 struct cv_membership {
     const struct cv_alloc *alloc;
     const struct cv_log *log;
@@ -96,6 +101,7 @@ struct cv_membership {
     struct cv_alarm reconnect;
     struct cv_sync sync;
     struct cv_partition partition;
+    struct cv_checks checks;
     size_t transfer_count;
     struct cv_transfer *transfers[CV_TRANSFERS_MAX];
     uint64_t chunks_sent;
@@ -164,6 +170,16 @@ void cv_partition_init(struct cv_membership *m, const struct cv_membership_confi
 void cv_partition_update(struct cv_membership *m);
 void cv_partition_alarm(struct cv_membership *m);
 void cv_partition_expect(struct cv_membership *m, uint32_t size);
+
+/* membership_checks.c */
+void cv_checks_init(struct cv_membership *m);
+void cv_checks_fini(struct cv_membership *m);
+COVEY_MUST_USE int cv_checks_add(struct cv_membership *m,
+                                 const struct cv_health_check_config *config);
+COVEY_MUST_USE int cv_checks_remove(struct cv_membership *m, const char *name);
+void cv_checks_result(struct cv_membership *m, const struct cv_input *input);
+void cv_checks_alarm(struct cv_membership *m);
+void cv_checks_stop(struct cv_membership *m);
 
 /* membership_links.c */
 int cv_membership_connected(struct cv_membership *m, const struct cv_input *input);

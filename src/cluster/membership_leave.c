@@ -48,6 +48,7 @@ void cv_leave_start(struct cv_membership *m)
     cv_heap_clear(&g->heap, &m->reconnect.timer);
     cv_heap_clear(&g->heap, &m->partition.alarm.timer);
     cv_sync_stop(m);
+    cv_checks_stop(m);
     cv_gossip_protocol_stop(g);
     g->is_leaving = true;
     cv_node_registry_set_status(&g->registry, g->self, &status, g->now);

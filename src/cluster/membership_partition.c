@@ -1,10 +1,12 @@
 #include "cluster/membership_internal.h"
 
 /*
- * How large the cluster is meant to be, and whether we still see enough of it. A member counts from
- * when it is first known alive until it has left: by its own word at once, by hearsay when it has
- * not taken that back for as long as a suspicion may last, so that a forged goodbye moves no quorum
- * (docs/decisions/0009). A failed one counts until it is forgotten.
+ * How large the cluster is meant to be, and whether we still see enough of it
+ * (docs/decisions/0009). A member counts from when it is first known alive until it has left: by its
+ * own word at once, by hearsay when it has not taken that back for as long as a suspicion may last,
+ * so that a forged goodbye moves no quorum. A failed one counts until it is forgotten. Who comes
+ * while we have no quorum counts for nothing until we have one again: a minority must not grow into
+ * a majority by taking in new members.
  */
 
 void cv_partition_init(struct cv_membership *m, const struct cv_membership_config *config)
@@ -43,23 +45,61 @@ static bool holds_lowest_id(const struct cv_node_registry *r)
     return lowest != NULL && lowest->state == COVEY_NODE_ALIVE;
 }
 
-void cv_partition_update(struct cv_membership *m)
+static bool is_resized(struct cv_gossip_protocol *g, struct cv_partition_detector *d)
 {
-    struct cv_gossip_protocol *g = &m->gossip;
-    struct cv_partition_detector *d = &m->partition.detector;
-    bool is_resized = g->expected_joins > 0 || g->expected_leaves > 0;
+    bool is = g->expected_joins > 0 || g->expected_leaves > 0;
     for (; g->expected_joins > 0; g->expected_joins--)
         cv_partition_detector_joined(d);
     for (; g->expected_leaves > 0; g->expected_leaves--)
         cv_partition_detector_left(d);
+    return is;
+}
+
+/* The alive members that count. */
+static uint32_t count_alive(const struct cv_gossip_protocol *g)
+{
+    const struct cv_node_registry *r = &g->registry;
+    uint32_t count = 0;
+    if (g->deferred_joins == 0)
+        return (uint32_t)cv_node_registry_count_state(r, COVEY_NODE_ALIVE);
+    for (size_t i = 0; i < cv_node_registry_count(r); i++) {
+        const struct cv_member *member = cv_node_registry_at(r, i);
+        count += member->is_expected && member->state == COVEY_NODE_ALIVE;
+    }
+    return count;
+}
+
+/* There is a quorum to take in those who came while there was none. */
+static void count_deferred(struct cv_gossip_protocol *g)
+{
+    for (size_t i = 0; i < cv_node_registry_count(&g->registry); i++) {
+        struct cv_member *member = cv_node_registry_at(&g->registry, i);
+        if (member->is_expected || !cv_member_is_live(member))
+            continue;
+        member->is_expected = true;
+        g->expected_joins++;
+    }
+    g->deferred_joins = 0;
+}
+
+void cv_partition_update(struct cv_membership *m)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    struct cv_partition_detector *d = &m->partition.detector;
     uint64_t version = cv_node_registry_version(&g->registry);
-    if (m->state != CV_MEMBERSHIP_JOINED || (version == m->partition.version && !is_resized))
+    bool resized = is_resized(g, d);
+    if (m->state != CV_MEMBERSHIP_JOINED || (version == m->partition.version && !resized))
         return;
     m->partition.version = version;
-    size_t alive = cv_node_registry_count_state(&g->registry, COVEY_NODE_ALIVE);
-    bool lowest = d->config.tie_break && holds_lowest_id(&g->registry);
     bool was_unknown = d->state == CV_PARTITION_UNKNOWN;
-    bool has_changed = cv_partition_detector_update(d, g->now, (uint32_t)alive, lowest);
+    bool lowest = d->config.tie_break && holds_lowest_id(&g->registry);
+    bool has_changed = cv_partition_detector_update(d, g->now, count_alive(g), lowest);
+    /* A size that was set by hand needs everybody who comes. */
+    g->has_no_quorum = !d->has_quorum && d->set_by_hand == 0;
+    if (!g->has_no_quorum && g->deferred_joins > 0) {
+        count_deferred(g);
+        m->partition.version = 0;
+    }
     /* That all is well at first is no news. */
     tell(m, has_changed && !(was_unknown && d->state == CV_PARTITION_HEALTHY));
 }

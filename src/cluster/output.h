@@ -16,9 +16,10 @@ enum cv_membership_state {
 
 enum cv_output_type {
     CV_OUTPUT_SEND,
-    CV_OUTPUT_DIAL,    /* answered by exactly one CONNECTED or DIAL_FAILED with its number */
-    CV_OUTPUT_CLOSE,   /* the connection with `peer` is not needed any more */
-    CV_OUTPUT_RESOLVE, /* answered by exactly one RESOLVED with its number */
+    CV_OUTPUT_DIAL,      /* answered by exactly one CONNECTED or DIAL_FAILED with its number */
+    CV_OUTPUT_CLOSE,     /* the connection with `peer` is not needed any more */
+    CV_OUTPUT_RESOLVE,   /* answered by exactly one RESOLVED with its number */
+    CV_OUTPUT_RUN_CHECK, /* answered by one CHECK_RESULT with its number, whenever it ends */
     CV_OUTPUT_EVENT,
     CV_OUTPUT_STATE
 };
@@ -45,6 +46,10 @@ struct cv_output {
             uint32_t resolve;
             const char *name; /* "HOST:PORT" */
         } resolve;
+        struct {
+            uint64_t run;
+            void *user; /* as given with the check */
+        } check;
         struct cv_event event; /* the receiver takes the reference to event.node */
         struct {
             enum cv_membership_state state;

@@ -28,6 +28,8 @@ WRONG = [
     ("benches/load.c", "#include <ngtcp2/ngtcp2.h>", "may not include"),
     ("benches/bound.h", "#include <uv.h>", "may not include"),
     ("benches/bound.h", '#include "quic/qcompat.h"', "no file of its own folder"),
+    ("benches/load.c", '#include "api/cluster.h"', "no file of its own folder"),
+    ("benches/discovery.c", '#include "nowhere/cluster.h"', "no file of its own folder"),
 ]
 
 

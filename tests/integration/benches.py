@@ -17,6 +17,9 @@ CONNECTIONS_KEYS = ["bench", "connections", "errors", "seconds", "handshakes_per
                     "client_rss_kib", "server_rss_kib", "client_bytes_per_connection",
                     "server_bytes_per_connection"]
 STREAM_KEYS = ["bench", "mib", "errors", "seconds", "ns_per_byte", "mb_per_s"]
+DISCOVERY_KEYS = ["bench", "path", "writer", "nodes", "tags", "matches", "changes", "seconds",
+                  "queries", "errors", "queries_per_s", "p50_ns", "p95_ns", "p99_ns", "max_ns",
+                  "clock_ns", "publications", "publish_us"]
 
 # What both programs of calls must do; each run takes a second and a half.
 RUNS = [
@@ -33,7 +36,8 @@ OWN_RUNS = {"rpc": [["--inflight", "2", "--blocking"], ["--inflight", "2", "--si
 REFUSED = {"rpc": [["--inflight", "0"], ["--nonsense"]],
            "rpc-bound": [["--loops", "2"], ["--blocking"], ["--size", "0"]],
            "connections": [["--connections", "0"], ["--nonsense"]],
-           "stream": [["--nonsense"], ["--mib", "65"]]}
+           "stream": [["--nonsense"], ["--mib", "65"]],
+           "discovery": [["--nonsense"], ["--nodes", "0"], ["--nodes", "5", "--matches", "6"]]}
 
 
 def run(program, arguments):
@@ -78,6 +82,7 @@ def main():
             check_run(problems, program, ["--seconds", "1", *arguments], RPC_KEYS)
     check_run(problems, "connections", ["--connections", "20"], CONNECTIONS_KEYS)
     check_run(problems, "stream", ["--mib", "4"], STREAM_KEYS, 2)
+    check_run(problems, "discovery", ["--seconds", "1"], DISCOVERY_KEYS, 4)
     for program, lines in REFUSED.items():
         for arguments in lines:
             status, _, errors = run(program, arguments)

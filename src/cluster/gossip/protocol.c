@@ -93,6 +93,7 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
 int cv_gossip_protocol_recall(struct cv_gossip_protocol *p, const struct cv_record *known,
                               size_t count)
 {
+    p->is_mesh = count < CV_FULL_MESH_MAX;
     for (size_t i = 0; i < count; i++) {
         if (known[i].body == NULL || known[i].status.state != COVEY_NODE_ALIVE)
             return COVEY_ERR_INVALID_ARGUMENT;
@@ -448,6 +449,7 @@ bool cv_gossip_protocol_alarm(struct cv_gossip_protocol *p, struct cv_alarm *ala
     case CV_ALARM_JOIN_END:
     case CV_ALARM_LEAVE:
     case CV_ALARM_SYNC:
+    case CV_ALARM_CHECK:
     case CV_ALARM_PARTITION:
         break;
     }

@@ -128,6 +128,8 @@ struct cv_gossip_protocol {
     covey_time push_next;     /* earliest time of the next push */
     covey_time overdue;       /* the missed deadline that showed the last pause */
     covey_time paused_at;     /* when that pause was over */
+    bool has_no_quorum;       /* who joins now does not count for the size of the cluster yet */
+    uint32_t deferred_joins;  /* members that do not count yet */
     uint32_t expected_joins;  /* members that now count for the size of the cluster, */
     uint32_t expected_leaves; /* and that no longer do, since somebody looked */
     struct cv_gossip_counters counters;

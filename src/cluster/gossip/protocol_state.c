@@ -83,11 +83,15 @@ static void clear_alarm(struct cv_gossip_protocol *p, struct cv_member *m)
         cv_heap_clear(&p->heap, &m->trouble->alarm.timer);
 }
 
-/* It counts for the size of the cluster. */
+/* It counts for the size of the cluster: at once, or when there is a quorum to take it in. */
 static void expect(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     if (m->is_expected)
         return;
+    if (p->has_no_quorum) {
+        p->deferred_joins++;
+        return;
+    }
     m->is_expected = true;
     p->expected_joins++;
 }
@@ -167,6 +171,9 @@ void cv_member_recalled(struct cv_gossip_protocol *p, struct cv_member *m)
 
 void cv_member_entered(struct cv_gossip_protocol *p, struct cv_member *m)
 {
+    /* Those that the others count as failed count for a newcomer too. */
+    if (m->state == COVEY_NODE_FAILED)
+        expect(p, m);
     if (!cv_member_is_live(m)) {
         enter_gone(p, m);
         return;

@@ -18,7 +18,7 @@ void cv_warm_connect(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     bool dials =
         p->is_learning || covey_node_id_compare(cv_member_id(p->self), cv_member_id(m)) < 0;
-    if (dials && m->link == CV_LINK_NONE && !p->is_leaving &&
+    if (p->is_mesh && dials && m->link == CV_LINK_NONE && !p->is_leaving &&
         cv_node_registry_live_count(&p->registry) <= CV_FULL_MESH_MAX)
         cv_gossip_protocol_dial(p, m);
 }

@@ -45,7 +45,7 @@ static void an_empty_list(void **state)
     struct fixture f;
     covey_node_list *list;
     setup(&f);
-    assert_int_equal(cv_node_list_new(&f.runtime, 0, &list), 0);
+    assert_int_equal(cv_node_list_new(&f.runtime, &list), 0);
     assert_int_equal(atomic_load(&f.runtime.users), 1);
     assert_int_equal(covey_node_list_count(list), 0);
     assert_null(covey_node_list_at(list, 0));
@@ -60,7 +60,7 @@ static void told_members_are_kept_in_order(void **state)
     struct fixture f;
     covey_node_list *list;
     setup(&f);
-    assert_int_equal(cv_node_list_new(&f.runtime, 3, &list), 0);
+    assert_int_equal(cv_node_list_new(&f.runtime, &list), 0);
     for (uint8_t i = 0; i < 100; i++)
         assert_int_equal(cv_node_list_add_body(list, body_new(&f, i), COVEY_NODE_SUSPECT, 8u + i),
                          0);
@@ -89,7 +89,7 @@ static void without_memory_nothing_changes(void **state)
         struct cv_cluster_node *body = body_new(&f, 1);
         f.memory.calls = 0;
         f.memory.fail_at = n;
-        int error = cv_node_list_new(&f.runtime, 0, &list);
+        int error = cv_node_list_new(&f.runtime, &list);
         if (error == 0)
             error = cv_node_list_add_body(list, body, COVEY_NODE_ALIVE, 7);
         if (error != 0) {
@@ -101,7 +101,7 @@ static void without_memory_nothing_changes(void **state)
         covey_node_list_free(list);
         assert_nothing_held(&f);
         if (error == 0) {
-            assert_int_equal(n, 5); /* list, nodes; nodes again, bodies */
+            assert_int_equal(n, 4); /* list; nodes, bodies */
             return;
         }
     }
@@ -125,12 +125,15 @@ static void a_selection_keeps_its_snapshot(void **state)
         .body = body,
     };
     assert_non_null(cv_node_registry_insert(&registry, &record, 0));
-    assert_int_equal(cv_snapshot_new(&f.memory.alloc, &registry, &snapshot), 0);
+    assert_int_equal(cv_snapshot_new(&f.memory.alloc, &registry, NULL, &snapshot), 0);
     cv_cluster_node_release(body);
     cv_node_registry_fini(&registry);
 
-    assert_int_equal(cv_node_list_new(&f.runtime, 1, &list), 0);
-    list->snapshot = snapshot;
+    f.memory.fail_at = f.memory.calls + 1;
+    assert_int_equal(cv_node_list_select(&f.runtime, snapshot, 1, &list), COVEY_ERR_NO_MEMORY);
+    const size_t calls = f.memory.calls;
+    assert_int_equal(cv_node_list_select(&f.runtime, snapshot, 1, &list), 0);
+    assert_int_equal(f.memory.calls, calls + 1);
     cv_node_list_add(list, cv_snapshot_at(snapshot, 0));
     assert_int_equal(covey_node_list_count(list), 1);
     assert_string_equal(covey_node_list_at(list, 0)->address, "192.0.2.5:4433");
