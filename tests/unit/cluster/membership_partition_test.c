@@ -23,11 +23,11 @@ static const struct cv_output *partition_event(void)
     return NULL;
 }
 
-/* Hearsay about one that we do not hear: believed at once. */
+/* Hearsay about one that we do not hear and suspect for a while. */
 static void fail_member(uint32_t teller, uint32_t number)
 {
     core_disconnected(number);
-    core_tell(teller, number, INC, COVEY_NODE_FAILED, -1);
+    core_fail_now(teller, number, INC, -1);
     assert_int_equal(core_state(number), COVEY_NODE_FAILED);
 }
 
@@ -90,7 +90,7 @@ static void the_expected_size_follows_joins_and_goodbyes(void **state)
     core_tell(1, 5, INC, COVEY_NODE_ALIVE, 0);
     core_tell(1, 5, INC, COVEY_NODE_SUSPECT, -1);
     assert_int_equal(status().expected, 6);
-    core_tell(1, 5, INC, COVEY_NODE_FAILED, -1);
+    core_fail_now(1, 5, INC, -1);
     assert_int_equal(status().expected, 6);
     core_tell(1, 5, INC + 1, COVEY_NODE_ALIVE, -1);
     assert_int_equal(status().expected, 6);
@@ -185,8 +185,9 @@ static void each_edge_is_one_event(void **state)
     assert_null(partition_event());
     fail_member(1, 3);
     assert_null(partition_event());
-    /* Two of five. */
-    fail_member(1, 4);
+    /* Two of five: a suspect is not counted as alive. */
+    core_disconnected(4);
+    core_tell(1, 4, INC, COVEY_NODE_SUSPECT, -1);
     assert_non_null(partition_event());
     struct cv_partition_status told = partition_event()->event.partition;
     assert_int_equal(told.state, CV_PARTITION_SUSPECT);
@@ -309,7 +310,7 @@ static void who_leaves_tells_of_none(void **state)
     assert_null(partition_event());
     for (uint32_t i = 2; i <= 4; i++) {
         core_disconnected(i);
-        core_tell(1, i, INC, COVEY_NODE_FAILED, -1);
+        core_fail_now(1, i, INC, -1);
         assert_null(partition_event());
     }
     assert_false(run_heard(60 * SEC));
