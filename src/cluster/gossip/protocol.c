@@ -5,9 +5,10 @@
 
 /* Alarms that can be set at once, besides one for each member in trouble. */
 #define ALARMS_MAX (CV_PROBES_MAX + CV_OWED_ACKS_MAX + CV_RINGS_MAX + 16)
-/* Outputs that are no messages: of a step without updates (each seed may be resolved), and of one
- * update (events, a dial, a close). */
-#define OUTPUTS_OF_STEP   96
+/* Outputs that are no messages: of a step without updates (each of 64 seeds may be resolved, and
+ * each member of a cluster that has just become small enough dialled), and of one update (events, a
+ * dial, a close). */
+#define OUTPUTS_OF_STEP   (64 + CV_FULL_MESH_MAX + 32)
 #define OUTPUTS_OF_UPDATE 8
 /* News is pushed at once, but not more often than this part of the gossip interval. */
 #define PUSHES_PER_INTERVAL 10
@@ -93,7 +94,7 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
 int cv_gossip_protocol_recall(struct cv_gossip_protocol *p, const struct cv_record *known,
                               size_t count)
 {
-    p->is_mesh = count < CV_FULL_MESH_MAX;
+    p->is_mesh = count < CV_FULL_MESH_MAX || p->rings.ring_count == 0;
     for (size_t i = 0; i < count; i++) {
         if (known[i].body == NULL || known[i].status.state != COVEY_NODE_ALIVE)
             return COVEY_ERR_INVALID_ARGUMENT;
@@ -311,10 +312,11 @@ static size_t tell(struct cv_gossip_protocol *p, struct cv_member *const *to, si
     return count;
 }
 
-/* What is left to tell is told at `next`; without a listener it waits for the next connection. */
-static void tell_again(struct cv_gossip_protocol *p, bool has_listeners, covey_time next)
+/* What is left to tell is told at `next`, if only to one that is connected and may become a member
+ * until then; with nobody there it waits for the next connection. */
+static void tell_again(struct cv_gossip_protocol *p, covey_time next)
 {
-    bool again = has_listeners && cv_gossip_queue_count(&p->queue) > 0;
+    bool again = cv_links_count(&p->links) > 0 && cv_gossip_queue_count(&p->queue) > 0;
     cv_heap_set(&p->heap, &p->gossip.timer, again ? next : COVEY_NEVER);
 }
 
@@ -326,7 +328,7 @@ void cv_gossip_spread(struct cv_gossip_protocol *p)
         return; /* pushed at the end of this step */
     size_t count = cv_gossip_protocol_select_random(p, NULL, chosen, p->config.gossip_fanout);
     tell(p, chosen, count);
-    tell_again(p, count > 0, p->now + p->config.gossip_interval);
+    tell_again(p, p->now + p->config.gossip_interval);
 }
 
 /* News goes to all neighbours on the watch rings, and where there are too few of these to some
@@ -339,7 +341,7 @@ static void push(struct cv_gossip_protocol *p)
         count = cv_gossip_protocol_select_random(p, NULL, peers, p->config.gossip_fanout);
     p->push_next = p->now + p->config.gossip_interval / PUSHES_PER_INTERVAL;
     tell(p, peers, count);
-    tell_again(p, count > 0, p->now + p->config.gossip_interval);
+    tell_again(p, p->now + p->config.gossip_interval);
 }
 
 void cv_gossip_protocol_finish(struct cv_gossip_protocol *p)
