@@ -1,7 +1,7 @@
 #include "memberlist_internal.h"
 
+#include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* The door: what comes in, what goes out, and when. The rules are in the memberlist_*.c beside it. */
 
@@ -152,6 +152,13 @@ static void advance_gossip(struct sim_memberlist *m)
     m->gossip_tick = next_tick(m->gossip_tick, m->config->gossip_interval, m->now);
     if (m->queue_count > 0)
         gossip(m);
+}
+
+covey_time sim_memberlist_push_pull_time(const struct sim_memberlist_config *config, uint32_t n)
+{
+    if (n <= 32)
+        return config->push_pull_interval;
+    return ((uint64_t)ceil(log2((double)n) - log2(32)) + 1) * config->push_pull_interval;
 }
 
 static void push_pull(struct sim_memberlist *m)

@@ -1,6 +1,5 @@
 #include "memberlist_internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static uint32_t below(struct sim_memberlist *m, uint32_t bound)
@@ -40,8 +39,7 @@ void memberlist_list_shuffle(struct sim_memberlist *m)
 
 void memberlist_died(struct sim_memberlist *m, uint16_t subject)
 {
-    m->deaths =
-        memberlist_grow(m->deaths, m->death_count, &m->death_capacity, sizeof(*m->deaths));
+    m->deaths = memberlist_grow(m->deaths, m->death_count, &m->death_capacity, sizeof(*m->deaths));
     m->deaths[m->death_count] = (struct death){
         .subject = subject,
         .incarnation = memberlist_incarnation(m, subject),

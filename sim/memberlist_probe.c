@@ -1,6 +1,5 @@
 #include "memberlist_internal.h"
 
-#include <math.h>
 #include <string.h>
 
 /*
@@ -119,8 +118,7 @@ static void relay(struct sim_memberlist *m, const struct sim_memberlist_item *re
                   uint16_t requester)
 {
     m->last_seq++;
-    m->relays =
-        memberlist_grow(m->relays, m->relay_count, &m->relay_capacity, sizeof(*m->relays));
+    m->relays = memberlist_grow(m->relays, m->relay_count, &m->relay_capacity, sizeof(*m->relays));
     m->relays[m->relay_count] = (struct relay){
         .seq = m->last_seq,
         .their_seq = request->seq,
@@ -219,11 +217,4 @@ covey_time memberlist_probe_deadline(const struct sim_memberlist *m)
     if (m->relay_count > 0 && m->relays[0].end_at < t)
         t = m->relays[0].end_at;
     return t;
-}
-
-covey_time sim_memberlist_push_pull_time(const struct sim_memberlist_config *config, uint32_t n)
-{
-    if (n <= 32)
-        return config->push_pull_interval;
-    return ((uint64_t)ceil(log2((double)n) - log2(32)) + 1) * config->push_pull_interval;
 }

@@ -50,8 +50,7 @@ static void drop(struct sim_memberlist *m, uint16_t subject)
         place++;
     assert(place < m->queue_count);
     m->queue_count--;
-    memmove(&m->queue[place], &m->queue[place + 1],
-            (m->queue_count - place) * sizeof(*m->queue));
+    memmove(&m->queue[place], &m->queue[place + 1], (m->queue_count - place) * sizeof(*m->queue));
 }
 
 void memberlist_queue_push(struct sim_memberlist *m, const struct sim_memberlist_item *item)

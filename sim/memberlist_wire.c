@@ -20,10 +20,10 @@
  * single message there grows by 8 bytes.
  */
 
-#define IPV4_UDP  28u
-#define CHECKSUM  5u
-#define SEGMENT   1448u
-#define IPV4_TCP  52u
+#define IPV4_UDP 28u
+#define CHECKSUM 5u
+#define SEGMENT  1448u
+#define IPV4_TCP 52u
 /* SYN, ACK, FIN and ACK of the one who dials; SYN, ACK and FIN of the one who answers. */
 #define TCP_DIALS   (60u + 3u * IPV4_TCP)
 #define TCP_ANSWERS (60u + 2u * IPV4_TCP)
@@ -168,10 +168,9 @@ void memberlist_send(struct sim_memberlist *m, uint16_t peer,
 {
     size_t first = m->item_count;
     memberlist_put_item(m, item);
-    memberlist_queue_take(m, m->config->packet_size - sim_memberlist_item_size(m->config, item) -
-                                 2);
-    const struct packet p = {
-        .peer = peer, .first = first, .wire_size = packet_size(m, first, 0)};
+    memberlist_queue_take(m,
+                          m->config->packet_size - sim_memberlist_item_size(m->config, item) - 2);
+    const struct packet p = {.peer = peer, .first = first, .wire_size = packet_size(m, first, 0)};
     put_packet(m, &p);
 }
 
@@ -201,10 +200,8 @@ bool memberlist_send_gossip(struct sim_memberlist *m, uint16_t peer)
 
 static void put_stream(struct sim_memberlist *m, uint16_t peer, size_t first, bool dials)
 {
-    const struct packet p = {.peer = peer,
-                             .is_stream = true,
-                             .first = first,
-                             .wire_size = stream_size(m, first, dials)};
+    const struct packet p = {
+        .peer = peer, .is_stream = true, .first = first, .wire_size = stream_size(m, first, dials)};
     put_packet(m, &p);
 }
 
@@ -216,8 +213,7 @@ void memberlist_send_stream(struct sim_memberlist *m, uint16_t peer, bool dials,
     put_stream(m, peer, first, dials);
 }
 
-void memberlist_send_records(struct sim_memberlist *m, uint16_t peer,
-                             enum sim_memberlist_kind kind)
+void memberlist_send_records(struct sim_memberlist *m, uint16_t peer, enum sim_memberlist_kind kind)
 {
     size_t first = m->item_count;
     const struct sim_memberlist_item head = {.kind = (uint8_t)kind, .seq = m->list_count};

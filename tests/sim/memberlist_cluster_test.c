@@ -361,8 +361,7 @@ static int run_large(uint32_t count, uint64_t seconds)
            "%.2f packets/s and %.0f bytes/s a node; %zu deaths\n",
            (unsigned)count, (unsigned)seconds, (double)(n.first_suspect - begun) / 1e9,
            (double)(n.first_dead - begun) / 1e9, (unsigned)n.dead,
-           (double)(n.last_dead - begun) / 1e9,
-           (double)n.datagrams / (double)seconds / count,
+           (double)(n.last_dead - begun) / 1e9, (double)n.datagrams / (double)seconds / count,
            (double)n.bytes / (double)seconds / count, n.deaths);
     stop(&n);
     return 0;
