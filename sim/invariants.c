@@ -65,9 +65,11 @@ static void note_change(struct sim *s, const struct sim_node *o, const struct si
 static void check_view(struct sim *s, struct sim_node *o, const struct cv_member *m)
 {
     size_t subject = sim_index(&m->record.id);
-    const struct sim_node *n = &s->nodes[subject];
+    struct sim_node *n = &s->nodes[subject];
     struct sim_view *view = &o->views[subject];
+    const struct sim_view before = *view;
     const struct cv_node_status *now = &m->record.status;
+    s->totals.checks++;
     if (view->is_known && !is_legal(view, now))
         sim_fail(s, "M1, M5: %s: %s went from %" PRIu64 " %s to %" PRIu64 " %s", o->name, n->name,
                  view->incarnation, covey_node_state_name(view->state), now->incarnation,
@@ -84,6 +86,8 @@ static void check_view(struct sim *s, struct sim_node *o, const struct cv_member
     view->is_known = true;
     view->incarnation = now->incarnation;
     view->state = now->state;
+    if (!before.is_known || before.state != now->state || before.incarnation != now->incarnation)
+        sim_observe_change(s, o, n, &before, now);
 }
 
 static void check_counts(struct sim *s, const struct sim_node *o,
@@ -105,6 +109,7 @@ void sim_check_node(struct sim *s, size_t node)
     struct sim_node *o = &s->nodes[node];
     const struct cv_node_registry *registry = cv_membership_registry(o->membership);
     const struct cv_member *own = cv_node_registry_get(registry, &o->id);
+    s->totals.checks += 2; /* of itself and of the counts */
     check_own(s, o, &own->record.status);
     for (size_t i = 0; i < cv_node_registry_count(registry); i++) {
         const struct cv_member *m = cv_node_registry_at(registry, i);
@@ -149,6 +154,7 @@ static bool may_come(struct sim_view *view, enum covey_event_type type)
 void sim_check_event(struct sim *s, size_t node, const struct cv_event *event)
 {
     struct sim_node *o = &s->nodes[node];
+    s->totals.checks++;
     if (event->node == NULL) {
         sim_trace_line(s, "%s tells %s", o->name, covey_event_name(event->type));
         return;
@@ -186,6 +192,7 @@ static bool is_canonical(struct cv_slice bytes)
 void sim_check_send(struct sim *s, size_t node, const struct cv_output *output)
 {
     struct cv_slice bytes = output->send.bytes;
+    s->totals.checks++;
     size_t size_max =
         output->send.reliable ? CV_MAX_MESSAGE_SIZE : (size_t)CV_DATAGRAM_MESSAGE_SIZE;
     if (bytes.size == 0 || bytes.size > size_max || !is_canonical(bytes))

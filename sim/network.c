@@ -52,7 +52,7 @@ static size_t other_of(const struct sim_connection *c, size_t node)
     return (size_t)c->key[1 - side_of(c, node)];
 }
 
-static bool is_cut(const struct sim *s, size_t from, size_t to)
+bool sim_is_cut(const struct sim *s, size_t from, size_t to)
 {
     if (s->nodes[from].side != s->nodes[to].side)
         return true;
@@ -106,6 +106,7 @@ void sim_heal(struct sim *s)
     s->cut_count = 0;
     for (size_t i = 0; i < s->config.node_count; i++)
         s->nodes[i].side = 0;
+    sim_observe_heal(s);
 }
 
 void sim_set_loss(struct sim *s, uint32_t permille)
@@ -142,7 +143,7 @@ void sim_network_close(struct sim *s, size_t from, size_t to)
     if (c == NULL || !c->is_up[side_of(c, from)])
         return;
     c->is_up[side_of(c, from)] = false;
-    if (c->is_up[side_of(c, to)] && !is_cut(s, from, to))
+    if (c->is_up[side_of(c, to)] && !sim_is_cut(s, from, to))
         break_side(s, c, to, s->now + delay(s));
     else if (c->is_up[side_of(c, to)] && s->config.idle_timeout > 0)
         break_side(s, c, to, s->now + s->config.idle_timeout);
@@ -219,8 +220,8 @@ static void connect_nodes(struct sim *s, struct sim_event *e, size_t to)
 static bool is_through(struct sim *s, size_t from, const struct sim_node *to)
 {
     size_t index = to == NULL ? 0 : (size_t)(to - s->nodes);
-    return to != NULL && to->membership != NULL && !to->is_paused && !is_cut(s, from, index) &&
-           !is_cut(s, index, from) && !is_lost(s) && !is_lost(s);
+    return to != NULL && to->membership != NULL && !to->is_paused && !sim_is_cut(s, from, index) &&
+           !sim_is_cut(s, index, from) && !is_lost(s) && !is_lost(s);
 }
 
 void sim_network_handshake(struct sim *s, struct sim_event *e)
@@ -253,7 +254,9 @@ void sim_network_send(struct sim *s, size_t from, const struct cv_output *output
     struct sim_connection *c = find(s, from, to);
     if (c == NULL || !c->is_up[side_of(c, from)])
         return;
-    bool is_dropped = is_cut(s, from, to) || is_lost(s) || s->nodes[to].membership == NULL;
+    s->totals.messages_sent++;
+    s->totals.bytes_sent += output->send.bytes.size;
+    bool is_dropped = sim_is_cut(s, from, to) || is_lost(s) || s->nodes[to].membership == NULL;
     if (is_dropped && !output->send.reliable)
         return;
     struct sim_event *e = sim_event_new(s, SIM_MESSAGE, to, output->send.bytes.size);
@@ -270,7 +273,7 @@ void sim_network_send(struct sim *s, size_t from, const struct cv_output *output
 /* A reliable message whose last try was lost. */
 static void try_again(struct sim *s, struct sim_event *e, struct sim_connection *c)
 {
-    if (is_cut(s, e->peer, e->node) || is_lost(s)) {
+    if (sim_is_cut(s, e->peer, e->node) || is_lost(s)) {
         if (s->now - e->begun >= RELIABLE_TIME) {
             break_side(s, c, e->peer, s->now);
             sim_event_free(s, e);

@@ -210,6 +210,7 @@ void sim_start(struct sim *s, size_t node)
     memset(n->views, 0, s->config.node_count * sizeof(*n->views));
     if (cv_membership_new(&config, s->now, &n->membership) != COVEY_OK)
         abort();
+    sim_observe_start(s);
     drain(s, node);
 }
 
@@ -230,6 +231,7 @@ void sim_crash(struct sim *s, size_t node)
     n->is_paused = false;
     sim_drop_waiting(s, n);
     sim_network_crash(s, node);
+    sim_observe_crash(s, n);
 }
 
 void sim_pause(struct sim *s, size_t node)
@@ -254,6 +256,7 @@ void sim_resume(struct sim *s, size_t node)
         e = next;
     }
     sim_step(s, node, &time);
+    sim_observe_heal(s);
 }
 
 int sim_command(struct sim *s, size_t node, enum cv_command_type type, const char *key,
@@ -263,7 +266,10 @@ int sim_command(struct sim *s, size_t node, enum cv_command_type type, const cha
     input.command.type = type;
     input.command.key = key;
     input.command.value = value;
-    return sim_step(s, node, &input);
+    int error = sim_step(s, node, &input);
+    if (error == COVEY_OK && (type == CV_COMMAND_TAG_SET || type == CV_COMMAND_TAG_REMOVE))
+        sim_observe_tags(s, &s->nodes[node]);
+    return error;
 }
 
 void sim_set_refusal(struct sim *s, size_t node, int error)

@@ -46,6 +46,8 @@ static void init_node(struct sim *s, size_t index)
     n->wake->node = index;
     n->views = sim_allocate(s->config.node_count * sizeof(*n->views));
     n->seeds = sim_allocate(s->config.node_count * sizeof(*n->seeds));
+    n->death = (struct sim_death){COVEY_NEVER, COVEY_NEVER, COVEY_NEVER, COVEY_NEVER};
+    n->spread = (struct sim_spread){COVEY_NEVER, COVEY_NEVER};
 }
 
 struct sim *sim_new(const struct sim_config *config)
@@ -54,6 +56,8 @@ struct sim *sim_new(const struct sim_config *config)
     struct sim *s = sim_allocate(sizeof(*s));
     s->config = *config;
     s->hash = FNV_BASIS;
+    s->totals.healed_at = COVEY_NEVER;
+    s->totals.whole_at = COVEY_NEVER;
     cv_rand_seed(&s->rand, config->seed);
     cv_heap_init(&s->heap, cv_alloc_default());
     cv_map_init(&s->connections, cv_alloc_default(), secret, SIZE_MAX / 64);

@@ -81,6 +81,11 @@ struct sim_node {
     struct sim_event *waiting_first;
     struct sim_event *waiting_last;
     struct sim_view *views;
+    struct sim_death death;
+    size_t failed_by; /* how many that run hold it for failed, while it is down */
+    struct sim_spread spread;
+    uint64_t spread_incarnation; /* what shows the tags */
+    size_t shown_by;             /* how many others that run have it */
 };
 
 struct sim_cut_link {
@@ -100,6 +105,11 @@ struct sim {
     size_t cut_count;
     struct sim_cut_link cuts[256];
     size_t suspicion_total;
+    struct sim_totals totals; /* what observer.c counts */
+    bool has_wrong_count;     /* the next one is right */
+    size_t wrong_count;       /* pairs that run where one does not hold the other for alive */
+    sim_change_fn change;
+    void *change_user;
     uint64_t hash;
     char *trace;
     size_t trace_size;
@@ -130,12 +140,21 @@ void sim_network_message(struct sim *s, struct sim_event *e);
 void sim_network_handshake(struct sim *s, struct sim_event *e);
 void sim_network_break(struct sim *s, struct sim_event *e);
 void sim_network_fini(struct sim *s);
+bool sim_is_cut(const struct sim *s, size_t from, size_t to); /* that way */
 
 /* invariants.c */
 void sim_check_node(struct sim *s, size_t node);
 void sim_check_event(struct sim *s, size_t node, const struct cv_event *event);
 void sim_check_send(struct sim *s, size_t node, const struct cv_output *output);
 void sim_fail(struct sim *s, const char *format, ...) COVEY_PRINTF(2, 3);
+
+/* observer.c: what became of the faults */
+void sim_observe_change(struct sim *s, struct sim_node *o, struct sim_node *n,
+                        const struct sim_view *before, const struct cv_node_status *after);
+void sim_observe_start(struct sim *s);
+void sim_observe_crash(struct sim *s, struct sim_node *n);
+void sim_observe_heal(struct sim *s);
+void sim_observe_tags(struct sim *s, struct sim_node *n);
 
 /* trace.c */
 void sim_trace_line(struct sim *s, const char *format, ...) COVEY_PRINTF(2, 3);

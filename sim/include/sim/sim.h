@@ -92,6 +92,43 @@ size_t sim_suspicion_total(const struct sim *s);
 int sim_join_error(const struct sim *s, size_t node);
 size_t sim_join_attempts(const struct sim *s, size_t node); /* dials and resolves of seeds begun */
 
+/* What became of the last crash of a node: points in time. COVEY_NEVER: it did not come to that. */
+struct sim_death {
+    covey_time at;
+    covey_time first_suspect;
+    covey_time first_failed;
+    covey_time all_failed; /* at every node that runs */
+};
+struct sim_death sim_death(const struct sim *s, size_t node);
+
+/* How the last tags that a node gave itself spread. COVEY_NEVER as above. */
+struct sim_spread {
+    covey_time at;
+    covey_time all; /* every node that runs shows them */
+};
+struct sim_spread sim_tag_spread(const struct sim *s, size_t node);
+
+struct sim_totals {
+    uint64_t steps;
+    uint64_t messages_sent;
+    uint64_t bytes_sent; /* of messages, without headers */
+    uint64_t suspicions;
+    uint64_t failures;
+    uint64_t false_failed; /* transitions to failed about a node that runs and can be reached */
+    covey_time healed_at;  /* of the last sim_heal() or sim_resume(); COVEY_NEVER: none */
+    covey_time whole_at;   /* all saw all again after it; COVEY_NEVER: not yet */
+    uint64_t checks;       /* of invariants */
+    uint64_t violations;   /* 0 or 1: the first stops the run */
+    uint64_t hash;
+};
+struct sim_totals sim_totals(const struct sim *s);
+
+/* `change` is told of each transition of what a node thinks of another, `before` being NULL when it
+ * did not know it. It must not change the simulation. One at a time; NULL ends it. */
+typedef void (*sim_change_fn)(void *user, size_t observer, size_t subject,
+                              const enum covey_node_state *before, enum covey_node_state after);
+void sim_on_change(struct sim *s, sim_change_fn change, void *user);
+
 /* FNV-1a over every input of every node. */
 uint64_t sim_hash(const struct sim *s);
 /* What happened, for reading: changes of state, events, faults. Valid until the next run. */
