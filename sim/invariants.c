@@ -86,7 +86,11 @@ static void check_view(struct sim *s, struct sim_node *o, const struct cv_member
     view->is_known = true;
     view->incarnation = now->incarnation;
     view->state = now->state;
-    if (!before.is_known || before.state != now->state || before.incarnation != now->incarnation)
+    const struct cv_cluster_node *body = m->record.body;
+    view->body_incarnation = body == NULL ? 0 : body->incarnation;
+    view->version = body == NULL ? 0 : body->version;
+    if (!before.is_known || before.state != now->state ||
+        before.body_incarnation != view->body_incarnation || before.version != view->version)
         sim_observe_change(s, o, n, &before, now);
 }
 

@@ -22,7 +22,8 @@ static bool holds_failed(const struct sim_view *v)
 
 static bool shows(const struct sim_view *v, const struct sim_node *n)
 {
-    return v->is_known && cv_incarnation_compare(v->incarnation, n->spread_incarnation) >= 0;
+    int order = cv_incarnation_compare(v->body_incarnation, n->spread_incarnation);
+    return v->is_known && (order > 0 || (order == 0 && v->version >= n->spread_version));
 }
 
 static bool holds_alive(const struct sim_view *v)
@@ -84,8 +85,10 @@ void sim_observe_crash(struct sim *s, struct sim_node *n)
 void sim_observe_tags(struct sim *s, struct sim_node *n)
 {
     const struct cv_node_registry *registry = cv_membership_registry(n->membership);
+    const struct cv_cluster_node *body = cv_node_registry_get(registry, &n->id)->record.body;
     n->spread = (struct sim_spread){s->now, COVEY_NEVER};
-    n->spread_incarnation = cv_node_registry_get(registry, &n->id)->record.status.incarnation;
+    n->spread_incarnation = body->incarnation;
+    n->spread_version = body->version;
     recount(s);
 }
 

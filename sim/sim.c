@@ -120,6 +120,11 @@ void sim_event_free(struct sim *s, struct sim_event *e)
     free(e);
 }
 
+size_t sim_node_count(const struct sim *s)
+{
+    return s->config.node_count;
+}
+
 covey_time sim_now(const struct sim *s)
 {
     return s->now;

@@ -55,6 +55,8 @@ struct sim_view {
     bool is_known;
     uint64_t incarnation;
     enum covey_node_state state;
+    uint64_t body_incarnation; /* with `version`: which of its owner's statements */
+    uint32_t version;
     bool is_joined; /* by the events */
     bool is_failed;
     size_t events[SIM_EVENT_TYPES];
@@ -84,8 +86,9 @@ struct sim_node {
     struct sim_death death;
     size_t failed_by; /* how many that run hold it for failed, while it is down */
     struct sim_spread spread;
-    uint64_t spread_incarnation; /* what shows the tags */
-    size_t shown_by;             /* how many others that run have it */
+    uint64_t spread_incarnation; /* with `spread_version`: the body that has the tags */
+    uint32_t spread_version;
+    size_t shown_by; /* how many others that run have it */
 };
 
 struct sim_cut_link {

@@ -74,6 +74,9 @@ PUBLIC_SYSTEM = {"stdbool.h", "stddef.h", "stdint.h"}
 
 # User programs see the public interface and their own folder.
 USER_PROGRAMS = ["tools/covey", "examples", "benches"]
+# But `covey sim` runs the simulator, through the headers that need nothing of the layers.
+SIMULATOR_USER = re.compile(r"tools/covey/sim(_\w+)?\.[ch]$")
+SIMULATOR_HEADERS = {"sim/figures.h", "sim/plot.h", "sim/scenario.h"}
 # But what covey is measured against is its libraries without covey.
 BOUND = re.compile(r"benches/bound(_\w+)?\.[ch]$")
 BOUND_LIBRARIES = ("ngtcp2/", "gnutls/")
@@ -120,6 +123,8 @@ def check_layer(folder, path, quoted, header):
         return None if not quoted else f"write <{header}>"
     if quoted:
         layer = header.split("/")[0]
+        if path.as_posix().endswith(tuple(SIMULATOR_HEADERS)):
+            return check_simulator_header(path, header)
         if folder == "sim" and (path.parent / header).is_file():
             return None
         if "/" not in header or ".." in header:
@@ -138,6 +143,12 @@ def check_layer(folder, path, quoted, header):
     return None
 
 
+def check_simulator_header(path, header):
+    if header in SIMULATOR_HEADERS:
+        return None
+    return f"{path.name} is for `covey sim` too and may not include \"{header}\""
+
+
 def check_public(_folder, _path, quoted, header):
     if not quoted and (header.startswith("covey/") or header in PUBLIC_SYSTEM):
         return None
@@ -146,6 +157,8 @@ def check_public(_folder, _path, quoted, header):
 
 def check_user_program(folder, path, quoted, header):
     if quoted:
+        if SIMULATOR_USER.search(path.as_posix()) and header in SIMULATOR_HEADERS:
+            return None
         beside = path.parent / header
         if "/" in header or not beside.is_file():
             return f'"{header}" is no file of its own folder'

@@ -75,6 +75,7 @@ void sim_set_loss(struct sim *s, uint32_t permille);
 void sim_set_refusal(struct sim *s, size_t node, int error);
 
 /* --- what there is to see --- */
+size_t sim_node_count(const struct sim *s);
 const struct cv_membership *sim_membership(const struct sim *s, size_t node);
 /* What one node knows of another; NULL when nothing. */
 const struct cv_member *sim_view(const struct sim *s, size_t observer, size_t subject);
