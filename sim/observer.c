@@ -160,7 +160,7 @@ void sim_observe_change(struct sim *s, struct sim_node *o, struct sim_node *n,
     look_whether_whole(s);
     if (s->change != NULL && (!before->is_known || before->state != after->state))
         s->change(s->change_user, (size_t)(o - s->nodes), (size_t)(n - s->nodes),
-                  before->is_known ? &before->state : NULL, after->state);
+                  before->is_known ? &before->state : NULL, &after->state);
 }
 
 void sim_on_change(struct sim *s, sim_change_fn change, void *user)

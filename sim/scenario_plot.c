@@ -29,14 +29,15 @@ static void tell(struct scenario_plot *p, size_t subject)
 }
 
 static void take_change(void *user, size_t observer, size_t subject,
-                        const enum covey_node_state *before, enum covey_node_state after)
+                        const enum covey_node_state *before, const enum covey_node_state *after)
 {
     struct scenario_plot *p = user;
     if (observer == subject)
         return;
     if (before != NULL)
         count(&p->shares[subject], *before, false);
-    count(&p->shares[subject], after, true);
+    if (after != NULL)
+        count(&p->shares[subject], *after, true);
     tell(p, subject);
 }
 

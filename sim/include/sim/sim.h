@@ -124,10 +124,11 @@ struct sim_totals {
 };
 struct sim_totals sim_totals(const struct sim *s);
 
-/* `change` is told of each transition of what a node thinks of another, `before` being NULL when it
- * did not know it. It must not change the simulation. One at a time; NULL ends it. */
+/* `change` is told of each transition of what a node thinks of another; NULL is a node that it does
+ * not know. It must not change the simulation. One at a time; NULL ends it. */
 typedef void (*sim_change_fn)(void *user, size_t observer, size_t subject,
-                              const enum covey_node_state *before, enum covey_node_state after);
+                              const enum covey_node_state *before,
+                              const enum covey_node_state *after);
 void sim_on_change(struct sim *s, sim_change_fn change, void *user);
 
 /* FNV-1a over every input of every node. */
