@@ -20,6 +20,17 @@ static void count(struct sim_plot_share *share, enum covey_node_state state, boo
     }
 }
 
+/* Adds or takes away what `observer` thinks of `subject`. */
+static void count_view(struct scenario_plot *p, size_t observer, size_t subject, bool is_more)
+{
+    static const enum covey_node_state states[] = {COVEY_NODE_SUSPECT, COVEY_NODE_FAILED,
+                                                   COVEY_NODE_LEFT};
+    for (size_t i = 0; observer != subject && i < sizeof states / sizeof states[0]; i++) {
+        if (sim_sees(p->sim, observer, subject, states[i]))
+            count(&p->shares[subject], states[i], is_more);
+    }
+}
+
 static void tell(struct scenario_plot *p, size_t subject)
 {
     struct sim_plot_share *share = &p->shares[subject];
@@ -52,11 +63,8 @@ void scenario_plot_begin(struct scenario_plot *p, struct sim_plot *plot, struct 
     if (p->shares == NULL)
         abort();
     for (size_t o = 0; o < p->node_count; o++) {
-        for (size_t i = 0; i < p->node_count; i++) {
-            const struct cv_member *m = o == i ? NULL : sim_view(s, o, i);
-            if (m != NULL)
-                count(&p->shares[i], m->record.status.state, true);
-        }
+        for (size_t i = 0; i < p->node_count; i++)
+            count_view(p, o, i, true);
     }
     for (size_t i = 0; i < p->node_count; i++)
         tell(p, i);
@@ -75,11 +83,8 @@ void scenario_plot_crash(struct scenario_plot *p, size_t node)
     if (p->plot == NULL)
         return;
     p->up_count--;
-    for (size_t i = 0; i < p->node_count; i++) {
-        const struct cv_member *m = i == node ? NULL : sim_view(p->sim, node, i);
-        if (m != NULL)
-            count(&p->shares[i], m->record.status.state, false);
-    }
+    for (size_t i = 0; i < p->node_count; i++)
+        count_view(p, node, i, false);
     p->shares[node].observers = (uint32_t)p->up_count; /* of those who stay */
     for (size_t i = 0; i < p->node_count; i++) {
         if (i != node)
