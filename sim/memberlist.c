@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* The door: what comes in, what goes out, and when. The rules are in the memberlist_*.c beside it. */
+/* The door: what comes in, what goes out, and when. The rules are in memberlist_*.c. */
 
 struct sim_memberlist_config sim_memberlist_config_lan(uint32_t node_count)
 {

@@ -141,7 +141,7 @@ static size_t packet_size(const struct sim_memberlist *m, size_t first, size_t c
     return IPV4_UDP + checksum + (m->config->has_compression && shrunk < size ? shrunk : size);
 }
 
-/* An acknowledgement of each segment counts with what it acknowledges, though the other side sends it. */
+/* The other side's acknowledgement of each segment counts here too. */
 static size_t stream_size(const struct sim_memberlist *m, size_t first, bool dials)
 {
     size_t random;

@@ -21,8 +21,8 @@
 
 /*
  * Clusters of the model over a network with one delay for everything, against what the real
- * memberlist does. `memberlist_cluster_test NODES [SECONDS]` runs one large cluster instead and prints
- * its figures.
+ * memberlist does. `memberlist_cluster_test NODES [SECONDS]` runs one large cluster instead and
+ * prints its figures.
  */
 
 struct event {

@@ -44,7 +44,8 @@ static inline size_t count_of(const char *text, const char *part)
     return count;
 }
 
-/* Behind one tag, which begins at `c`; its name is pushed onto or popped from the stack of open ones. */
+/* Behind one tag, which begins at `c`; its name is pushed onto or popped from the stack of open
+ * ones. */
 static inline const char *check_tag(const char *c, char (*open)[16], size_t *depth)
 {
     char name[16] = "";

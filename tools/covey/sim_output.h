@@ -10,9 +10,9 @@
 void print_figures(FILE *file, const struct sim_figures *figures);
 
 /*
- * The same as one JSON object on a line. Times that did not come to an end within the run, and those
- * that there was nothing to measure for, are null; the hash is a text of 16 hexadecimal digits. False
- * when there is no memory.
+ * The same as one JSON object on a line. Times that did not come to an end within the run, and
+ * those that there was nothing to measure for, are null; the hash is a text of 16 hexadecimal
+ * digits. False when there is no memory.
  */
 bool print_figures_json(FILE *file, const struct sim_figures *figures);
 

@@ -36,8 +36,9 @@ struct sim_chart {
 
 /*
  * Writes the whole document; everything is borrowed for the call. 0 or
- *  COVEY_ERR_INVALID_ARGUMENT  no point at all, more than SIM_CHART_SERIES_MAX series, a value that is
- *                              no number, or not above 0 on a logarithmic axis; nothing is written
+ *  COVEY_ERR_INVALID_ARGUMENT  no point at all, more than SIM_CHART_SERIES_MAX series, a value that
+ *                              is no number, or not above 0 on a logarithmic axis; nothing is
+ *                              written
  *  COVEY_ERR_SYSTEM            the file did not take it
  */
 COVEY_MUST_USE int sim_chart_write(const struct sim_chart *chart, FILE *file);

@@ -15,16 +15,16 @@
  *  - probes in a shuffled round over the list of nodes, new ones inserted at a random place; an ack
  *    within 500 ms, else three indirect pings with nacks and a ping over a stream, until the probe
  *    interval ends; a probe of a node that is not alive carries the suspicion to it
- *  - ticks of Go: one that comes while a probe runs waits, further ones are lost; all ticks keep the
- *    phase of the start
- *  - Lifeguard: the score of 0 to 7 stretches the interval of a probe, not its timeout; the suspicion
- *    shrinks from its maximum to its minimum with confirmations of others
+ *  - ticks of Go: one that comes while a probe runs waits, further ones are lost; all ticks keep
+ *    the phase of the start
+ *  - Lifeguard: the score of 0 to 7 stretches the interval of a probe, not its timeout; the
+ *    suspicion shrinks from its maximum to its minimum with confirmations of others
  *  - suspect, alive and dead messages with their rules about incarnations, refutation, the goodbye
  *  - the queue of broadcasts: one a subject, those sent least first, large ones first among equals,
  *    what fits into 1400 bytes, each up to mult * ceil(log10(n + 1)) times; they ride on pings,
  *    indirect pings, acks and nacks, and go to three random nodes every 200 ms
- *  - push-pull with a random alive node, its interval scaled with the nodes; what is dead or suspect
- *    there becomes suspect here
+ *  - push-pull with a random alive node, its interval scaled with the nodes; what is dead or
+ *    suspect there becomes suspect here
  *  - the dead hear gossip for 30 s, then leave the list when a round of probes ends
  *
  * Not modelled: names (a node is its number), changed addresses, protocol versions, delegates, user
@@ -38,7 +38,8 @@
  * 4095: a run that needs more is outside of this model and asserts.
  *
  * Wire sizes are computed, not measured by encoding: the encoding is a map of field names, so a
- * message's size follows from the numbers in it (memberlist_wire.c). Compression is a fit, see there.
+ * message's size follows from the numbers in it (memberlist_wire.c). Compression is a fit, see
+ * there.
  *
  * Memory: 4 bytes for each node that is known, 400 MB for 10,000 nodes that all know each other.
  * A node aborts when memory runs out: it is a tool for tests. Not thread-safe.

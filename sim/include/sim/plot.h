@@ -8,12 +8,12 @@
 #include <stdio.h>
 
 /*
- * Who thought what of whom, and when, as an SVG picture: time goes to the right, each node has a row,
- * and a row shows how many of the others hold the node for suspect, failed or left:
+ * Who thought what of whom, and when, as an SVG picture: time goes to the right, each node has a
+ * row, and a row shows how many of the others hold the node for suspect, failed or left:
  *
- *      node 0  |---------------------------------------------|   alive in everybody's eyes
- *      node 1  |-----------x..:::#############################|   a crash, suspicions, failed at all
- *      node 2  |------======.:-------------------------------|   a pause, suspicions, refuted
+ *      node 0  |---------------------------------------------|  alive in all eyes
+ *      node 1  |-----------x..:::#############################|  a crash, suspicions, failed
+ *      node 2  |------======.:-------------------------------|  a pause, suspicions, refuted
  *              0      :      10         :         20         30 s
  *                    cut               heal
  *
@@ -47,8 +47,8 @@ enum sim_plot_mark {
 struct sim_plot *sim_plot_new(size_t node_count, covey_time duration, const char *title);
 void sim_plot_free(struct sim_plot *p);
 
-/* From `time` on that is what is thought of `node`. Times of one node must not go back; what is past
- * the duration counts as its end. Without any, a node is alive in everybody's eyes. */
+/* From `time` on that is what is thought of `node`. Times of one node must not go back; what is
+ * past the duration counts as its end. Without any, a node is alive in everybody's eyes. */
 void sim_plot_sample(struct sim_plot *p, covey_time time, size_t node,
                      const struct sim_plot_share *share);
 void sim_plot_add_mark(struct sim_plot *p, covey_time time, enum sim_plot_mark mark, size_t node);

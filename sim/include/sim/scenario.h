@@ -46,8 +46,8 @@ struct sim_scenario sim_scenario_default(void);
 const char *sim_scenario_problem(const struct sim_scenario *scenario);
 
 /*
- * Runs it and fills all of `figures` but the wall time. An invariant that breaks ends the run and is
- * in the figures; that is no error. 0 or
+ * Runs it and fills all of `figures` but the wall time. An invariant that breaks ends the run and
+ * is in the figures; that is no error. 0 or
  *  COVEY_ERR_INVALID_ARGUMENT  sim_scenario_problem() says why
  *  COVEY_ERR_JOIN_TIMEOUT      the cluster did not come together; the figures hold what there was
  */
