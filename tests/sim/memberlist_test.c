@@ -482,6 +482,110 @@ static void sizes_are_those_of_the_encoding(void **state)
     assert_int_equal(sim_memberlist_item_size(&c, &alive), 132);
 }
 
+/* This node and the subject confirm nothing: among three there is nobody to wait for. */
+static void few_nodes_wait_for_no_confirmation(void **state)
+{
+    (void)state;
+    const uint32_t counts[] = {3, 4};
+    for (size_t i = 0; i < 2; i++) {
+        struct one o;
+        begin(&o, counts[i]);
+        hear(&o, 0, 2, about(SIM_MEMBERLIST_SUSPECT_MESSAGE, 1, 1, 2));
+        at(&o, 4 * S - 1);
+        assert_int_equal(sim_memberlist_state(o.m, 1), SIM_MEMBERLIST_SUSPECT);
+        at(&o, 4 * S);
+        assert_int_equal(sim_memberlist_state(o.m, 1),
+                         counts[i] == 3 ? SIM_MEMBERLIST_DEAD : SIM_MEMBERLIST_SUSPECT);
+        end(&o);
+    }
+}
+
+/* All who were asked say that they have no answer either: it is not us. Nobody to ask: it may be. */
+static void nacks_tell_who_is_ill(void **state)
+{
+    (void)state;
+    struct one o;
+    begin(&o, 5);
+    at(&o, S);
+    at(&o, 1500 * MS);
+    for (uint16_t i = 0; i < 3; i++)
+        hear(&o, 1900 * MS, 1, answer(SIM_MEMBERLIST_NACK, 1));
+    at(&o, 2 * S);
+    assert_int_equal(sim_memberlist_score(o.m), 0);
+    end(&o);
+    begin(&o, 5);
+    at(&o, S);
+    at(&o, 1500 * MS);
+    at(&o, 2 * S);
+    assert_int_equal(sim_memberlist_score(o.m), 3);
+    end(&o);
+    begin(&o, 2);
+    at(&o, S);
+    at(&o, 1500 * MS);
+    assert_string_equal(o.text, "stream 1: ping\n");
+    at(&o, 2 * S);
+    assert_int_equal(sim_memberlist_score(o.m), 1);
+    end(&o);
+}
+
+/* Gossip goes to the dead for 30 s; they are not probed, and then forgotten. */
+static void the_dead_are_forgotten(void **state)
+{
+    (void)state;
+    struct one o;
+    size_t gossip_before = 0;
+    uint32_t pings = 0; /* a tick may go by in looking at who is not probed */
+    begin(&o, 3);
+    hear(&o, 0, 2, about(SIM_MEMBERLIST_DEAD_MESSAGE, 1, 1, 2));
+    for (uint32_t i = 1; i <= 30; i++) {
+        at(&o, i * S);
+        gossip_before += count_of(o.text, "to 1: dead");
+        assert_int_equal(count_of(o.text, "to 1: ping"), 0);
+        pings += (uint32_t)count_of(o.text, "to 2: ping");
+        hear(&o, i * S + MS, 2, answer(SIM_MEMBERLIST_ACK, pings));
+        assert_int_equal(sim_memberlist_state(o.m, 1), SIM_MEMBERLIST_DEAD);
+    }
+    assert_true(gossip_before > 0);
+    assert_in_range(pings, 15, 30);
+    for (uint32_t i = 31; i <= 33; i++) { /* a new round is among them */
+        at(&o, i * S);
+        pings += (uint32_t)count_of(o.text, "to 2: ping");
+        hear(&o, i * S + MS, 2, answer(SIM_MEMBERLIST_ACK, pings));
+    }
+    assert_int_equal(sim_memberlist_state(o.m, 1), SIM_MEMBERLIST_UNKNOWN);
+    assert_int_equal(sim_memberlist_count(o.m), 2);
+    /* Whoever says that it lives tells news, whatever the incarnation. */
+    hear(&o, 33 * S + MS, 2, about(SIM_MEMBERLIST_ALIVE_MESSAGE, 1, 1, 1));
+    assert_int_equal(count_of(o.text, "1 is alive.1\n"), 1);
+    end(&o);
+}
+
+/* Headers of 28 bytes; several messages 2 and 2 each; gossip alone has a checksum. */
+static void packets_are_as_large_as_their_messages(void **state)
+{
+    (void)state;
+    struct one o;
+    struct sim_memberlist_output out;
+    const struct sim_memberlist_item ping = {.kind = SIM_MEMBERLIST_PING, .seq = 300};
+    struct sim_memberlist_input input = {
+        .type = SIM_MEMBERLIST_INPUT_MESSAGE, .peer = 2, .items = &ping, .count = 1};
+    begin(&o, 5);
+    o.config.has_compression = false;
+    sim_memberlist_step(o.m, &input);
+    assert_true(sim_memberlist_poll(o.m, &out));
+    assert_int_equal(out.wire_size, 28 + 20);
+    hear(&o, 0, 2, about(SIM_MEMBERLIST_DEAD_MESSAGE, 1, 1, 2));
+    sim_memberlist_step(o.m, &input);
+    assert_true(sim_memberlist_poll(o.m, &out));
+    assert_int_equal(out.wire_size, 28 + 2 + 2 * 2 + 20 + 47);
+    input = (struct sim_memberlist_input){.now = 200 * MS};
+    sim_memberlist_step(o.m, &input);
+    assert_true(sim_memberlist_poll(o.m, &out));
+    assert_int_equal(out.wire_size, 28 + 5 + 47);
+    drain(&o);
+    end(&o);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,7 +603,11 @@ int main(void)
         cmocka_unit_test(a_packet_holds_what_fits),
         cmocka_unit_test(the_dead_of_a_push_pull_are_suspects),
         cmocka_unit_test(push_pulls_slow_down_with_the_nodes),
+        cmocka_unit_test(few_nodes_wait_for_no_confirmation),
+        cmocka_unit_test(nacks_tell_who_is_ill),
+        cmocka_unit_test(the_dead_are_forgotten),
         cmocka_unit_test(sizes_are_those_of_the_encoding),
+        cmocka_unit_test(packets_are_as_large_as_their_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
