@@ -88,6 +88,17 @@ static void those_who_pause_come_back(void **state)
     assert_true(f.node_time == 8 * 60 * S);
 }
 
+/* It runs, so a tag that it does not show is not everywhere: those that were set after 20 s. */
+static void who_sleeps_to_the_end_never_sees_a_tag(void **state)
+{
+    (void)state;
+    const struct sim_scenario s = {
+        .nodes = 8, .seed = 2, .duration = 60 * S, .pause = 1, .pause_time = 3600 * S};
+    const struct sim_figures f = run(&s);
+    assert_int_equal(f.update_all.count, 11);
+    assert_true(f.update_all.max == COVEY_NEVER);
+}
+
 static void all_at_once_and_again(void **state)
 {
     (void)state;
@@ -183,6 +194,7 @@ int main(void)
         cmocka_unit_test(who_is_not_found_in_time_counts_as_never),
         cmocka_unit_test(a_partition_is_whole_again),
         cmocka_unit_test(those_who_pause_come_back),
+        cmocka_unit_test(who_sleeps_to_the_end_never_sees_a_tag),
         cmocka_unit_test(all_at_once_and_again),
         cmocka_unit_test(a_plot_shows_the_faults),
         cmocka_unit_test(what_cannot_be_run_is_refused),
