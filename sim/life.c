@@ -181,6 +181,7 @@ void sim_crash(struct sim *s, size_t node)
     n->membership = NULL;
     n->own = NULL;
     n->is_paused = false;
+    sim_oracle_is_gone(s);
 }
 
 void sim_pause(struct sim *s, size_t node)

@@ -275,6 +275,21 @@ void sim_oracle_crashed(struct sim *s, struct sim_node *n)
         sim_expect(s, SIM_DEADLINE_DEATH, n, NULL);
 }
 
+/* When all who run hold the dead for failed. */
+static void note_all_failed(struct sim *s, struct sim_node *n)
+{
+    struct sim_death *d = &n->death;
+    if (n->membership == NULL && d->at != COVEY_NEVER && d->all_failed == COVEY_NEVER &&
+        n->failed_by >= s->up_count)
+        d->all_failed = s->clock.now;
+}
+
+void sim_oracle_is_gone(struct sim *s)
+{
+    for (size_t i = 0; i < s->config.node_count; i++)
+        note_all_failed(s, &s->nodes[i]);
+}
+
 static void note_death(struct sim *s, struct sim_node *n, enum covey_node_state state)
 {
     struct sim_death *d = &n->death;
@@ -284,8 +299,7 @@ static void note_death(struct sim *s, struct sim_node *n, enum covey_node_state 
         d->first_suspect = s->clock.now;
     if (state == COVEY_NODE_FAILED && d->first_failed == COVEY_NEVER)
         d->first_failed = s->clock.now;
-    if (d->all_failed == COVEY_NEVER && n->failed_by >= s->up_count)
-        d->all_failed = s->clock.now;
+    note_all_failed(s, n);
 }
 
 static void note_failed(struct sim *s, struct sim_node *o, struct sim_node *n)
@@ -310,6 +324,22 @@ static void note_body(struct sim *s, struct sim_node *n, const struct sim_view *
         n->spread.all = s->clock.now;
 }
 
+void sim_on_change(struct sim *s, sim_change_fn change, void *user)
+{
+    s->oracle.change = change;
+    s->oracle.change_user = user;
+}
+
+static void tell_change(struct sim *s, const struct sim_node *o, const struct sim_node *n,
+                        const struct sim_view *before, const struct sim_view *after)
+{
+    enum covey_node_state was = before->state;
+    enum covey_node_state is = after->state;
+    if (s->oracle.change != NULL)
+        s->oracle.change(s->oracle.change_user, o->index, n->index,
+                         before->is_known ? &was : NULL, after->is_known ? &is : NULL);
+}
+
 void sim_oracle_note(struct sim *s, struct sim_node *o, struct sim_node *n,
                      const struct sim_view *before, const struct sim_view *after)
 {
@@ -329,6 +359,7 @@ void sim_oracle_note(struct sim *s, struct sim_node *o, struct sim_node *n,
     if (is_failed)
         note_failed(s, o, n);
     note_death(s, n, after->state);
+    tell_change(s, o, n, before, after);
     sim_trace_line(s, "%s: %s %s -> %s", o->name, n->name,
                    before->is_known ? covey_node_state_name(before->state) : "unknown",
                    after->is_known ? covey_node_state_name(after->state) : "unknown");

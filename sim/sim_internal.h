@@ -76,6 +76,8 @@ struct sim_node {
 
 /* What the oracle keeps of all. */
 struct sim_oracle {
+    sim_change_fn change; /* NULL: nobody wants to know */
+    void *change_user;
     uint64_t checks[SIM_INVARIANT_COUNT];
     enum sim_invariant broken;
     uint64_t faults[SIM_FAULT_COUNT];
@@ -178,6 +180,8 @@ struct sim_view *sim_view_of(const struct sim_node *o, const struct sim_node *su
 void sim_watch(struct sim_node *n);
 void sim_oracle_started(struct sim *s, struct sim_node *n);
 void sim_oracle_crashed(struct sim *s, struct sim_node *n); /* its views are still there */
+/* A node less has to know of what happened. */
+void sim_oracle_is_gone(struct sim *s);
 void sim_oracle_healed(struct sim *s);
 /* The transition of a pair that was checked. */
 void sim_oracle_note(struct sim *s, struct sim_node *o, struct sim_node *n,

@@ -144,6 +144,13 @@ struct sim_totals sim_totals(const struct sim *s);
 uint64_t sim_bytes_sent(const struct sim *s, size_t node);
 uint64_t sim_messages_sent(const struct sim *s, size_t node);
 
+/* `change` is told of each transition of what a node thinks of another; NULL is a node that it does
+ * not know. It must not change the simulation. One at a time; NULL ends it. */
+typedef void (*sim_change_fn)(void *user, size_t observer, size_t subject,
+                              const enum covey_node_state *before,
+                              const enum covey_node_state *after);
+void sim_on_change(struct sim *s, sim_change_fn change, void *user);
+
 /* FNV-1a over every input of every node. */
 uint64_t sim_hash(const struct sim *s);
 /* What happened, for reading: changes of state, events, faults; up to SIM_SMALL nodes. Valid until
