@@ -353,6 +353,8 @@ static void who_joins_a_minority_does_not_count_yet(void **state)
     assert_int_equal(status().state, CV_PARTITION_PARTITIONED);
     assert_int_equal(status().alive, 2);
     core_tell(1, 4, INC + 1, COVEY_NODE_ALIVE, -1);
+    assert_int_equal(status().expected, 7);
+    assert_int_equal(status().alive, 5);
     run_heard(2 * SEC);
     assert_int_equal(status().state, CV_PARTITION_HEALTHY);
     assert_int_equal(status().expected, 7);
