@@ -213,18 +213,22 @@ int cv_join_reserve(struct cv_membership *m, const covey_node_id *from,
 {
     if (!is_from_asked(m, from) || m->join.chunk_count != 0)
         return COVEY_OK;
+    /* From a chunk that was lost for want of other memory. */
+    cv_release(m->alloc, m->join.chunks);
     m->join.chunks = cv_allocate_zeroed(m->alloc, head->chunk_count / 8u + 1u, 1);
-    if (m->join.chunks == NULL)
-        return COVEY_ERR_NO_MEMORY;
-    m->join.chunk_count = head->chunk_count;
-    m->join.chunk_left = head->chunk_count;
-    return COVEY_OK;
+    return m->join.chunks == NULL ? COVEY_ERR_NO_MEMORY : COVEY_OK;
 }
 
 void cv_join_chunk(struct cv_membership *m, const covey_node_id *from,
                    const struct cv_message_head *head)
 {
-    if (!is_from_asked(m, from) || head->chunk_count != m->join.chunk_count)
+    if (!is_from_asked(m, from))
+        return;
+    if (m->join.chunk_count == 0) {
+        m->join.chunk_count = head->chunk_count;
+        m->join.chunk_left = head->chunk_count;
+    }
+    if (head->chunk_count != m->join.chunk_count)
         return;
     uint8_t *byte = &m->join.chunks[head->chunk / 8];
     uint8_t bit = (uint8_t)(1u << (head->chunk % 8));

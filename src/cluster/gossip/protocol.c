@@ -312,10 +312,11 @@ static size_t tell(struct cv_gossip_protocol *p, struct cv_member *const *to, si
     return count;
 }
 
-/* What is left to tell is told at `next`; without a listener it waits for the next connection. */
-static void tell_again(struct cv_gossip_protocol *p, bool has_listeners, covey_time next)
+/* What is left to tell is told at `next`, if only to one that is connected and may become a member
+ * until then; with nobody there it waits for the next connection. */
+static void tell_again(struct cv_gossip_protocol *p, covey_time next)
 {
-    bool again = has_listeners && cv_gossip_queue_count(&p->queue) > 0;
+    bool again = cv_links_count(&p->links) > 0 && cv_gossip_queue_count(&p->queue) > 0;
     cv_heap_set(&p->heap, &p->gossip.timer, again ? next : COVEY_NEVER);
 }
 
@@ -327,7 +328,7 @@ void cv_gossip_spread(struct cv_gossip_protocol *p)
         return; /* pushed at the end of this step */
     size_t count = cv_gossip_protocol_select_random(p, NULL, chosen, p->config.gossip_fanout);
     tell(p, chosen, count);
-    tell_again(p, count > 0, p->now + p->config.gossip_interval);
+    tell_again(p, p->now + p->config.gossip_interval);
 }
 
 /* News goes to all neighbours on the watch rings, and where there are too few of these to some
@@ -340,7 +341,7 @@ static void push(struct cv_gossip_protocol *p)
         count = cv_gossip_protocol_select_random(p, NULL, peers, p->config.gossip_fanout);
     p->push_next = p->now + p->config.gossip_interval / PUSHES_PER_INTERVAL;
     tell(p, peers, count);
-    tell_again(p, count > 0, p->now + p->config.gossip_interval);
+    tell_again(p, p->now + p->config.gossip_interval);
 }
 
 void cv_gossip_protocol_finish(struct cv_gossip_protocol *p)

@@ -30,7 +30,8 @@
  *  - After a pause of this process every suspect gets a new full time (D11): our own deafness is no
  *    silence of theirs.
  *  - Each message to a node that we do not hold for alive says so first: it can refute at once.
- *  - Hearsay that a node failed which we heard from within two periods counts as a suspicion only.
+ *  - Hearsay that a node failed counts as a suspicion until we have suspected it for a while
+ *    ourselves: after a partition the other side's old news about our side fails nobody.
  *
  *     protocol.c         the object, sending, spreading
  *     protocol_probe.c   probes                    protocol_relay.c  pings for others

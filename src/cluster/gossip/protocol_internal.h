@@ -85,6 +85,8 @@ void cv_member_unanswered(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Another one suspects it too. */
 void cv_member_confirmed(struct cv_gossip_protocol *p, struct cv_member *m,
                          const covey_node_id *accuser);
+/* Others hold the suspect for failed: it has less time to refute, and is asked at once. */
+void cv_member_doubted(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Every suspicion begins again, with a ping. */
 void cv_suspicions_restart(struct cv_gossip_protocol *p);
 

@@ -90,11 +90,12 @@ void cv_gossip_protocol_charge(struct cv_gossip_protocol *p, const covey_node_id
     struct cv_peer *peer = cv_links_peer(&p->links, from);
     if (peer == NULL || cv_token_bucket_take(&peer->glitches, p->now, cost))
         return;
+    const covey_node_id id = peer->id; /* `from` may be the peer's own */
     char text[COVEY_NODE_ID_TEXT_SIZE];
     cv_log_line(p->log, CV_LOG_WARNING, "peer %s sent too much nonsense: closed",
-                covey_node_id_text(from, text));
-    cv_links_banish(&p->links, from, p->now);
-    cv_gossip_protocol_close(p, from);
+                covey_node_id_text(&id, text));
+    cv_links_banish(&p->links, &id, p->now);
+    cv_gossip_protocol_close(p, &id);
     cv_gossip_protocol_emit(p, COVEY_EVENT_PEER_MISBEHAVED,
-                            cv_node_registry_get(&p->registry, from));
+                            cv_node_registry_get(&p->registry, &id));
 }

@@ -231,6 +231,17 @@ void cv_member_confirmed(struct cv_gossip_protocol *p, struct cv_member *m,
     cv_gossip_protocol_broadcast(p, CV_PRIORITY_CRITICAL, &record);
 }
 
+void cv_member_doubted(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    struct cv_suspicion *s = &m->trouble->suspicion;
+    if (s->max == s->min)
+        return;
+    cv_suspicion_shorten(s);
+    cv_heap_set(&p->heap, &m->trouble->alarm.timer, cv_suspicion_deadline(s));
+    if (m->link == CV_LINK_UP)
+        cv_gossip_protocol_probe(p, m);
+}
+
 void cv_member_unanswered(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     if (m->state == COVEY_NODE_ALIVE)

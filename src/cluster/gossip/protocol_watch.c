@@ -22,6 +22,14 @@ static void wake(struct cv_gossip_protocol *p, struct cv_watch *watch, covey_tim
     cv_heap_set(&p->heap, &watch->alarm.timer, time < p->now ? p->now : time);
 }
 
+/* When there is something to do about one that is heard: it is silent for too long, or is to be
+ * asked again. */
+static void wait_for(struct cv_gossip_protocol *p, struct cv_watch *watch)
+{
+    covey_time probe_at = cv_phi_accrual_reaches(&watch->phi, p->probe_z);
+    wake(p, watch, probe_at < watch->renew_at ? probe_at : watch->renew_at);
+}
+
 static void end(struct cv_gossip_protocol *p, struct cv_watch *watch)
 {
     cv_heap_clear(&p->heap, &watch->alarm.timer);
@@ -99,8 +107,8 @@ void cv_watching_alarm(struct cv_gossip_protocol *p, struct cv_watch *watch)
 {
     struct cv_member *m = cv_node_registry_get(&p->registry, &watch->subject);
     covey_time next = p->now + p->config.heartbeat_interval;
-    /* One that is gone will not be watched after this step. */
-    if (m == NULL || !cv_member_is_live(m))
+    /* One that is gone will not be watched after this step; who leaves watches nobody. */
+    if (m == NULL || !cv_member_is_live(m) || p->is_leaving)
         return;
     if (m->link == CV_LINK_NONE)
         cv_gossip_protocol_dial(p, m);
@@ -138,8 +146,7 @@ void cv_watching_heard(struct cv_gossip_protocol *p, const covey_node_id *from, 
     watch->is_heard = true;
     watch->is_probed = false;
     watch->is_unanswered = false;
-    covey_time probe_at = cv_phi_accrual_reaches(&watch->phi, p->probe_z);
-    wake(p, watch, probe_at < watch->renew_at ? probe_at : watch->renew_at);
+    wait_for(p, watch);
 }
 
 void cv_watching_probed(struct cv_gossip_protocol *p, const covey_node_id *target, bool is_answered)
@@ -197,7 +204,7 @@ void cv_watching_restart(struct cv_gossip_protocol *p)
         watch->spans_pause = true;
         watch->is_probed = false;
         watch->is_unanswered = false;
-        wake(p, watch, cv_phi_accrual_reaches(&watch->phi, p->probe_z));
+        wait_for(p, watch);
     }
 }
 

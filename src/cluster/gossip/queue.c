@@ -30,7 +30,8 @@ void cv_gossip_queue_init(struct cv_gossip_queue *q, const struct cv_alloc *allo
                           const uint64_t secret[2], size_t count_max)
 {
     *q = (struct cv_gossip_queue){.alloc = alloc, .count_max = count_max};
-    cv_map_init(&q->subjects, alloc, secret, count_max);
+    /* The bound is kept here: at it the table needs room for more puts than there are places. */
+    cv_map_init(&q->subjects, alloc, secret, SIZE_MAX);
     TAILQ_INIT(&q->free);
     for (size_t p = 0; p < CV_PRIORITY_COUNT; p++) {
         for (size_t s = 0; s < CV_GOSSIP_SENDS_MAX; s++)
@@ -81,12 +82,12 @@ void cv_gossip_queue_fini(struct cv_gossip_queue *q)
 int cv_gossip_queue_reserve(struct cv_gossip_queue *q, size_t more)
 {
     size_t room = q->count_max - q->subjects.count;
-    if (more > room)
-        more = room;
+    size_t updates = more < room ? more : room;
+    /* At the bound each push takes one out first, but that leaves a used slot in the table. */
     int error = cv_map_reserve(&q->subjects, more);
     if (error != COVEY_OK)
         return error;
-    while (q->free_count < more) {
+    while (q->free_count < updates) {
         struct cv_queued_update *u = cv_allocate_zeroed(q->alloc, 1, sizeof(*u));
         if (u == NULL)
             return COVEY_ERR_NO_MEMORY;

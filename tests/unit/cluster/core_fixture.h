@@ -217,6 +217,14 @@ static inline int core_tell(uint32_t from, uint32_t about, uint64_t incarnation,
     return error;
 }
 
+/* Has a node suspected, and failed after a time in which it could have refuted that. */
+static inline void core_fail(uint32_t from, uint32_t about, uint64_t incarnation)
+{
+    core_tell(from, about, incarnation, COVEY_NODE_SUSPECT, -1);
+    core_run(1600 * MS);
+    core_tell(from, about, incarnation, COVEY_NODE_FAILED, -1);
+}
+
 /* A peer that joins us: connected, and its record known first-hand. */
 static inline void core_add_member(uint32_t number)
 {

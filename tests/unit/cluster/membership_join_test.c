@@ -1,5 +1,7 @@
 #include "unit/cluster/core_fixture.h"
 
+#include "cluster/membership_internal.h"
+
 static int two_seeds(void **state)
 {
     (void)state;
@@ -192,6 +194,28 @@ static void a_joining_node_answers(void **state)
 
 #define JOIN_TEST(test) cmocka_unit_test_setup_teardown(test, two_seeds, core_teardown)
 
+/* A chunk that is lost for want of memory, at whatever call, tells nothing: not even of how many
+ * it was the first. */
+static void a_lost_chunk_tells_nothing(void **state)
+{
+    (void)state;
+    reach_seed(core_find(CV_OUTPUT_RESOLVE, 0)->resolve.resolve, 7);
+    core.t.fail_all_after = true;
+    for (size_t n = 1;; n++) {
+        core.t.fail_at = core.t.calls + n;
+        int error = answer(7, 0, 2, 8);
+        core.t.fail_at = 0;
+        if (error == COVEY_OK)
+            break;
+        assert_int_equal(error, COVEY_ERR_NO_MEMORY);
+        assert_int_equal(core.m->join.chunk_count, 0);
+    }
+    assert_int_equal(core.m->join.chunk_count, 2);
+    assert_int_equal(core.m->join.chunk_left, 1);
+    answer(7, 1, 2, 9);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_JOINED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -199,6 +223,7 @@ int main(void)
         JOIN_TEST(the_jitter_is_spread),
         JOIN_TEST(a_refusal_of_all_is_told_apart),
         JOIN_TEST(joined_when_all_chunks_came),
+        JOIN_TEST(a_lost_chunk_tells_nothing),
         JOIN_TEST(a_silent_seed_is_given_up),
         JOIN_TEST(a_lost_seed_is_replaced_at_once),
         JOIN_TEST(reached_but_not_answered_is_a_timeout),

@@ -135,6 +135,41 @@ static void a_goodbye_is_acknowledged_and_told(void **state)
     assert_int_equal(core_state(1), COVEY_NODE_ALIVE);
 }
 
+/* A suspicion that others tell us of does not end by our word. */
+static void who_leaves_accuses_nobody(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    core_add_member(2);
+    core_command(CV_COMMAND_LEAVE, NULL, NULL);
+    core_tell(1, 2, CORE_WALL_MS, COVEY_NODE_SUSPECT, -1);
+    core_run(5 * SEC - 1);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEAVING);
+    assert_int_equal(core_state(2), COVEY_NODE_SUSPECT);
+}
+
+static void who_leaves_probes_nobody(void **state)
+{
+    (void)state;
+    struct cv_membership_config config = core_config();
+    cv_membership_free(core.m);
+    config.leave_timeout = 60 * SEC;
+    core_start(&config);
+    core_add_member(1);
+    core_add_member(2);
+    core_command(CV_COMMAND_LEAVE, NULL, NULL);
+    uint64_t probes = core_stats().probes_sent;
+    for (uint32_t i = 1; i <= 8; i++) {
+        core_message(1, &(struct cv_message_head){.type = CV_MESSAGE_HEARTBEAT, .sequence = i},
+                     NULL, NULL);
+        core_run(1 * SEC);
+    }
+    core_run(20 * SEC);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEAVING);
+    assert_int_equal(core_stats().probes_sent, probes);
+    assert_int_equal(core_state(1), COVEY_NODE_ALIVE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +181,8 @@ int main(void)
         CORE_TEST(a_leaving_node_stays_left),
         CORE_TEST(a_leaving_node_accuses_nobody),
         CORE_TEST(a_goodbye_is_acknowledged_and_told),
+        CORE_TEST(who_leaves_accuses_nobody),
+        CORE_TEST(who_leaves_probes_nobody),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

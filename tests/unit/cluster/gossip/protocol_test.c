@@ -45,6 +45,33 @@ static void news_is_sent_at_once_and_often_enough(void **state)
     assert_int_equal(sent, 9);
 }
 
+/* One that is connected hears what waits as soon as we know it for a member, though that is no news
+ * to tell: here from its own list. */
+static void news_waits_for_a_listener(void **state)
+{
+    (void)state;
+    struct cv_membership_config config = core_config();
+    cv_membership_free(core.m);
+    config.gossip.protocol_period = 1000 * SEC;
+    config.gossip.watch_count = 0;
+    core_start(&config);
+    core_connected(1, 0);
+    core_command(CV_COMMAND_TAG_SET, "k", "v");
+    assert_int_equal(gossip_count(), 0);
+    core_run(10 * SEC);
+    struct cv_cluster_node *body = body_of(cv_alloc_default(), 1, CORE_WALL_MS, 0);
+    struct cv_record record = record_of(1, CORE_WALL_MS, COVEY_NODE_ALIVE, body);
+    core_message(1, &(struct cv_message_head){.type = CV_MESSAGE_JOIN_ACK, .chunk_count = 1},
+                 &record, NULL);
+    cv_cluster_node_release(body);
+    size_t sent = gossip_count();
+    for (covey_time end = core.now + 1 * SEC; cv_membership_deadline(core.m) < end;) {
+        core_tick();
+        sent += gossip_count();
+    }
+    assert_true(sent > 0);
+}
+
 /* Much news in a short time is pushed now and then, not each piece. */
 static void pushes_are_limited(void **state)
 {
@@ -371,13 +398,37 @@ static void random_members_are_what_was_asked_for(void **state)
     test_alloc_assert_empty(&t);
 }
 
+/* A pause with too few heartbeats to judge by: the subject is asked for more all the same. */
+static void a_pause_does_not_end_a_watch(void **state)
+{
+    (void)state;
+    struct cv_membership_config config = core_config();
+    struct cv_input time = {.type = CV_INPUT_TIME};
+    cv_membership_free(core.m);
+    config.gossip.protocol_period = 1000 * SEC;
+    core_start(&config);
+    core_add_member(1);
+    core_message(1, &(struct cv_message_head){.type = CV_MESSAGE_HEARTBEAT, .sequence = 1}, NULL,
+                 NULL);
+    core.now += 40 * SEC;
+    core_step(&time);
+    size_t asked = 0;
+    for (covey_time end = core.now + 31 * SEC; cv_membership_deadline(core.m) < end;) {
+        core_tick();
+        asked += core_sent(1, CV_MESSAGE_WATCH, NULL) != NULL;
+    }
+    assert_true(asked > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CORE_TEST(alone_there_is_nothing_to_do),
         CORE_TEST(news_is_sent_at_once_and_often_enough),
+        CORE_TEST(news_waits_for_a_listener),
         CORE_TEST(pushes_are_limited),
         CORE_TEST(datagrams_stay_small),
+        CORE_TEST(a_pause_does_not_end_a_watch),
         cmocka_unit_test(random_members_are_what_was_asked_for),
         CORE_TEST(news_goes_to_all_neighbours),
         CORE_TEST(news_of_several_goes_to_all),

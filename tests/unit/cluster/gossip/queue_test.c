@@ -208,6 +208,19 @@ static void a_reserve_that_fails_changes_nothing(void **state)
 }
 
 /* G2, G3 and G5 over a random schedule. */
+static void at_the_bound_a_push_needs_no_memory(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 500; i++) {
+        struct cv_record record = record_of(i, 1, COVEY_NODE_ALIVE, NULL);
+        assert_int_equal(cv_gossip_queue_reserve(&f.q, 1), COVEY_OK);
+        size_t calls = f.t.calls;
+        cv_gossip_queue_push(&f.q, CV_PRIORITY_LOW, &record);
+        assert_int_equal(f.t.calls, calls);
+    }
+    assert_int_equal(cv_gossip_queue_count(&f.q), 64);
+}
+
 static void no_update_is_sent_too_often(void **state)
 {
     (void)state;
@@ -246,6 +259,7 @@ int main(void)
         QUEUE_TEST(the_least_urgent_goes_at_the_bound),
         QUEUE_TEST(bodies_are_held_while_queued),
         QUEUE_TEST(a_reserve_that_fails_changes_nothing),
+        QUEUE_TEST(at_the_bound_a_push_needs_no_memory),
         QUEUE_TEST(no_update_is_sent_too_often),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
