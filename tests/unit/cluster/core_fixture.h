@@ -217,12 +217,26 @@ static inline int core_tell(uint32_t from, uint32_t about, uint64_t incarnation,
     return error;
 }
 
+static inline const struct cv_member *core_member(uint32_t number)
+{
+    covey_node_id id = id_of(number);
+    return cv_node_registry_get(cv_membership_registry(core.m), &id);
+}
+
 /* Has a node suspected, and failed after a time in which it could have refuted that. */
 static inline void core_fail(uint32_t from, uint32_t about, uint64_t incarnation)
 {
     core_tell(from, about, incarnation, COVEY_NODE_SUSPECT, -1);
     core_run(1600 * MS);
     core_tell(from, about, incarnation, COVEY_NODE_FAILED, -1);
+}
+
+/* The same in no time: what it is suspected of is old already. */
+static inline void core_fail_now(uint32_t from, uint32_t about, uint64_t incarnation, int version)
+{
+    core_tell(from, about, incarnation, COVEY_NODE_SUSPECT, -1);
+    core_member(about)->trouble->suspicion.start -= 2 * SEC;
+    core_tell(from, about, incarnation, COVEY_NODE_FAILED, version);
 }
 
 /* A peer that joins us: connected, and its record known first-hand. */
@@ -235,12 +249,6 @@ static inline void core_add_member(uint32_t number)
         core_message(number, &(struct cv_message_head){.type = CV_MESSAGE_JOIN}, &record, NULL),
         COVEY_OK);
     cv_cluster_node_release(body);
-}
-
-static inline const struct cv_member *core_member(uint32_t number)
-{
-    covey_node_id id = id_of(number);
-    return cv_node_registry_get(cv_membership_registry(core.m), &id);
 }
 
 static inline enum covey_node_state core_state(uint32_t number)
