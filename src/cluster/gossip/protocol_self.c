@@ -10,13 +10,16 @@
  *      before our own       none: old news
  *      at our own, accused  our own + 1
  *      after our own        while learning: past it, so that our last life is over; later: ours
- * again, unchanged, and a point against the teller, because only we ever raise it. An alive one is
- * another process with our key.
+ *                           again, unchanged, and a point against the teller, because only we ever
+ *                           raise it; an alive one from another address is another process with
+ *                           our key
  *
- * Learning is over when we have joined; but one whom that news did not reach, and who holds our
- * last life for failed or left, says so when it joins with us again, or when we compare what we
- * know: in a JOIN and its answer and in anti-entropy an accusation is always gone past. Whenever our incarnation rises our body is made anew with it, so
- * that no body of a last life can be later than ours.
+ * Learning is over when we have joined; but there may be one whom that news did not reach, and who
+ * holds our last life for alive, failed or left. It says so when it joins with us again, or when we
+ * compare what we know: in a JOIN and its answer and in anti-entropy an accusation is always gone
+ * past, and so is a life at our own address, where there is no process but us. Whenever our
+ * incarnation rises our body is made anew with it, so that no body of a last life can be later than
+ * ours.
  */
 
 enum answer { ANSWER_NONE, ANSWER_RAISE, ANSWER_REPEAT };
@@ -39,6 +42,12 @@ bool cv_self_told(const struct cv_gossip_protocol *p, const struct cv_message *m
     return *told != NULL;
 }
 
+/* True when it tells of a life that is not ours, though it is where we are. */
+static bool is_last_life(const struct cv_gossip_protocol *p, const struct cv_update *told)
+{
+    return told->has_body && cv_address_equal(&told->address, &p->self->body->address);
+}
+
 /* True when the update is of a body that is not ours. */
 static bool is_of_another(const struct cv_gossip_protocol *p, const struct cv_update *told)
 {
@@ -57,7 +66,7 @@ static enum answer answer_to(const struct cv_gossip_protocol *p, enum cv_message
     if (p->is_learning && (order > 0 || is_accused || is_of_another(p, told)))
         return ANSWER_RAISE;
     if (order > 0)
-        return is_joining && is_accused ? ANSWER_RAISE : ANSWER_REPEAT;
+        return is_joining && (is_accused || is_last_life(p, told)) ? ANSWER_RAISE : ANSWER_REPEAT;
     return is_accused ? ANSWER_RAISE : ANSWER_NONE;
 }
 

@@ -78,6 +78,32 @@ static void our_last_life_is_gone_past(void **state)
     cv_cluster_node_release(body);
 }
 
+/* C35 again: when we had learnt already, from one who did not know it, and it still counts for us. */
+static void our_last_life_is_gone_past_when_we_compare(void **state)
+{
+    (void)state;
+    struct cv_cluster_node *body = NULL;
+    struct cv_cluster_node_config life = {.id = id_of(0),
+                                          .incarnation = CORE_WALL_MS + 500,
+                                          .address = core_config().address,
+                                          .name = cv_slice_text("n0")};
+    struct cv_bucket_set buckets = {.bits = {1}};
+    struct cv_message_head records = {
+        .type = CV_MESSAGE_SYNC_RECORDS,
+        .chunk_count = 1,
+        .digest = cv_slice_of(buckets.bits, sizeof(buckets.bits)),
+    };
+    core_add_member(1);
+    assert_int_equal(cv_cluster_node_new(cv_alloc_default(), &life, &body), COVEY_OK);
+    struct cv_record us = record_of(0, CORE_WALL_MS + 500, COVEY_NODE_ALIVE, body);
+    assert_int_equal(core_gossip(1, &us), COVEY_OK);
+    assert_int_equal(own_incarnation(), CORE_WALL_MS);
+    assert_int_equal(core_message(1, &records, &us, NULL), COVEY_OK);
+    assert_int_equal(own_incarnation(), CORE_WALL_MS + 501);
+    assert_int_equal(core_count_events(COVEY_EVENT_NODE_CONFLICT), 0);
+    cv_cluster_node_release(body);
+}
+
 /* C37: neither gives way, and it is said once. */
 static void another_process_with_our_key_is_a_conflict(void **state)
 {
@@ -102,6 +128,7 @@ int main(void)
         CORE_TEST(an_ack_carries_the_refutation),
         CORE_TEST(an_accusation_ahead_of_us_changes_nothing),
         CORE_TEST(our_last_life_is_gone_past),
+        CORE_TEST(our_last_life_is_gone_past_when_we_compare),
         CORE_TEST(another_process_with_our_key_is_a_conflict),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
