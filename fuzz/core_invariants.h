@@ -126,11 +126,15 @@ static inline void check_partition(const struct driver *d)
     const struct cv_partition_detector *p = &d->m->partition.detector;
     const struct cv_node_registry *r = cv_membership_registry(d->m);
     const struct cv_partition_status status = cv_membership_partition(d->m);
-    uint64_t expected = 0;
+    uint64_t expected = 0, alive = 0;
     const struct cv_member *lowest = NULL;
     for (size_t i = 0; i < cv_node_registry_count(r); i++) {
         const struct cv_member *member = cv_node_registry_at(r, i);
         expected += member->is_expected;
+        alive += member->is_expected && member->state == COVEY_NODE_ALIVE;
+        /* Only without a quorum there are some who do not count. */
+        assert(member->is_expected || !cv_member_is_live(member) ||
+               (d->m->gossip.deferred_joins > 0 && d->m->gossip.has_no_quorum));
         if (member->is_expected &&
             (lowest == NULL ||
              covey_node_id_compare(cv_member_id(member), cv_member_id(lowest)) < 0))
@@ -142,7 +146,6 @@ static inline void check_partition(const struct driver *d)
     assert(status.grace_remaining == 0 || status.state == CV_PARTITION_SUSPECT);
     if (d->m->state != CV_MEMBERSHIP_JOINED)
         return;
-    uint64_t alive = cv_node_registry_count_state(r, COVEY_NODE_ALIVE);
     bool is_tie = 2 * alive == status.expected;
     bool wins_tie = is_tie && p->config.tie_break && lowest->state == COVEY_NODE_ALIVE;
     bool has_quorum = 100 * alive > (uint64_t)p->config.quorum_percent * status.expected ||
