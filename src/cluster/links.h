@@ -23,6 +23,7 @@
 #define CV_GLITCH_INTERVAL  (COVEY_SECOND / 33)
 #define CV_GLITCH_MALFORMED 10
 #define CV_GLITCH_REFUSED   1
+#define CV_GLITCH_LIST      10 /* asking for a member list: productive, but dear for its size */
 
 /* Messages of one peer that are read: a burst of 400 and 200 a second; and apart from them the parts
  * of member lists, which come in a bunch: 4096, 16 MiB, and 64 a second. */

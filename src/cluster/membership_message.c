@@ -29,8 +29,10 @@ static void dispatch(struct cv_membership *m, const covey_node_id *from, struct 
     case CV_MESSAGE_SYNC_BUCKETS:
     case CV_MESSAGE_SYNC_RECORDS:
     case CV_MESSAGE_SYNC_ANSWER:
-        if (answer != NULL)
-            cv_transfer_begin(m, answer);
+        if (answer == NULL)
+            break;
+        cv_gossip_protocol_charge(&m->gossip, from, CV_GLITCH_LIST);
+        cv_transfer_begin(m, answer);
         break;
     case CV_MESSAGE_SYNC:
         cv_sync_root(m, from, head->digest);

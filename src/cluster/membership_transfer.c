@@ -80,7 +80,9 @@ static bool is_admitted(struct cv_membership *m, const struct cv_transfer *trans
 {
     if (transfer->type == CV_MESSAGE_JOIN_ACK)
         cv_transfers_drop(m, &transfer->to);
+    /* It may have been closed for what it said in the message that asks. */
     return m->transfer_count < CV_TRANSFERS_MAX && !is_under_way(m, &transfer->to) &&
+           cv_links_peer(&m->gossip.links, &transfer->to) != NULL &&
            cv_node_registry_get(&m->gossip.registry, &transfer->to) != NULL;
 }
 

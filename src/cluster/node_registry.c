@@ -265,14 +265,17 @@ bool cv_node_registry_admits_return(struct cv_node_registry *r)
     return room;
 }
 
-struct cv_member *cv_node_registry_surplus(const struct cv_node_registry *r)
+struct cv_member *cv_node_registry_surplus(const struct cv_node_registry *r,
+                                           const struct cv_member *self,
+                                           const struct cv_member *changed)
 {
     struct cv_member *oldest = NULL;
     if (gone_count(r) <= r->members_max)
         return NULL;
     for (size_t i = 0; i < r->count; i++) {
         struct cv_member *m = cv_node_registry_at(r, i);
-        if (!cv_member_is_live(m) && (oldest == NULL || m->trouble->since < oldest->trouble->since))
+        if (m != self && m != changed && !cv_member_is_live(m) &&
+            (oldest == NULL || m->trouble->since < oldest->trouble->since))
             oldest = m;
     }
     return oldest;

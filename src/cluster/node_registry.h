@@ -115,8 +115,11 @@ void cv_node_registry_remove(struct cv_node_registry *r, struct cv_member *m);
 
 /* True when there is room for a tombstone to become a member again; counted when not. */
 bool cv_node_registry_admits_return(struct cv_node_registry *r);
-/* The tombstone that is to go when there are too many; NULL otherwise. */
-struct cv_member *cv_node_registry_surplus(const struct cv_node_registry *r);
+/* The tombstone that is to go when there are too many, neither of these two, which may be NULL; NULL
+ * when there are not. */
+struct cv_member *cv_node_registry_surplus(const struct cv_node_registry *r,
+                                           const struct cv_member *self,
+                                           const struct cv_member *changed);
 
 /*
  * Whether a member may go from one status to another in one step:

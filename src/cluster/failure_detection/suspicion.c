@@ -27,6 +27,11 @@ bool cv_suspicion_confirm(struct cv_suspicion *s, const covey_node_id *accuser)
     return true;
 }
 
+void cv_suspicion_shorten(struct cv_suspicion *s)
+{
+    s->max = s->min;
+}
+
 covey_time cv_suspicion_deadline(const struct cv_suspicion *s)
 {
     assert(s->count >= 1 && s->count <= s->wanted + 1);

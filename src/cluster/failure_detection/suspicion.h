@@ -29,6 +29,8 @@ void cv_suspicion_begin(struct cv_suspicion *s, covey_time now, covey_time min, 
                         uint32_t wanted, const covey_node_id *accuser);
 /* Counts another accuser; false when it is known already or no more are wanted. */
 bool cv_suspicion_confirm(struct cv_suspicion *s, const covey_node_id *accuser);
+/* Somebody else has waited long enough already: the timeout is `min`. */
+void cv_suspicion_shorten(struct cv_suspicion *s);
 /* When the suspect counts as failed. */
 covey_time cv_suspicion_deadline(const struct cv_suspicion *s);
 

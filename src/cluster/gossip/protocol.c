@@ -5,9 +5,10 @@
 
 /* Alarms that can be set at once, besides one for each member in trouble. */
 #define ALARMS_MAX (CV_PROBES_MAX + CV_OWED_ACKS_MAX + CV_RINGS_MAX + 16)
-/* Outputs that are no messages: of a step without updates (each seed may be resolved), and of one
- * update (events, a dial, a close). */
-#define OUTPUTS_OF_STEP   96
+/* Outputs that are no messages: of a step without updates (each of 64 seeds may be resolved, and
+ * each member of a cluster that has just become small enough dialled), and of one update (events, a
+ * dial, a close). */
+#define OUTPUTS_OF_STEP   (64 + CV_FULL_MESH_MAX + 32)
 #define OUTPUTS_OF_UPDATE 8
 /* News is pushed at once, but not more often than this part of the gossip interval. */
 #define PUSHES_PER_INTERVAL 10
@@ -93,7 +94,7 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
 int cv_gossip_protocol_recall(struct cv_gossip_protocol *p, const struct cv_record *known,
                               size_t count)
 {
-    p->is_mesh = count < CV_FULL_MESH_MAX;
+    p->is_mesh = count < CV_FULL_MESH_MAX || p->rings.ring_count == 0;
     for (size_t i = 0; i < count; i++) {
         if (known[i].body == NULL || known[i].status.state != COVEY_NODE_ALIVE)
             return COVEY_ERR_INVALID_ARGUMENT;

@@ -30,7 +30,8 @@
  *  - After a pause of this process every suspect gets a new full time (D11): our own deafness is no
  *    silence of theirs.
  *  - Each message to a node that we do not hold for alive says so first: it can refute at once.
- *  - Hearsay that a node failed which we heard from within two periods counts as a suspicion only.
+ *  - Hearsay that a node failed counts as a suspicion until we have suspected it for a while
+ *    ourselves: after a partition the other side's old news about our side fails nobody.
  *
  *     protocol.c         the object, sending, spreading
  *     protocol_probe.c   probes                    protocol_relay.c  pings for others
@@ -116,7 +117,7 @@ struct cv_gossip_protocol {
     double suspect_z;
     bool rings_changed;  /* whom to watch is to be chosen anew */
     bool warm_changed;   /* so is whom to probe */
-    bool is_mesh;        /* everybody is connected with everybody, and probed */
+    bool is_mesh;        /* everybody is probed */
     uint32_t heartbeats; /* sent so far: the number of the next one */
     struct cv_alarm heartbeat;
     struct cv_alarm tick;

@@ -34,6 +34,8 @@ void cv_probing_restart(struct cv_gossip_protocol *p);
 
 /* One whose heartbeats stay away: by all means at once. */
 void cv_probing_urgent(struct cv_gossip_protocol *p, struct cv_member *target);
+/* True while such a probe is under way. */
+bool cv_probing_is_urgent(struct cv_gossip_protocol *p, const covey_node_id *target);
 
 /* protocol_watch.c */
 /* Chooses whom to watch among the members that there are now. */
@@ -53,6 +55,8 @@ void cv_watching_restart(struct cv_gossip_protocol *p);
 void cv_watching_stop(struct cv_gossip_protocol *p);
 
 /* protocol_warm.c */
+/* True when all members are probed. */
+bool cv_warm_is_mesh(const struct cv_gossip_protocol *p);
 /* Two members of a small cluster stay connected. */
 void cv_warm_connect(struct cv_gossip_protocol *p, struct cv_member *m);
 void cv_warm_update(struct cv_gossip_protocol *p);
@@ -81,6 +85,8 @@ void cv_member_unanswered(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Another one suspects it too. */
 void cv_member_confirmed(struct cv_gossip_protocol *p, struct cv_member *m,
                          const covey_node_id *accuser);
+/* Others hold the suspect for failed: it has less time to refute, and is asked at once. */
+void cv_member_doubted(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Every suspicion begins again, with a ping. */
 void cv_suspicions_restart(struct cv_gossip_protocol *p);
 

@@ -9,7 +9,8 @@
  * is believed from whom (DESIGN D3, D6; RELIABILITY M5):
  *
  *  - an incarnation that is too far ahead of what is known is refused;
- *  - hearsay that a node failed which we heard lately counts as a suspicion;
+ *  - hearsay that a node failed counts as a suspicion, though a short one, until we have suspected
+ *    it for a while ourselves: the node may live on our side of what divided it from the others;
  *  - who left comes back only as alive, and who said so itself only by a body of a later
  *    incarnation: a new life;
  *  - a body that came on the node's own connection yields only to a later one.
@@ -98,10 +99,15 @@ static bool may_return(const struct news *n, const struct cv_member *m)
     return told == COVEY_NODE_ALIVE && (!m->left_is_direct || is_new_life(n, m));
 }
 
-static bool was_heard_lately(const struct cv_gossip_protocol *p, const struct cv_member *m)
+/* That a live member failed is believed by one that suspects it for some time itself, so that
+ * it could have heard a refutation, and has not heard from it since. */
+static bool may_fail(const struct cv_gossip_protocol *p, const struct news *n,
+                     const struct cv_member *m)
 {
-    const struct cv_peer *peer = cv_links_peer(&p->links, cv_member_id(m));
-    return peer != NULL && p->now - peer->last_heard < 2 * p->config.protocol_period;
+    if (m->state != COVEY_NODE_SUSPECT || m->incarnation != n->update->status.incarnation)
+        return !cv_member_is_live(m);
+    covey_time begun = m->trouble->suspicion.start;
+    return m->trouble->heard <= begun && p->now - begun >= p->config.suspicion_min / 2;
 }
 
 /* What of the told status is believed; false: nothing of it. */
@@ -114,7 +120,7 @@ static bool believe(struct cv_gossip_protocol *p, const struct news *n, struct c
         return false;
     if (known.state == COVEY_NODE_LEFT && !may_return(n, m))
         return false;
-    if (status->state == COVEY_NODE_FAILED && was_heard_lately(p, m))
+    if (status->state == COVEY_NODE_FAILED && !may_fail(p, n, m))
         status->state = COVEY_NODE_SUSPECT;
     bool is_return = !cv_member_is_live(m) &&
                      (status->state == COVEY_NODE_ALIVE || status->state == COVEY_NODE_SUSPECT);
@@ -137,11 +143,13 @@ static void follow(struct cv_gossip_protocol *p, struct cv_member *m,
 static void merge_status(struct cv_gossip_protocol *p, const struct news *n, struct cv_member *m,
                          const struct cv_node_status *status)
 {
-    if (status->state == COVEY_NODE_LEFT)
-        m->left_is_direct = n->is_direct;
+    if (status->state == COVEY_NODE_LEFT && n->is_direct)
+        m->left_is_direct = true;
     if (status->state == COVEY_NODE_ALIVE && !n->is_direct)
         cv_link_doubt(p, m);
     follow(p, m, status);
+    if (m->state == COVEY_NODE_SUSPECT && n->update->status.state == COVEY_NODE_FAILED)
+        cv_member_doubted(p, m);
     if (m->state == COVEY_NODE_LEFT && m->left_is_direct)
         cv_member_unexpect(p, m);
 }
@@ -151,8 +159,11 @@ static void merge_accuser(struct cv_gossip_protocol *p, const struct news *n, st
 {
     const struct cv_node_status *told = &n->update->status;
     bool accuses = told->state == COVEY_NODE_SUSPECT || told->state == COVEY_NODE_FAILED;
-    if (m->state == COVEY_NODE_SUSPECT && accuses && told->incarnation == m->incarnation)
-        cv_member_confirmed(p, m, &told->accuser);
+    if (m->state != COVEY_NODE_SUSPECT || !accuses || told->incarnation != m->incarnation)
+        return;
+    cv_member_confirmed(p, m, &told->accuser);
+    if (told->state == COVEY_NODE_FAILED)
+        cv_member_doubted(p, m);
 }
 
 /* What of the news is believed, as a record: what is not is what we know. A body is never of a

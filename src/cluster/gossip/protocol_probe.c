@@ -130,6 +130,12 @@ void cv_probing_urgent(struct cv_gossip_protocol *p, struct cv_member *target)
         ping_indirectly(p, probe);
 }
 
+bool cv_probing_is_urgent(struct cv_gossip_protocol *p, const covey_node_id *target)
+{
+    const struct cv_probe *probe = probe_of(p, target);
+    return probe != NULL && probe->is_urgent;
+}
+
 /* What an unanswered probe says of ourselves: those who were asked should have said at least that
  * they got no answer either. */
 static void doubt_ourselves(struct cv_gossip_protocol *p, const struct cv_probe *probe)

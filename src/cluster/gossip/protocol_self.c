@@ -10,16 +10,14 @@
  *      before our own       none: old news
  *      at our own, accused  our own + 1
  *      after our own        while learning: past it, so that our last life is over; later: ours
- *                           again, unchanged, and a point against the teller, because only we ever
- *                           raise it; an alive one from another address is another process with
- *                           our key
+ * again, unchanged, and a point against the teller, because only we ever raise it. An alive one is
+ * another process with our key.
  *
- * Learning is over when we have joined; but there may be one whom that news did not reach, and who
- * holds our last life for alive, failed or left. It says so when it joins with us again, or when we
- * compare what we know: in a JOIN and its answer and in anti-entropy an accusation is always gone
- * past, and so is a life at our own address, where there is no process but us. Whenever our
- * incarnation rises our body is made anew with it, so that no body of a last life can be later than
- * ours.
+ * Learning is over when we have joined, and with members known from before it is at once; but one
+ * whom that news did not reach, and who holds our last life for what it was, says so when it joins
+ * with us again, or when we compare what we know: in a JOIN, its answer and anti-entropy what is of
+ * our own address or an accusation is always gone past. Whenever our incarnation rises our body is
+ * made anew with it, so that no body of a last life can be later than ours.
  */
 
 enum answer { ANSWER_NONE, ANSWER_RAISE, ANSWER_REPEAT };
@@ -42,8 +40,7 @@ bool cv_self_told(const struct cv_gossip_protocol *p, const struct cv_message *m
     return *told != NULL;
 }
 
-/* True when it tells of a life that is not ours, though it is where we are. */
-static bool is_last_life(const struct cv_gossip_protocol *p, const struct cv_update *told)
+static bool is_of_our_address(const struct cv_gossip_protocol *p, const struct cv_update *told)
 {
     return told->has_body && cv_address_equal(&told->address, &p->self->body->address);
 }
@@ -51,7 +48,7 @@ static bool is_last_life(const struct cv_gossip_protocol *p, const struct cv_upd
 /* True when the update is of a body that is not ours. */
 static bool is_of_another(const struct cv_gossip_protocol *p, const struct cv_update *told)
 {
-    return told->has_body && !cv_address_equal(&told->address, &p->self->body->address);
+    return told->has_body && !is_of_our_address(p, told);
 }
 
 static enum answer answer_to(const struct cv_gossip_protocol *p, enum cv_message_type type,
@@ -66,7 +63,8 @@ static enum answer answer_to(const struct cv_gossip_protocol *p, enum cv_message
     if (p->is_learning && (order > 0 || is_accused || is_of_another(p, told)))
         return ANSWER_RAISE;
     if (order > 0)
-        return is_joining && (is_accused || is_last_life(p, told)) ? ANSWER_RAISE : ANSWER_REPEAT;
+        return is_joining && (is_accused || is_of_our_address(p, told)) ? ANSWER_RAISE
+                                                                        : ANSWER_REPEAT;
     return is_accused ? ANSWER_RAISE : ANSWER_NONE;
 }
 

@@ -108,10 +108,13 @@ static void enter_live(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     m->left_is_direct = false;
     expect(p, m);
-    if (p->is_mesh && cv_node_registry_live_count(&p->registry) <= CV_FULL_MESH_MAX)
+    /* One too many: whom to probe is chosen anew at the end of the step. */
+    p->is_mesh = p->is_mesh && cv_warm_is_mesh(p);
+    if (p->is_mesh)
         cv_probe_order_insert(&p->order, cv_member_id(m), &p->rand);
     if (cv_watch_rings_wants(&p->rings, cv_member_id(m)))
         p->rings_changed = true;
+    p->warm_changed = true; /* a neighbour that is back the moment it went is no new one */
     cv_probing_start(p);
     cv_warm_connect(p, m);
 }
@@ -125,6 +128,13 @@ static void forget(struct cv_gossip_protocol *p, struct cv_member *m)
     cv_node_registry_remove(&p->registry, m);
 }
 
+/* When to let it go, or to look again whether it may be. */
+static void linger(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    cv_heap_set(&p->heap, &m->trouble->alarm.timer,
+                p->now + LINGER_PERIODS * p->config.protocol_period);
+}
+
 static void enter_gone(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     cv_probe_order_remove(&p->order, cv_member_id(m));
@@ -132,8 +142,7 @@ static void enter_gone(struct cv_gossip_protocol *p, struct cv_member *m)
     if (cv_watch_rings_misses(&p->rings, cv_member_id(m)))
         p->rings_changed = true;
     cv_watching_unasked(p, cv_member_id(m));
-    cv_heap_set(&p->heap, &m->trouble->alarm.timer,
-                p->now + LINGER_PERIODS * p->config.protocol_period);
+    linger(p, m);
 }
 
 void cv_gossip_protocol_set_status(struct cv_gossip_protocol *p, struct cv_member *m,
@@ -149,10 +158,12 @@ void cv_gossip_protocol_set_status(struct cv_gossip_protocol *p, struct cv_membe
         enter_gone(p, m);
     else if (!was_live && cv_member_is_live(m))
         enter_live(p, m);
+    else if (before == COVEY_NODE_FAILED && status->state == COVEY_NODE_LEFT)
+        linger(p, m); /* hearsay of it is still to settle */
     if (status->state == COVEY_NODE_SUSPECT)
         begin_suspicion(p, m);
     emit_change(p, m, before);
-    struct cv_member *surplus = cv_node_registry_surplus(&p->registry);
+    struct cv_member *surplus = cv_node_registry_surplus(&p->registry, p->self, m);
     if (surplus != NULL)
         forget(p, surplus);
 }
@@ -220,6 +231,17 @@ void cv_member_confirmed(struct cv_gossip_protocol *p, struct cv_member *m,
     cv_gossip_protocol_broadcast(p, CV_PRIORITY_CRITICAL, &record);
 }
 
+void cv_member_doubted(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    struct cv_suspicion *s = &m->trouble->suspicion;
+    if (s->max == s->min)
+        return;
+    cv_suspicion_shorten(s);
+    cv_heap_set(&p->heap, &m->trouble->alarm.timer, cv_suspicion_deadline(s));
+    if (m->link == CV_LINK_UP)
+        cv_gossip_protocol_probe(p, m);
+}
+
 void cv_member_unanswered(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     if (m->state == COVEY_NODE_ALIVE)
@@ -278,7 +300,7 @@ void cv_member_alarm(struct cv_gossip_protocol *p, struct cv_member *m)
     if (!cv_member_is_live(m))
         let_go(p, m);
     else if (p->is_leaving)
-        return; /* accuses nobody */
+        return; /* no longer ours to settle */
     else if (m->trouble->heard > m->trouble->suspicion.start)
         give_more_time(p, m);
     else

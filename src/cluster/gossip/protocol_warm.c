@@ -7,9 +7,20 @@
  * directions, about 2w of them (DESIGN D7).
  */
 
+static bool is_small(const struct cv_gossip_protocol *p)
+{
+    return cv_node_registry_live_count(&p->registry) <= CV_FULL_MESH_MAX;
+}
+
+/* Without rings there are no neighbours, and somebody must be probed. */
+bool cv_warm_is_mesh(const struct cv_gossip_protocol *p)
+{
+    return p->rings.ring_count == 0 || is_small(p);
+}
+
 bool cv_gossip_protocol_is_warm(struct cv_gossip_protocol *p, const covey_node_id *id)
 {
-    return p->is_mesh || cv_watches_is_warm(&p->watches, id);
+    return is_small(p) || cv_watches_is_warm(&p->watches, id);
 }
 
 /* Of two members the one with the lower id dials at once; the other only to probe. So they seldom
@@ -18,8 +29,7 @@ void cv_warm_connect(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     bool dials =
         p->is_learning || covey_node_id_compare(cv_member_id(p->self), cv_member_id(m)) < 0;
-    if (p->is_mesh && dials && m->link == CV_LINK_NONE && !p->is_leaving &&
-        cv_node_registry_live_count(&p->registry) <= CV_FULL_MESH_MAX)
+    if (p->is_mesh && dials && m->link == CV_LINK_NONE && !p->is_leaving && is_small(p))
         cv_gossip_protocol_dial(p, m);
 }
 
@@ -64,7 +74,7 @@ static void probe_warm(struct cv_gossip_protocol *p)
 void cv_warm_update(struct cv_gossip_protocol *p)
 {
     bool was_mesh = p->is_mesh;
-    p->is_mesh = cv_node_registry_live_count(&p->registry) <= CV_FULL_MESH_MAX;
+    p->is_mesh = cv_warm_is_mesh(p);
     if (p->is_mesh && !was_mesh)
         probe_all(p);
     else if (!p->is_mesh && (was_mesh || p->warm_changed))

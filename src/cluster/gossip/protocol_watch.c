@@ -59,11 +59,15 @@ void cv_watching_update(struct cv_gossip_protocol *p)
     }
 }
 
+/* Nothing that still comes begins it again: who leaves watches nobody and is not watched. */
 void cv_watching_stop(struct cv_gossip_protocol *p)
 {
     cv_heap_clear(&p->heap, &p->heartbeat.timer);
-    for (size_t i = 0; i < CV_RINGS_MAX; i++)
-        cv_heap_clear(&p->heap, &p->watches.subjects[i].alarm.timer);
+    for (size_t i = 0; i < CV_RINGS_MAX; i++) {
+        if (p->watches.subjects[i].is_used)
+            end(p, &p->watches.subjects[i]);
+    }
+    p->watches.watcher_count = 0;
 }
 
 /* --- the watcher --- */
@@ -94,7 +98,7 @@ static covey_time judge(struct cv_gossip_protocol *p, struct cv_watch *watch, st
         ask(p, watch);
         cv_probing_urgent(p, m);
     } else {
-        watch->is_probed = false;
+        watch->is_probed = cv_probing_is_urgent(p, &watch->subject);
     }
     return p->now + period;
 }
@@ -155,11 +159,21 @@ void cv_watching_probed(struct cv_gossip_protocol *p, const covey_node_id *targe
         wake(p, watch, p->now);
 }
 
+/* What was heard on the last connection may be of the node's last life, which counted on its own. */
+static void forget_heard(struct cv_watch *watch)
+{
+    watch->is_heard = false;
+    watch->is_probed = false;
+    watch->is_unanswered = false;
+    cv_phi_accrual_clear(&watch->phi);
+}
+
 void cv_watching_connected(struct cv_gossip_protocol *p, const covey_node_id *peer)
 {
     struct cv_watch *watch = cv_watches_subject(&p->watches, peer);
     if (watch == NULL)
         return;
+    forget_heard(watch);
     ask(p, watch);
     wake(p, watch, p->now + p->config.heartbeat_interval);
 }
@@ -172,8 +186,7 @@ void cv_watching_disconnected(struct cv_gossip_protocol *p, const covey_node_id 
         p->warm_changed = true;
     if (watch == NULL)
         return;
-    watch->is_heard = false;
-    cv_phi_accrual_clear(&watch->phi);
+    forget_heard(watch);
     wake(p, watch, p->now + p->config.heartbeat_interval);
     /* A connection seldom ends for nothing. */
     if (m != NULL && cv_member_is_live(m) && !p->is_leaving)

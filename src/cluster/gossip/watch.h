@@ -15,7 +15,7 @@
  *     watcher                                subject
  *        | WATCH, again each 30 s               |
  *        |------------------------------------->|
- *        |<-------------------------------------|  HEARTBEAT n, at once
+ *        |<-------------------------------------|  HEARTBEAT n, with the others' next
  *        |<-------------------------------------|  HEARTBEAT n + 1, each interval
  *        |              silence                 x
  *        |  phi > threshold / 2: a probe with all means

@@ -5,6 +5,8 @@
 
 #include "cluster/membership.h"
 
+#include <stdlib.h>
+
 /*
  * One core, node 0, and the test as the rest of the world. Outputs of a step are kept until the
  * next one; nodes are numbered as by id_of(), so node 0 has the lowest id.
@@ -215,6 +217,28 @@ static inline int core_tell(uint32_t from, uint32_t about, uint64_t incarnation,
     return error;
 }
 
+static inline const struct cv_member *core_member(uint32_t number)
+{
+    covey_node_id id = id_of(number);
+    return cv_node_registry_get(cv_membership_registry(core.m), &id);
+}
+
+/* Has a node suspected, and failed after a time in which it could have refuted that. */
+static inline void core_fail(uint32_t from, uint32_t about, uint64_t incarnation)
+{
+    core_tell(from, about, incarnation, COVEY_NODE_SUSPECT, -1);
+    core_run(1600 * MS);
+    core_tell(from, about, incarnation, COVEY_NODE_FAILED, -1);
+}
+
+/* The same in no time: what it is suspected of is old already. */
+static inline void core_fail_now(uint32_t from, uint32_t about, uint64_t incarnation, int version)
+{
+    core_tell(from, about, incarnation, COVEY_NODE_SUSPECT, -1);
+    core_member(about)->trouble->suspicion.start -= 2 * SEC;
+    core_tell(from, about, incarnation, COVEY_NODE_FAILED, version);
+}
+
 /* A peer that joins us: connected, and its record known first-hand. */
 static inline void core_add_member(uint32_t number)
 {
@@ -225,12 +249,6 @@ static inline void core_add_member(uint32_t number)
         core_message(number, &(struct cv_message_head){.type = CV_MESSAGE_JOIN}, &record, NULL),
         COVEY_OK);
     cv_cluster_node_release(body);
-}
-
-static inline const struct cv_member *core_member(uint32_t number)
-{
-    covey_node_id id = id_of(number);
-    return cv_node_registry_get(cv_membership_registry(core.m), &id);
 }
 
 static inline enum covey_node_state core_state(uint32_t number)
@@ -293,6 +311,81 @@ static inline const struct cv_update *core_update(const struct cv_message *m, ui
             return &m->updates[i];
     }
     return NULL;
+}
+
+/* A message without updates. */
+static inline int core_head(uint32_t from, enum cv_message_type type, uint32_t sequence)
+{
+    return core_message(from, &(struct cv_message_head){.type = type, .sequence = sequence}, NULL,
+                        NULL);
+}
+
+static inline uint32_t core_number(const covey_node_id *id)
+{
+    return (uint32_t)id->bytes[0] << 8 | id->bytes[1];
+}
+
+/* How many messages of this type the last step sent, to whomever. */
+static inline size_t core_count_sent(enum cv_message_type type)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < core.count; i++) {
+        const struct cv_output *output = &core.outputs[i].output;
+        count += output->type == CV_OUTPUT_SEND && output->send.bytes.data[0] == type;
+    }
+    return count;
+}
+
+/* Lets time pass while everybody who is pinged answers, except `dead`; notes in `told`, which may be
+ * NULL, who got a message of this type. */
+static inline void core_run_answering(covey_time length, uint32_t dead, enum cv_message_type type,
+                                      bool *told)
+{
+    static uint32_t from[CORE_OUTPUTS_MAX], sequence[CORE_OUTPUTS_MAX];
+    covey_time end = core.now + length;
+    while (cv_membership_deadline(core.m) <= end) {
+        struct cv_input time = {.type = CV_INPUT_TIME};
+        if (core.now < cv_membership_deadline(core.m))
+            core.now = cv_membership_deadline(core.m);
+        assert_int_equal(core_step(&time), COVEY_OK);
+        size_t count = 0;
+        for (size_t i = 0; i < core.count; i++) {
+            const struct cv_output *output = &core.outputs[i].output;
+            if (output->type != CV_OUTPUT_SEND)
+                continue;
+            if (told != NULL && output->send.bytes.data[0] == type)
+                told[core_number(&output->send.to)] = true;
+            if (output->send.bytes.data[0] != CV_MESSAGE_PING)
+                continue;
+            assert_int_equal(cv_message_read(output->send.bytes, &core.read), COVEY_OK);
+            from[count] = core_number(&output->send.to);
+            sequence[count] = core.read.head.sequence;
+            count++;
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (from[i] != dead)
+                core_head(from[i], CV_MESSAGE_ACK, sequence[i]);
+        }
+    }
+    core.now = end;
+}
+
+/* Starts anew, knowing nodes 1 to `count` from before; its dials are under way. */
+static inline void core_start_known(struct cv_membership_config *config, uint32_t count)
+{
+    struct cv_record *known = calloc(count + 1, sizeof(*known));
+    assert_non_null(known);
+    for (uint32_t i = 1; i <= count; i++)
+        known[i - 1] = record_of(i, CORE_WALL_MS, COVEY_NODE_ALIVE,
+                                 body_of(cv_alloc_default(), i, CORE_WALL_MS, 0));
+    config->known = known;
+    config->known_count = count;
+    if (core.m != NULL)
+        cv_membership_free(core.m);
+    core_start(config);
+    for (uint32_t i = 0; i < count; i++)
+        cv_cluster_node_release(known[i].body);
+    free(known);
 }
 
 static inline struct cv_membership_stats core_stats(void)

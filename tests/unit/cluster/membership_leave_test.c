@@ -85,6 +85,31 @@ static void a_leaving_node_stays_left(void **state)
     assert_non_null(core_sent(1, CV_MESSAGE_ACK, NULL));
 }
 
+/* What it hears of others while it leaves is theirs to settle. */
+static void a_leaving_node_accuses_nobody(void **state)
+{
+    (void)state;
+    struct cv_membership_config config = core_config();
+    config.leave_timeout = 100 * SEC;
+    cv_membership_free(core.m);
+    core_start(&config);
+    for (uint32_t i = 1; i <= 4; i++)
+        core_add_member(i);
+    core_tell(1, 2, CORE_WALL_MS, COVEY_NODE_SUSPECT, -1);
+    core_command(CV_COMMAND_LEAVE, NULL, NULL);
+    core_tell(1, 3, CORE_WALL_MS, COVEY_NODE_SUSPECT, -1);
+    core.now += 5 * SEC; /* and a pause of our own */
+    core_head(1, CV_MESSAGE_PING, 1);
+    core_run(90 * SEC);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEAVING);
+    assert_int_equal(core_state(2), COVEY_NODE_SUSPECT);
+    assert_int_equal(core_state(3), COVEY_NODE_SUSPECT);
+    /* One that is told to be gone is let go as ever. */
+    core_tell(1, 4, CORE_WALL_MS, COVEY_NODE_LEFT, -1);
+    core_run(3 * SEC);
+    assert_int_equal(core_member(4)->link, CV_LINK_NONE);
+}
+
 static void a_goodbye_is_acknowledged_and_told(void **state)
 {
     (void)state;
@@ -154,6 +179,7 @@ int main(void)
         CORE_TEST(its_time_is_bounded),
         CORE_TEST(who_is_not_connected_is_dialled),
         CORE_TEST(a_leaving_node_stays_left),
+        CORE_TEST(a_leaving_node_accuses_nobody),
         CORE_TEST(a_goodbye_is_acknowledged_and_told),
         CORE_TEST(who_leaves_accuses_nobody),
         CORE_TEST(who_leaves_probes_nobody),

@@ -11,7 +11,7 @@ static void a_connection_is_greeted(void **state)
     assert_non_null(own);
     assert_true(own->has_body);
     core_tell(1, 6, CORE_WALL_MS, COVEY_NODE_ALIVE, 0);
-    core_tell(1, 6, CORE_WALL_MS, COVEY_NODE_FAILED, -1);
+    core_fail(1, 6, CORE_WALL_MS);
     core_connected(6, 0);
     const struct cv_message *join = core_sent(6, CV_MESSAGE_JOIN, NULL);
     assert_non_null(join);
@@ -28,9 +28,11 @@ static void failed_members_are_tried_again(void **state)
     bool tried[4] = {false};
     core_add_member(1);
     for (uint32_t i = 5; i < 8; i++) {
-        core_tell(1, i, CORE_WALL_MS, COVEY_NODE_ALIVE, 0);
-        core_dial_failed(core_find(CV_OUTPUT_DIAL, 0)->dial.dial, COVEY_ERR_UNREACHABLE);
-        core_tell(1, i, CORE_WALL_MS, COVEY_NODE_FAILED, -1);
+        struct cv_cluster_node *body = body_of(cv_alloc_default(), i, CORE_WALL_MS, 0);
+        struct cv_record record = record_of(i, CORE_WALL_MS, COVEY_NODE_FAILED, body);
+        core_message(1, &(struct cv_message_head){.type = CV_MESSAGE_JOIN_ACK, .chunk_count = 1},
+                     &record, NULL);
+        cv_cluster_node_release(body);
     }
     for (int i = 0; i < 400; i++) {
         core_tick();

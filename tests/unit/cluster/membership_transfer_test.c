@@ -134,6 +134,59 @@ static void an_answer_that_nobody_takes_is_freed(void **state)
     cv_cluster_node_release(body);
 }
 
+/* A message that asks for the list and brings the last straw: nothing goes to who is closed. */
+static void who_is_closed_gets_no_list(void **state)
+{
+    (void)state;
+    struct cv_cluster_node *body = body_of(cv_alloc_default(), 2, CORE_WALL_MS, 0);
+    struct cv_record own = record_of(2, CORE_WALL_MS, COVEY_NODE_ALIVE, body);
+    core_add_member(2);
+    core_add_member(3);
+    for (int i = 0; i < 99; i++)
+        assert_int_equal(core_bytes(2, cv_slice_text("\x7f")), COVEY_ERR_MALFORMED);
+    struct cv_record wild =
+        record_of(3, CORE_WALL_MS + (UINT64_C(1) << 41), COVEY_NODE_SUSPECT, NULL);
+    assert_int_equal(
+        core_message(2, &(struct cv_message_head){.type = CV_MESSAGE_JOIN}, &own, &wild), COVEY_OK);
+    assert_int_equal(core_count(CV_OUTPUT_CLOSE), 1);
+    assert_int_equal(core_count_sent(CV_MESSAGE_JOIN_ACK), 0);
+    cv_cluster_node_release(body);
+}
+
+/* A list for a newcomer goes before what is under way to it for a comparison; one of each is enough
+ * for others, and no more than eight peers get one at once. */
+static void one_list_for_each_peer_and_eight_in_all(void **state)
+{
+    (void)state;
+    struct cv_bucket_set all;
+    memset(all.bits, 0xff, sizeof(all.bits));
+    uint8_t memory[128];
+    struct cv_message_writer mw;
+    struct cv_message_head head = {.type = CV_MESSAGE_SYNC_RECORDS,
+                                   .chunk_count = 1,
+                                   .digest = cv_slice_of(all.bits, sizeof(all.bits))};
+    for (uint32_t i = 1; i <= 10; i++)
+        core_add_member(i);
+    cv_message_begin(&mw, memory, sizeof(memory), &head);
+    struct cv_input input = {.type = CV_INPUT_MESSAGE, .now = core.now, .wall_ms = core.wall_ms};
+    input.message.bytes = cv_message_bytes(&mw);
+    for (uint32_t i = 1; i <= 10; i++) {
+        input.message.from = id_of(i);
+        for (int k = 0; k < 2; k++)
+            assert_int_equal(cv_membership_step(core.m, &input), COVEY_OK);
+    }
+    core_drain();
+    for (uint32_t i = 1; i <= 10; i++)
+        assert_int_equal(core_sent(i, CV_MESSAGE_SYNC_ANSWER, NULL) != NULL, i <= 8);
+    assert_int_equal(core_count_sent(CV_MESSAGE_SYNC_ANSWER), 8);
+    /* Beside a join. */
+    input.message.from = id_of(1);
+    assert_int_equal(cv_membership_step(core.m, &input), COVEY_OK);
+    assert_int_equal(join(1), COVEY_OK);
+    assert_int_equal(core_count_sent(CV_MESSAGE_SYNC_ANSWER), 0);
+    assert_int_equal(core_count_sent(CV_MESSAGE_JOIN_ACK), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -143,6 +196,8 @@ int main(void)
         CORE_TEST(joining_for_another_is_malformed),
         CORE_TEST(without_memory_there_is_no_answer_and_no_change),
         CORE_TEST(an_answer_that_nobody_takes_is_freed),
+        CORE_TEST(who_is_closed_gets_no_list),
+        CORE_TEST(one_list_for_each_peer_and_eight_in_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,13 +85,13 @@ static void members_and_tombstones_are_bounded(void **state)
     old->trouble->since = 3;
     assert_non_null(insert(&f, 5, COVEY_NODE_LEFT));
     assert_null(insert(&f, 6, COVEY_NODE_LEFT));
-    assert_null(cv_node_registry_surplus(&f.r));
+    assert_null(cv_node_registry_surplus(&f.r, NULL, NULL));
     /* A member that goes makes one too many: the oldest is to be forgotten. */
     struct cv_node_status left = {.incarnation = 1, .state = COVEY_NODE_LEFT};
     cv_node_registry_set_status(&f.r, a, &left, 20);
-    assert_ptr_equal(cv_node_registry_surplus(&f.r), old);
+    assert_ptr_equal(cv_node_registry_surplus(&f.r, NULL, NULL), old);
     cv_node_registry_remove(&f.r, old);
-    assert_null(cv_node_registry_surplus(&f.r));
+    assert_null(cv_node_registry_surplus(&f.r, NULL, NULL));
     assert_true(cv_node_registry_admits_return(&f.r));
     assert_non_null(insert(&f, 7, COVEY_NODE_ALIVE));
     assert_false(cv_node_registry_admits_return(&f.r));
@@ -190,6 +190,117 @@ static void ten_thousand_members(void **state)
     teardown(&f);
 }
 
+/* What a watcher was told. */
+static struct told {
+    size_t changed;
+    size_t removed;
+    const struct cv_member *last;
+    enum covey_node_state state;
+    uint64_t incarnation;
+    const struct cv_cluster_node *body;
+} told;
+
+static void note(const struct cv_member *m)
+{
+    told.last = m;
+    told.state = (enum covey_node_state)m->state;
+    told.incarnation = m->incarnation;
+    told.body = m->body;
+    /* It sees a member whole. */
+    assert_int_equal(m->trouble == NULL, m->state == COVEY_NODE_ALIVE);
+}
+
+static void on_changed(void *user, const struct cv_member *m)
+{
+    ((struct told *)user)->changed++;
+    note(m);
+}
+
+static void on_removed(void *user, const struct cv_member *m)
+{
+    ((struct told *)user)->removed++;
+    note(m);
+}
+
+/* After each change, with the new values; before a removal, with the last ones. */
+static void a_watcher_is_told_of_every_change(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const struct cv_registry_watcher watcher = {on_changed, on_removed, &told};
+    setup(&f, 10);
+    told = (struct told){.changed = 0};
+    f.r.watcher = &watcher;
+    struct cv_member *m = insert(&f, 1, COVEY_NODE_ALIVE);
+    assert_int_equal(told.changed, 1);
+    assert_ptr_equal(told.last, m);
+    assert_int_equal(cv_node_registry_reserve(&f.r, 1), COVEY_OK);
+    struct cv_node_status suspect = {.incarnation = 5, .state = COVEY_NODE_SUSPECT};
+    cv_node_registry_set_status(&f.r, m, &suspect, 9);
+    assert_int_equal(told.changed, 2);
+    assert_int_equal(told.state, COVEY_NODE_SUSPECT);
+    assert_int_equal(told.incarnation, 5);
+    struct cv_cluster_node *body = body_of(&f.t.alloc, 1, 5, 1);
+    cv_node_registry_set_body(&f.r, m, body, true);
+    assert_int_equal(told.changed, 3);
+    assert_ptr_equal(told.body, body);
+    cv_cluster_node_release(body);
+    struct cv_node_status alive = {.incarnation = 6};
+    cv_node_registry_set_status(&f.r, m, &alive, 9);
+    assert_int_equal(told.changed, 4);
+    assert_int_equal(told.state, COVEY_NODE_ALIVE);
+    assert_int_equal(told.removed, 0);
+    cv_node_registry_remove(&f.r, m);
+    assert_int_equal(told.changed, 4);
+    assert_int_equal(told.removed, 1);
+    assert_int_equal(told.incarnation, 6);
+    /* One that is refused is none. */
+    f.r.members_max = 0;
+    struct cv_cluster_node *other = body_of(&f.t.alloc, 2, 1, 0);
+    struct cv_record record = record_of(2, 1, COVEY_NODE_ALIVE, other);
+    assert_null(cv_node_registry_insert(&f.r, &record, 0));
+    assert_int_equal(told.changed, 4);
+    cv_cluster_node_release(other);
+    teardown(&f);
+}
+
+/* The digest is at all times that of the live records, whatever way they came to be so. */
+static void the_digest_follows_every_change(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct cv_digest expected;
+    setup(&f, 64);
+    for (uint32_t step = 0; step < 2000; step++) {
+        covey_node_id id = id_of(step * 37 % 64 << 8);
+        struct cv_member *m = cv_node_registry_get(&f.r, &id);
+        assert_int_equal(cv_node_registry_reserve(&f.r, 1), COVEY_OK);
+        if (m == NULL) {
+            m = insert(&f, step * 37 % 64 << 8, (enum covey_node_state)(step % 4));
+        } else if (step % 5 == 0) {
+            cv_node_registry_remove(&f.r, m);
+        } else if (step % 5 == 1) {
+            struct cv_cluster_node *body = body_of(&f.t.alloc, step * 37 % 64 << 8, 1, step);
+            cv_node_registry_set_body(&f.r, m, body, false);
+            cv_cluster_node_release(body);
+        } else {
+            struct cv_node_status from = cv_member_status(m);
+            struct cv_node_status to = {.incarnation = m->incarnation + step % 2,
+                                        .state = (enum covey_node_state)(step / 5 % 4)};
+            if (cv_node_status_may_follow(&from, &to))
+                cv_node_registry_set_status(&f.r, m, &to, step);
+        }
+        memset(&expected, 0, sizeof(expected));
+        for (size_t i = 0; i < cv_node_registry_count(&f.r); i++) {
+            m = cv_node_registry_at(&f.r, i);
+            if (cv_member_is_live(m))
+                cv_digest_add(&expected, m->body, m->incarnation);
+        }
+        assert_memory_equal(&expected, &f.r.digest, sizeof(expected));
+    }
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +312,8 @@ int main(void)
         cmocka_unit_test(bodies_are_shared),
         cmocka_unit_test(a_reserve_that_fails_changes_nothing),
         cmocka_unit_test(ten_thousand_members),
+        cmocka_unit_test(a_watcher_is_told_of_every_change),
+        cmocka_unit_test(the_digest_follows_every_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

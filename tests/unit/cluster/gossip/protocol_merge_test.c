@@ -39,7 +39,7 @@ static void states_follow_the_news(void **state)
     assert_int_equal(core_state(5), COVEY_NODE_SUSPECT);
     core_tell(1, 5, INC + 1, COVEY_NODE_ALIVE, -1);
     assert_int_equal(core_state(5), COVEY_NODE_ALIVE);
-    core_tell(1, 5, INC + 1, COVEY_NODE_FAILED, -1);
+    core_fail(1, 5, INC + 1);
     assert_int_equal(core_state(5), COVEY_NODE_FAILED);
     assert_int_equal(core_count_events(COVEY_EVENT_NODE_FAILED), 1);
     core_tell(1, 5, INC + 2, COVEY_NODE_SUSPECT, -1);
@@ -55,8 +55,9 @@ static void states_follow_the_news(void **state)
     assert_int_equal(core_count_events(COVEY_EVENT_NODE_JOINED), 1);
 }
 
-/* M5: we hear from it, so it is at most suspect. */
-static void hearsay_of_failure_is_a_suspicion_when_we_hear_it(void **state)
+/* M5: it may live on our side of what divided it from the others, so it is at most suspect until it
+ * had time to say so. */
+static void hearsay_of_failure_is_a_suspicion_first(void **state)
 {
     (void)state;
     core_add_member(1);
@@ -66,9 +67,34 @@ static void hearsay_of_failure_is_a_suspicion_when_we_hear_it(void **state)
     /* It is told before anything else. */
     const struct cv_update *u = core_update(core_sent(2, CV_MESSAGE_GOSSIP, NULL), 2);
     assert_true(u == NULL || u->status.state == COVEY_NODE_SUSPECT);
-    core.now += 2 * SEC;
     core_tell(1, 2, INC, COVEY_NODE_FAILED, -1);
-    assert_int_equal(core_state(2), COVEY_NODE_FAILED);
+    assert_int_equal(core_state(2), COVEY_NODE_SUSPECT);
+    /* Heard meanwhile: it lives. */
+    core_run(1000 * MS);
+    core_message(2, &(struct cv_message_head){.type = CV_MESSAGE_GOSSIP}, NULL, NULL);
+    core_run(600 * MS);
+    core_tell(1, 2, INC, COVEY_NODE_FAILED, -1);
+    assert_int_equal(core_state(2), COVEY_NODE_SUSPECT);
+    /* Not heard. */
+    core_tell(1, 5, INC, COVEY_NODE_ALIVE, 0);
+    core_fail(1, 5, INC);
+    assert_int_equal(core_state(5), COVEY_NODE_FAILED);
+}
+
+/* Who has heard of a failure before the suspicion waits for the shortest time only. */
+static void hearsay_of_failure_shortens_the_suspicion(void **state)
+{
+    (void)state;
+    for (uint32_t i = 1; i <= 9; i++)
+        core_add_member(i);
+    core_tell(1, 12, INC, COVEY_NODE_ALIVE, 0);
+    core_tell(1, 12, INC, COVEY_NODE_FAILED, -1);
+    covey_time begun = core.now;
+    assert_int_equal(core_state(12), COVEY_NODE_SUSPECT);
+    while (core_state(12) == COVEY_NODE_SUSPECT)
+        core_tick();
+    assert_int_equal(core_state(12), COVEY_NODE_FAILED);
+    assert_int_equal(core.now - begun, 3 * SEC);
 }
 
 static void too_far_ahead_is_refused(void **state)
@@ -153,12 +179,70 @@ static void tags_are_news_while_it_lives(void **state)
     assert_int_equal(core_count_events(COVEY_EVENT_NODE_TAGS_UPDATED), 0);
     cv_cluster_node_release(body);
     /* While it is failed they wait for its recovery (E2). */
-    core_tell(1, 5, INC, COVEY_NODE_FAILED, -1);
+    core_fail(1, 5, INC);
     core_tell(1, 5, INC, COVEY_NODE_FAILED, 2);
     assert_int_equal(core_count_events(COVEY_EVENT_NODE_TAGS_UPDATED), 0);
     core_tell(1, 5, INC + 1, COVEY_NODE_ALIVE, -1);
     assert_int_equal(core_count_events(COVEY_EVENT_NODE_RECOVERED), 1);
     assert_int_equal(core_count_events(COVEY_EVENT_NODE_TAGS_UPDATED), 1);
+}
+
+/* M5: hearsay of another goodbye does not undo that it said goodbye itself. */
+static void its_own_goodbye_stays_its_own(void **state)
+{
+    (void)state;
+    struct cv_message_head leave = {.type = CV_MESSAGE_LEAVE, .incarnation = INC};
+    core_add_member(1);
+    core_add_member(2);
+    core_message(1, &leave, NULL, NULL);
+    core_tell(2, 1, INC + 1, COVEY_NODE_LEFT, -1);
+    assert_int_equal(core_member(1)->incarnation, INC + 1);
+    core_tell(2, 1, INC + 2, COVEY_NODE_ALIVE, -1);
+    assert_int_equal(core_state(1), COVEY_NODE_LEFT);
+    core_tell(2, 1, INC + 2, COVEY_NODE_ALIVE, 0);
+    assert_int_equal(core_state(1), COVEY_NODE_ALIVE);
+}
+
+/* All of them are gone at the same moment: the one that goes just now is not the one to forget. */
+static void the_surplus_is_never_the_one_that_changes(void **state)
+{
+    (void)state;
+    cv_membership_free(core.m);
+    struct cv_membership_config config = core_config();
+    config.members_max = 3;
+    core_start(&config);
+    core_add_member(1);
+    core_add_member(2);
+    core_disconnected(2);
+    for (uint32_t i = 5; i <= 7; i++)
+        core_tell(1, i, INC, COVEY_NODE_FAILED, 0);
+    core_fail_now(1, 2, INC, -1);
+    assert_int_equal(core_state(2), COVEY_NODE_FAILED);
+    assert_int_equal(
+        cv_node_registry_count_state(cv_membership_registry(core.m), COVEY_NODE_FAILED), 3);
+    assert_null(core_member(5));
+}
+
+/* Nor is it we, whose own record is a tombstone while we leave. */
+static void the_surplus_is_never_ourselves(void **state)
+{
+    (void)state;
+    cv_membership_free(core.m);
+    struct cv_membership_config config = core_config();
+    config.members_max = 3;
+    core_start(&config);
+    core_add_member(1);
+    core_add_member(2);
+    core_command(CV_COMMAND_LEAVE, NULL, NULL);
+    for (uint32_t i = 5; i <= 6; i++) {
+        core.now += MS;
+        core_tell(1, i, INC, COVEY_NODE_FAILED, 0);
+    }
+    core.now += MS;
+    core_tell(1, 2, INC, COVEY_NODE_LEFT, -1);
+    assert_int_equal(core_state(0), COVEY_NODE_LEFT);
+    assert_int_equal(core_state(2), COVEY_NODE_LEFT);
+    assert_null(core_member(5));
 }
 
 /* Two statements in one message: the later one stays, in whatever order they stand. */
@@ -234,7 +318,8 @@ int main(void)
         CORE_TEST(hearsay_makes_a_member),
         CORE_TEST(who_is_unknown_needs_a_body),
         CORE_TEST(states_follow_the_news),
-        CORE_TEST(hearsay_of_failure_is_a_suspicion_when_we_hear_it),
+        CORE_TEST(hearsay_of_failure_is_a_suspicion_first),
+        CORE_TEST(hearsay_of_failure_shortens_the_suspicion),
         CORE_TEST(too_far_ahead_is_refused),
         CORE_TEST(the_owner_is_believed_first),
         CORE_TEST(a_false_name_is_refused),
@@ -242,6 +327,9 @@ int main(void)
         CORE_TEST(tags_are_news_while_it_lives),
         CORE_TEST(the_later_body_of_a_message_stays),
         CORE_TEST(members_max_is_kept),
+        CORE_TEST(its_own_goodbye_stays_its_own),
+        CORE_TEST(the_surplus_is_never_the_one_that_changes),
+        CORE_TEST(the_surplus_is_never_ourselves),
         CORE_TEST(without_memory_nothing_changes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

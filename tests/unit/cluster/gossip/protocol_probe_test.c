@@ -191,6 +191,101 @@ static void a_dead_connection_is_given_up(void **state)
     assert_int_equal(core_state(1), COVEY_NODE_ALIVE);
 }
 
+/* --- local health --- */
+
+/* Silence of those who were asked to help says more about us than about the target: one point for
+ * each that did not even send a nack. */
+static void missing_nacks_count_against_ourselves(void **state)
+{
+    (void)state;
+    for (uint32_t nacks = 0; nacks <= 3; nacks++) {
+        core_teardown(state);
+        core_setup(state);
+        for (uint32_t i = 1; i <= 6; i++)
+            core_add_member(i);
+        uint32_t sequence = wait_for_ping(1);
+        core_run(500 * MS);
+        uint32_t sent = 0;
+        bool is_relay[7] = {false};
+        for (uint32_t i = 2; i <= 6; i++)
+            is_relay[i] = core_sent(i, CV_MESSAGE_PING_REQ, NULL) != NULL;
+        for (uint32_t i = 2; i <= 6 && sent < nacks; i++) {
+            if (is_relay[i]) {
+                assert_int_equal(core_head(i, CV_MESSAGE_NACK, sequence), COVEY_OK);
+                assert_int_equal(core_head(i, CV_MESSAGE_NACK, sequence), COVEY_OK);
+                sent++;
+            }
+        }
+        uint32_t before = core_stats().local_health;
+        core_run(500 * MS);
+        assert_int_equal(core_state(1), COVEY_NODE_SUSPECT);
+        assert_int_equal(core_stats().local_health - before, 3 - nacks);
+    }
+}
+
+static void with_nobody_to_ask_a_failure_counts_one(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    wait_for_ping(1);
+    core_run(1 * SEC);
+    assert_int_equal(core_stats().probes_failed, 1);
+    assert_int_equal(core_stats().local_health, 1);
+}
+
+/* While we hold ourselves for unwell all of a probe takes longer: its turn, the wait for the ack and
+ * that for the others. */
+static void who_is_unwell_waits_longer(void **state)
+{
+    (void)state;
+    struct cv_membership_config config = core_config();
+    config.gossip.watch_count = 0;
+    cv_membership_free(core.m);
+    core_start(&config);
+    core_add_member(1);
+    wait_for_ping(1);
+    core_run(1 * SEC); /* unanswered: a score of 1 */
+    core_gossip(1, &(struct cv_record){.id = id_of(1), .status.incarnation = CORE_WALL_MS + 1});
+    assert_int_equal(core_state(1), COVEY_NODE_ALIVE);
+    while (core_sent(1, CV_MESSAGE_PING, NULL) == NULL)
+        core_tick();
+    core_run(1999 * MS);
+    assert_int_equal(core_state(1), COVEY_NODE_ALIVE);
+    assert_int_equal(core_stats().local_health, 1);
+    core_run(1 * MS);
+    assert_int_equal(core_state(1), COVEY_NODE_SUSPECT);
+    assert_int_equal(core_stats().local_health, 2);
+    /* An answer is a point back, and the next turn is sooner. */
+    uint32_t sequence = 0;
+    while (sequence == 0) {
+        core_tick();
+        const struct cv_message *ping = core_sent(1, CV_MESSAGE_PING, NULL);
+        sequence = ping != NULL ? ping->head.sequence : 0;
+    }
+    assert_int_equal(ack(1, sequence), COVEY_OK);
+    assert_int_equal(core_stats().local_health, 1);
+}
+
+/* A score of 8 at most, and none at all when that is how it is set. */
+static void the_score_is_bounded(void **state)
+{
+    (void)state;
+    for (uint32_t most = 0; most <= 8; most += 8) {
+        struct cv_membership_config config = core_config();
+        config.gossip.local_health_max = most;
+        cv_membership_free(core.m);
+        core_start(&config);
+        core_add_member(1);
+        for (uint32_t i = 0; i < 12; i++) {
+            core_run(20 * SEC);
+            core_connected(1, 0);
+            core_gossip(
+                1, &(struct cv_record){.id = id_of(1), .status.incarnation = CORE_WALL_MS + 1 + i});
+        }
+        assert_int_equal(core_stats().local_health, most);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +298,10 @@ int main(void)
         CORE_TEST(a_failed_dial_counts_as_no_ack),
         CORE_TEST(one_dial_for_each_peer),
         CORE_TEST(a_dead_connection_is_given_up),
+        CORE_TEST(missing_nacks_count_against_ourselves),
+        CORE_TEST(with_nobody_to_ask_a_failure_counts_one),
+        CORE_TEST(who_is_unwell_waits_longer),
+        CORE_TEST(the_score_is_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,224 @@
+#include "unit/cluster/core_fixture.h"
+
+#include <stdio.h>
+
+#define INC        CORE_WALL_MS
+#define NUMBERS    128
+#define NOBODY     0 /* as the dead one */
+#define SEEDS_MAX_ 64
+
+static size_t count_of(const bool *set)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < NUMBERS; i++)
+        count += set[i];
+    return count;
+}
+
+/* Whom probes go to, in as many periods as two rounds over everybody would take. */
+static void probed(bool *pinged)
+{
+    memset(pinged, 0, NUMBERS * sizeof(*pinged));
+    core_run_answering(2 * NUMBERS * SEC, NOBODY, CV_MESSAGE_PING, pinged);
+}
+
+/* Whom we watch: they get a WATCH each second, since nobody sends a heartbeat here. */
+static void watched(bool *subjects)
+{
+    memset(subjects, 0, NUMBERS * sizeof(*subjects));
+    core_run_answering(1500 * MS, NOBODY, CV_MESSAGE_WATCH, subjects);
+}
+
+/* A cluster of us and `count` others, all of them connected. */
+static void begin(uint32_t count, uint32_t watch_count)
+{
+    struct cv_membership_config config = core_config();
+    config.gossip.watch_count = watch_count;
+    config.sync_interval = 0;
+    core_start_known(&config, count);
+    for (uint32_t i = 1; i <= count; i++)
+        assert_int_equal(core_connected(i, 0), COVEY_OK);
+}
+
+static void a_small_cluster_probes_everybody(void **state)
+{
+    (void)state;
+    bool pinged[NUMBERS];
+    begin(49, 5);
+    probed(pinged);
+    assert_int_equal(count_of(pinged), 49);
+}
+
+/* Past the pool's size only ring neighbours are probed: those that we watch, and our watchers. */
+static void a_large_one_probes_its_neighbours(void **state)
+{
+    (void)state;
+    bool pinged[NUMBERS], subjects[NUMBERS];
+    begin(60, 5);
+    watched(subjects);
+    assert_int_equal(count_of(subjects), 5);
+    probed(pinged);
+    assert_memory_equal(pinged, subjects, sizeof(pinged));
+    uint32_t watcher = 1;
+    while (subjects[watcher])
+        watcher++;
+    assert_int_equal(core_head(watcher, CV_MESSAGE_WATCH, 0), COVEY_OK);
+    memset(pinged, 0, sizeof(pinged));
+    core_run_answering(60 * SEC, NOBODY, CV_MESSAGE_PING, pinged);
+    subjects[watcher] = true;
+    assert_memory_equal(pinged, subjects, sizeof(pinged));
+    /* Its time is over. */
+    core_run_answering(60 * SEC, NOBODY, CV_MESSAGE_PING, NULL);
+    probed(pinged);
+    subjects[watcher] = false;
+    assert_memory_equal(pinged, subjects, sizeof(pinged));
+}
+
+static void the_bound_is_crossed_both_ways(void **state)
+{
+    (void)state;
+    bool pinged[NUMBERS], subjects[NUMBERS];
+    begin(49, 5);
+    core_add_member(50);
+    watched(subjects);
+    probed(pinged);
+    assert_memory_equal(pinged, subjects, sizeof(pinged));
+    core_message(50, &(struct cv_message_head){.type = CV_MESSAGE_LEAVE, .incarnation = INC}, NULL,
+                 NULL);
+    probed(pinged);
+    assert_int_equal(count_of(pinged), 49);
+    assert_false(pinged[50]);
+    core_tell(1, 51, INC, COVEY_NODE_ALIVE, 0);
+    watched(subjects);
+    probed(pinged);
+    subjects[51] = pinged[51]; /* may be watched, and is not connected */
+    assert_memory_equal(pinged, subjects, sizeof(pinged));
+}
+
+/* One more and one less in the same message: those who are there are probed. */
+static void the_bound_is_touched_within_a_step(void **state)
+{
+    (void)state;
+    bool pinged[NUMBERS];
+    begin(49, 5);
+    struct cv_cluster_node *body = body_of(cv_alloc_default(), 60, INC, 0);
+    struct cv_record came = record_of(60, INC, COVEY_NODE_ALIVE, body);
+    struct cv_record left = record_of(49, INC, COVEY_NODE_LEFT, NULL);
+    assert_int_equal(core_connected(60, 0), COVEY_OK);
+    assert_int_equal(
+        core_message(1, &(struct cv_message_head){.type = CV_MESSAGE_GOSSIP}, &came, &left),
+        COVEY_OK);
+    probed(pinged);
+    assert_true(pinged[60]);
+    assert_int_equal(count_of(pinged), 49);
+    cv_cluster_node_release(body);
+}
+
+/* Back in a full mesh everybody is dialled whose id is above ours. */
+static void a_cluster_that_shrinks_is_connected_again(void **state)
+{
+    (void)state;
+    begin(50, 5);
+    for (uint32_t i = 10; i < 50; i++)
+        core_disconnected(i);
+    size_t connected = 0, sought = 0;
+    for (uint32_t i = 1; i <= 49; i++) {
+        connected += core_member(i)->link == CV_LINK_UP;
+        sought += core_member(i)->link == CV_LINK_DIALLING;
+    }
+    assert_int_equal(connected, 9);
+    core_message(50, &(struct cv_message_head){.type = CV_MESSAGE_LEAVE, .incarnation = INC}, NULL,
+                 NULL);
+    assert_int_equal(core_count(CV_OUTPUT_DIAL), 40 - sought);
+}
+
+/* Without watches there are no neighbours: whatever the size, everybody has a turn. */
+static void without_watches_everybody_is_probed(void **state)
+{
+    (void)state;
+    bool pinged[NUMBERS];
+    begin(60, 0);
+    probed(pinged);
+    assert_int_equal(count_of(pinged), 60);
+}
+
+/* Failed and alive again in one message: a neighbour is still a neighbour. */
+static void a_neighbour_that_returns_is_probed_again(void **state)
+{
+    (void)state;
+    bool pinged[NUMBERS], subjects[NUMBERS];
+    begin(60, 5);
+    watched(subjects);
+    uint32_t subject = 1, teller = 1;
+    while (!subjects[subject])
+        subject++;
+    teller += subject == 1;
+    core.now += 100 * MS;
+    assert_int_equal(core_disconnected(subject), COVEY_OK);
+    struct cv_record failed = record_of(subject, INC, COVEY_NODE_FAILED, NULL);
+    struct cv_record alive = record_of(subject, INC + 1, COVEY_NODE_ALIVE, NULL);
+    assert_int_equal(
+        core_message(teller, &(struct cv_message_head){.type = CV_MESSAGE_GOSSIP}, &failed, &alive),
+        COVEY_OK);
+    assert_int_equal(core_state(subject), COVEY_NODE_ALIVE);
+    assert_int_equal(core_connected(subject, 0), COVEY_OK);
+    probed(pinged);
+    assert_memory_equal(pinged, subjects, sizeof(pinged));
+}
+
+/* The most that one step asks for: all seeds are to be found again, and the cluster has just become
+ * so small that all members are dialled. */
+static void a_step_has_room_for_all_dials_and_seeds(void **state)
+{
+    (void)state;
+    static char names[SEEDS_MAX_][16];
+    const char *seeds[SEEDS_MAX_];
+    for (int i = 0; i < SEEDS_MAX_; i++) {
+        snprintf(names[i], sizeof(names[i]), "s%d:4433", i);
+        seeds[i] = names[i];
+    }
+    struct cv_membership_config config = core_config();
+    config.seeds = seeds;
+    config.seed_count = SEEDS_MAX_;
+    config.sync_interval = 0;
+    config.gossip.watch_count = 1;
+    config.gossip.protocol_period = 1000 * SEC;
+    core_start_known(&config, 50);
+    covey_time begun = core.now;
+    /* The dials at the start fail; nobody is connected but three. */
+    for (uint32_t dial = 1; dial <= 49; dial++)
+        assert_int_equal(core_dial_failed(dial, COVEY_ERR_UNREACHABLE), COVEY_OK);
+    for (uint32_t i = 1; i <= 3; i++)
+        assert_int_equal(core_connected(i, 0), COVEY_OK);
+    core_run(6900 * MS);
+    for (uint32_t i = 1; i <= 4; i++) {
+        struct cv_record record = record_of(50, INC, COVEY_NODE_SUSPECT, NULL);
+        record.status.accuser = id_of(i);
+        core_gossip(1, &record);
+    }
+    assert_int_equal(core.now - begun, 6900 * MS);
+    core_run(2950 * MS);
+    assert_int_equal(core_state(50), COVEY_NODE_SUSPECT);
+    struct cv_input time = {.type = CV_INPUT_TIME};
+    core.now = begun + 10 * SEC;
+    assert_int_equal(core_step(&time), COVEY_OK);
+    assert_int_equal(core_state(50), COVEY_NODE_FAILED);
+    assert_int_equal(core_count(CV_OUTPUT_RESOLVE), SEEDS_MAX_);
+    /* Three are connected, one is dialled already as we watch it, and 50 as the failed one. */
+    assert_int_equal(core_count(CV_OUTPUT_DIAL), 49 - 3 - 1 + 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CORE_TEST(a_small_cluster_probes_everybody),
+        CORE_TEST(a_large_one_probes_its_neighbours),
+        CORE_TEST(the_bound_is_crossed_both_ways),
+        CORE_TEST(the_bound_is_touched_within_a_step),
+        CORE_TEST(a_cluster_that_shrinks_is_connected_again),
+        CORE_TEST(without_watches_everybody_is_probed),
+        CORE_TEST(a_neighbour_that_returns_is_probed_again),
+        CORE_TEST(a_step_has_room_for_all_dials_and_seeds),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

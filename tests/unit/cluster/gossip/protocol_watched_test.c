@@ -1,0 +1,155 @@
+#include "unit/cluster/core_fixture.h"
+
+/* The other end of a watch, gossip/protocol_watch.c again: we are the one who sends heartbeats. */
+
+static void begin_with(uint32_t watch_count)
+{
+    struct cv_membership_config config = core_config();
+    config.gossip.watch_count = watch_count;
+    config.gossip.protocol_period = 1000 * SEC; /* no probes */
+    config.gossip.gossip_interval = 1000 * SEC;
+    config.sync_interval = 0;
+    cv_membership_free(core.m);
+    core_start(&config);
+    core_add_member(1);
+}
+
+static void set_watchers(uint32_t first, uint32_t count)
+{
+    for (uint32_t i = first; i < first + count; i++)
+        assert_int_equal(core_head(i, CV_MESSAGE_WATCH, 0), COVEY_OK);
+}
+
+/* Each interval, with the next number, for the 90 s of a watch and not longer. */
+static void watchers_get_heartbeats_for_a_while(void **state)
+{
+    (void)state;
+    uint32_t last = 0;
+    size_t count = 0;
+    begin_with(5);
+    core_add_member(2);
+    set_watchers(1, 2);
+    covey_time begun = core.now, at = 0;
+    while (core.now < begun + 120 * SEC) {
+        core_tick();
+        const struct cv_message *m = core_sent(1, CV_MESSAGE_HEARTBEAT, NULL);
+        if (m == NULL)
+            continue;
+        assert_int_equal(m->head.sequence, last + 1);
+        last = m->head.sequence;
+        assert_true(at == 0 ? core.now - begun < SEC : core.now - at == SEC);
+        assert_int_equal(core_sent(2, CV_MESSAGE_HEARTBEAT, NULL)->head.sequence, last);
+        at = core.now;
+        count++;
+    }
+    assert_int_equal(count, 90);
+    assert_int_equal(core_stats().heartbeats_sent, 180);
+}
+
+static void a_watch_is_prolonged_or_ended(void **state)
+{
+    (void)state;
+    begin_with(5);
+    core_add_member(2);
+    set_watchers(1, 2);
+    core_run(80 * SEC);
+    set_watchers(1, 1);
+    core_run(80 * SEC);
+    /* Node 2 had its 90 s, node 1 all of the time. */
+    assert_int_equal(core_stats().heartbeats_sent, 90 + 160);
+    assert_int_equal(core_head(1, CV_MESSAGE_UNWATCH, 0), COVEY_OK);
+    assert_int_equal(core_head(1, CV_MESSAGE_UNWATCH, 0), COVEY_OK);
+    core_run(10 * SEC);
+    assert_int_equal(core_stats().heartbeats_sent, 90 + 160);
+    /* Watched again after a while without watchers. */
+    set_watchers(2, 1);
+    core_run(10 * SEC);
+    assert_int_equal(core_stats().heartbeats_sent, 90 + 160 + 10);
+}
+
+static void there_are_no_more_than_so_many_watchers(void **state)
+{
+    (void)state;
+    begin_with(5);
+    for (uint32_t i = 2; i <= 17; i++)
+        core_add_member(i);
+    set_watchers(1, 15);
+    assert_int_equal(core_stats().watchers_refused, 0);
+    set_watchers(1, 17);
+    assert_int_equal(core_stats().watchers_refused, 2);
+    assert_int_equal(core_head(3, CV_MESSAGE_UNWATCH, 0), COVEY_OK);
+    set_watchers(16, 2);
+    assert_int_equal(core_stats().watchers_refused, 3);
+}
+
+/* Only live members may watch; those that go, or whose connection does, no longer do. */
+static void who_is_no_member_gets_no_heartbeats(void **state)
+{
+    (void)state;
+    begin_with(5);
+    core_add_member(2);
+    core_connected(9, 0);
+    set_watchers(9, 1);
+    set_watchers(1, 2);
+    core_run(2 * SEC);
+    assert_int_equal(core_stats().heartbeats_sent, 4);
+    core_disconnected(1);
+    core_message(2,
+                 &(struct cv_message_head){.type = CV_MESSAGE_LEAVE, .incarnation = CORE_WALL_MS},
+                 NULL, NULL);
+    set_watchers(2, 1);
+    core_run(2 * SEC);
+    assert_int_equal(core_stats().heartbeats_sent, 4);
+}
+
+/* Its UNWATCH was lost, or it never watched: said once more, and no state kept. */
+static void unasked_heartbeats_are_declined(void **state)
+{
+    (void)state;
+    begin_with(0);
+    assert_int_equal(core_head(1, CV_MESSAGE_HEARTBEAT, 5), COVEY_OK);
+    assert_int_equal(core_count_sent(CV_MESSAGE_UNWATCH), 1);
+    assert_int_equal(core_stats().heartbeats_received, 1);
+    set_watchers(1, 1);
+    assert_int_equal(core_stats().watchers_refused, 1);
+}
+
+/* Who is no longer the right one is told so. */
+static void the_rings_move_on(void **state)
+{
+    (void)state;
+    size_t watched = 0, unwatched = 0;
+    begin_with(5);
+    for (uint32_t i = 2; i <= 40; i++) {
+        core_add_member(i);
+        unwatched += core_count_sent(CV_MESSAGE_UNWATCH);
+        core_tick(); /* those newly chosen */
+        watched += core_count_sent(CV_MESSAGE_WATCH);
+    }
+    for (int i = 0; i < 40; i++) {
+        core_tick();
+    }
+    assert_true(unwatched > 0);
+    assert_true(watched >= unwatched);
+    size_t now = 0;
+    covey_time end = core.now + SEC;
+    while (core.now < end) {
+        core_tick();
+        now += core_count_sent(CV_MESSAGE_WATCH);
+    }
+    /* None of the five has ever sent a heartbeat, so each is asked once a second. */
+    assert_true(now >= 5 && now <= 10);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CORE_TEST(watchers_get_heartbeats_for_a_while),
+        CORE_TEST(a_watch_is_prolonged_or_ended),
+        CORE_TEST(there_are_no_more_than_so_many_watchers),
+        CORE_TEST(who_is_no_member_gets_no_heartbeats),
+        CORE_TEST(unasked_heartbeats_are_declined),
+        CORE_TEST(the_rings_move_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
