@@ -336,8 +336,8 @@ static void tell_change(struct sim *s, const struct sim_node *o, const struct si
     enum covey_node_state was = before->state;
     enum covey_node_state is = after->state;
     if (s->oracle.change != NULL)
-        s->oracle.change(s->oracle.change_user, o->index, n->index,
-                         before->is_known ? &was : NULL, after->is_known ? &is : NULL);
+        s->oracle.change(s->oracle.change_user, o->index, n->index, before->is_known ? &was : NULL,
+                         after->is_known ? &is : NULL);
 }
 
 void sim_oracle_note(struct sim *s, struct sim_node *o, struct sim_node *n,
