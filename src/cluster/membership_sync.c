@@ -17,6 +17,9 @@
 
 /* A partner is picked at random; most of what is known is alive. */
 #define TRIES 16
+/* A step has room for so many closes. Others can make us dial by asking for pings: the rest waits for
+ * the next time. */
+#define COLD_CLOSES_MAX 32
 
 void cv_sync_init(struct cv_membership *m, covey_time interval)
 {
@@ -68,11 +71,14 @@ static void compare(struct cv_membership *m, const covey_node_id *with)
 static void close_cold(struct cv_membership *m)
 {
     struct cv_gossip_protocol *g = &m->gossip;
-    for (size_t i = cv_links_count(&g->links); i-- > 0;) {
+    size_t closed = 0;
+    for (size_t i = cv_links_count(&g->links); i-- > 0 && closed < COLD_CLOSES_MAX;) {
         const struct cv_peer *peer = cv_links_at(&g->links, i);
-        if (peer->we_dialled && g->now - peer->last_heard >= m->sync.interval / 2 &&
-            !cv_gossip_protocol_is_warm(g, &peer->id))
-            cv_gossip_protocol_close(g, &peer->id);
+        if (!peer->we_dialled || g->now - peer->last_heard < m->sync.interval / 2 ||
+            cv_gossip_protocol_is_warm(g, &peer->id))
+            continue;
+        cv_gossip_protocol_close(g, &peer->id);
+        closed++;
     }
 }
 

@@ -395,6 +395,21 @@ static void the_known_are_expected(void **state)
     assert_int_equal(status().state, CV_PARTITION_HEALTHY);
 }
 
+/* Who came while there was no quorum counts in the step that brings it back, not after the next. */
+static void who_waited_counts_with_the_quorum(void **state)
+{
+    (void)state;
+    add_members(2);
+    core_tell(1, 2, INC, COVEY_NODE_SUSPECT, -1);
+    core_tell(2, 1, INC, COVEY_NODE_SUSPECT, -1);
+    core_add_member(3);
+    assert_int_equal(status().expected, 3);
+    assert_int_equal(status().alive, 1);
+    core_tell(1, 1, INC + 1, COVEY_NODE_ALIVE, 0);
+    assert_int_equal(status().expected, 4);
+    assert_int_equal(status().alive, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +428,7 @@ int main(void)
         CORE_TEST(the_known_are_expected),
         CORE_TEST(who_joins_a_minority_does_not_count_yet),
         CORE_TEST(with_a_size_by_hand_all_who_come_count),
+        CORE_TEST(who_waited_counts_with_the_quorum),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

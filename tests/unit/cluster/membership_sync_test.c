@@ -1,5 +1,7 @@
 #include "unit/cluster/core_fixture.h"
 
+#include "cluster/membership_internal.h"
+
 #define INC CORE_WALL_MS
 
 /* What another node would know: our own digest, and that of a registry with other records. */
@@ -412,6 +414,34 @@ static void without_memory_nothing_is_answered(void **state)
 
 #define SYNC_TEST(test) cmocka_unit_test_setup_teardown(test, setup, core_teardown)
 
+/* A member has us dial many others by asking for pings; nobody uses these connections. */
+static void many_cold_connections_are_closed_bit_by_bit(void **state)
+{
+    (void)state;
+    struct cv_membership_config config = core_config();
+    config.gossip.protocol_period = 1000 * SEC;
+    config.gossip.watch_count = 1;
+    core_start_known(&config, 250);
+    assert_int_equal(core_connected(1, 0), COVEY_OK);
+    for (uint32_t i = 2; i <= 250; i++) {
+        struct cv_message_head request = {.type = CV_MESSAGE_PING_REQ,
+                                          .sequence = i,
+                                          .target = id_of(i),
+                                          .address = address_of(i)};
+        core_message(1, &request, NULL, NULL);
+        const struct cv_output *dial = core_find(CV_OUTPUT_DIAL, 0);
+        if (dial != NULL)
+            core_connected(i, dial->dial.dial);
+        core_run(10 * MS);
+    }
+    size_t connected = cv_links_count(&core.m->gossip.links);
+    assert_true(connected > 150);
+    core_run(50 * SEC);
+    assert_true(cv_links_count(&core.m->gossip.links) < connected);
+    core_run(300 * SEC);
+    assert_true(cv_links_count(&core.m->gossip.links) < 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +459,7 @@ int main(void)
         SYNC_TEST(malformed_ones_are_refused),
         SYNC_TEST(a_cold_partner_is_dialled_and_closed_again),
         SYNC_TEST(without_memory_nothing_is_answered),
+        SYNC_TEST(many_cold_connections_are_closed_bit_by_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
