@@ -25,11 +25,16 @@ static void note(const char *what)
     subject.size += (size_t)size;
 }
 
+static void clear_trace(void)
+{
+    subject.size = 0;
+    subject.trace[0] = '\0';
+}
+
 static void assert_trace(const char *expected)
 {
     assert_string_equal(subject.trace, expected);
-    subject.size = 0;
-    subject.trace[0] = '\0';
+    clear_trace();
 }
 
 static const char *name_of(const struct cv_output *output)
@@ -52,14 +57,9 @@ static const char *name_of(const struct cv_output *output)
 
 static const char *event_of(const struct cv_output *output)
 {
-    switch (output->event.type) {
-    case COVEY_EVENT_HEALTH_CHECK_FAILED:
+    if (output->event.type == COVEY_EVENT_HEALTH_CHECK_FAILED)
         return "health check failed";
-    case COVEY_EVENT_NODE_FAILED:
-        return "failed";
-    default:
-        return NULL;
-    }
+    return output->event.type == COVEY_EVENT_NODE_FAILED ? "failed" : NULL;
 }
 
 /* Notes what the last step did; gives the number of a ping to the subject, 0 for none. */
@@ -189,10 +189,9 @@ static void silence_is_probed_and_then_suspected(void **state)
     subject.beats = true;
     run_to(10500);
     assert_int_equal(core_state(1), COVEY_NODE_ALIVE);
-    subject.size = 0;
     subject.beats = subject.answers = false;
     run_to(11371);
-    subject.size = 0;
+    clear_trace();
     run_to(11870);
     /* Node 2, which does not beat yet, is asked each second too. */
     assert_trace("11371 watch\n11371 ping\n11371 ping request\n11371 ping on a stream\n");
@@ -233,7 +232,7 @@ static void an_answered_probe_suspects_nobody(void **state)
     subject.beats = true;
     run_to(10500);
     subject.beats = false;
-    subject.size = 0;
+    clear_trace();
     run_to(60000);
     assert_int_equal(core_state(1), COVEY_NODE_ALIVE);
     assert_int_equal(core_stats().silences, 0);
