@@ -217,6 +217,7 @@ static inline int driver_try(struct driver *d, struct cv_input *input)
     const struct core_mark before = core_mark(d);
     input->now = d->now;
     input->wall_ms = d->wall_ms;
+    d->is_told = input->type == CV_INPUT_MESSAGE;
     int error = cv_membership_step(d->m, input);
     const struct core_mark after = core_mark(d);
     assert(error == COVEY_OK || input->type == CV_INPUT_COMMAND || error == COVEY_ERR_NO_MEMORY ||
