@@ -1,18 +1,11 @@
 #include "sim_internal.h"
 
+#include "cluster/body_table.h"
+
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #define FNV_BASIS UINT64_C(14695981039346656037)
-
-void *sim_allocate(size_t size)
-{
-    void *memory = calloc(1, size);
-    if (memory == NULL)
-        abort();
-    return memory;
-}
 
 struct sim_config sim_config_default(uint64_t seed, size_t node_count)
 {
@@ -24,101 +17,92 @@ struct sim_config sim_config_default(uint64_t seed, size_t node_count)
         .delay_max = 2 * COVEY_MILLISECOND,
         .dial_timeout = 5 * COVEY_SECOND,
         .idle_timeout = 120 * COVEY_SECOND,
+        .handshake_cpu = SIM_HANDSHAKE_CPU,
         .steps_max = 50 * 1000 * 1000,
+        .events_max = 4 * 1000 * 1000,
     };
-}
-
-/* The last four bytes of an id are its number, the others random: the order of ids is not the order
- * of numbers. */
-static void init_node(struct sim *s, size_t index)
-{
-    struct sim_node *n = &s->nodes[index];
-    cv_rand_bytes(&s->rand, n->id.bytes, sizeof(n->id.bytes) - 4);
-    for (size_t i = 0; i < 4; i++)
-        n->id.bytes[12 + i] = (uint8_t)(index >> (8 * (3 - i)));
-    snprintf(n->name, sizeof(n->name), "n%zu", index);
-    n->address = (struct cv_address){
-        .ip = {10, (uint8_t)(index >> 16), (uint8_t)(index >> 8), (uint8_t)index},
-        .port = 4433,
-        .family = 4};
-    n->wake = sim_allocate(sizeof(*n->wake));
-    n->wake->kind = SIM_WAKE;
-    n->wake->node = index;
-    n->views = sim_allocate(s->config.node_count * sizeof(*n->views));
-    n->seeds = sim_allocate(s->config.node_count * sizeof(*n->seeds));
 }
 
 struct sim *sim_new(const struct sim_config *config)
 {
     const uint64_t secret[2] = {config->seed, 0};
-    struct sim *s = sim_allocate(sizeof(*s));
+    const struct sim_link all = {.delay_min = config->delay_min,
+                                 .delay_max = config->delay_max,
+                                 .loss = config->loss_permille};
+    struct sim *s = sim_allocate(1, sizeof(*s));
+    assert(config->node_count > 0 && config->node_count < SIM_NONE);
     s->config = *config;
     s->hash = FNV_BASIS;
+    cv_membership_config_init(&s->core, config->profile);
+    s->core.bodies = &s->bodies;
     cv_rand_seed(&s->rand, config->seed);
-    cv_heap_init(&s->heap, cv_alloc_default());
-    cv_map_init(&s->connections, cv_alloc_default(), secret, SIZE_MAX / 64);
-    s->nodes = sim_allocate(config->node_count * sizeof(*s->nodes));
-    for (size_t i = 0; i < config->node_count; i++)
-        init_node(s, i);
-    if (cv_heap_reserve(&s->heap, config->node_count) != COVEY_OK)
-        abort();
+    sim_clock_init(&s->clock, config->events_max, 2 * config->node_count);
+    sim_graph_init(&s->graph, config->node_count, &all, config->seed);
+    sim_connections_init(&s->connections, config->node_count, config->seed);
+    cv_body_table_init(&s->bodies, cv_alloc_default(), secret);
+    s->nodes = sim_allocate(config->node_count, sizeof(*s->nodes));
+    for (uint32_t i = 0; i < config->node_count; i++)
+        sim_node_init(s, i);
+    sim_oracle_init(s);
+    if (config->has_full_views)
+        sim_make_known(s);
     return s;
 }
 
-static void free_node(struct sim *s, struct sim_node *n)
+static void drop_events(struct sim *s)
 {
-    sim_drop_waiting(s, n);
-    if (n->membership != NULL)
-        cv_membership_free(n->membership);
-    free(n->wake);
-    free(n->views);
-    free(n->seeds);
+    struct sim_event *e;
+    while ((e = sim_clock_take(&s->clock)) != NULL) {
+        if (e->kind != SIM_WAKE && e->kind != SIM_FREE)
+            sim_clock_free(&s->clock, e);
+    }
 }
 
 void sim_free(struct sim *s)
 {
-    struct cv_timer *timer;
-    while ((timer = cv_heap_expire(&s->heap, COVEY_NEVER)) != NULL) {
-        struct sim_event *e = (struct sim_event *)timer;
-        if (e->kind != SIM_WAKE)
-            sim_event_free(s, e);
-    }
+    drop_events(s);
     for (size_t i = 0; i < s->config.node_count; i++)
-        free_node(s, &s->nodes[i]);
-    sim_network_fini(s);
-    cv_heap_fini(&s->heap);
+        sim_node_fini(&s->nodes[i]);
+    for (size_t i = 0; s->known != NULL && i < s->config.node_count; i++)
+        cv_cluster_node_release(s->known[i].body);
+    sim_oracle_fini(s);
+    sim_connections_fini(&s->connections);
+    sim_graph_fini(&s->graph);
+    sim_clock_fini(&s->clock);
+    cv_body_table_fini(&s->bodies);
+    free(s->known);
     free(s->nodes);
     free(s->trace);
     free(s);
 }
 
-struct sim_event *sim_event_new(struct sim *s, enum sim_event_kind kind, size_t node, size_t size)
+bool sim_is_small(const struct sim *s)
 {
-    struct sim_event *e = sim_allocate(sizeof(*e) + size);
-    e->kind = kind;
+    return s->config.node_count <= SIM_SMALL;
+}
+
+struct sim_event *sim_event_new(struct sim *s, enum sim_event_kind kind, uint32_t node, size_t size)
+{
+    struct sim_event *e = sim_clock_new(&s->clock, kind, size);
+    sim_require(s, SIM_X2, e != NULL, "more than %zu events are under way", s->config.events_max);
+    /* The run ends before anything of it matters; but it ends in order. */
+    if (e == NULL) {
+        s->clock.event_count_max++;
+        e = sim_clock_new(&s->clock, kind, size);
+    }
     e->node = node;
     e->life = s->nodes[node].life;
-    e->size = size;
-    s->event_count++;
-    if (cv_heap_reserve(&s->heap, s->event_count + s->config.node_count) != COVEY_OK)
-        abort();
     return e;
-}
-
-void sim_event_at(struct sim *s, struct sim_event *e, covey_time time)
-{
-    cv_heap_set(&s->heap, &e->timer, time);
-}
-
-void sim_event_free(struct sim *s, struct sim_event *e)
-{
-    s->event_count--;
-    free(e);
 }
 
 covey_time sim_now(const struct sim *s)
 {
-    return s->now;
+    return s->clock.now;
+}
+
+size_t sim_node_count(const struct sim *s)
+{
+    return s->config.node_count;
 }
 
 const char *sim_violation(const struct sim *s)
@@ -126,15 +110,23 @@ const char *sim_violation(const struct sim *s)
     return s->violation[0] == '\0' ? NULL : s->violation;
 }
 
-/* Takes one event out and lets it happen; false when none is due. */
-static bool run_one(struct sim *s, covey_time time)
+static bool is_broken(const struct sim *s)
 {
-    covey_time due = cv_heap_deadline(&s->heap);
-    if (due > time || due == COVEY_NEVER || s->violation[0] != '\0')
+    return s->violation[0] != '\0';
+}
+
+/* Takes one event out and lets it happen; false when none is due. */
+static bool run_one(struct sim *s, covey_time end)
+{
+    struct sim_event *e = is_broken(s) ? NULL : sim_clock_next(&s->clock, end);
+    if (e == NULL)
         return false;
-    assert(due >= s->now);
-    s->now = due;
-    sim_happen(s, (struct sim_event *)cv_heap_expire(&s->heap, due));
+    s->events++;
+    sim_happen(s, e);
+    if (sim_is_small(s) && s->clock.now >= s->oracle.next_scan) {
+        s->oracle.next_scan = s->clock.now + COVEY_SECOND;
+        sim_check_scan(s);
+    }
     return true;
 }
 
@@ -142,27 +134,35 @@ bool sim_run_until(struct sim *s, covey_time time)
 {
     while (run_one(s, time))
         ;
-    if (s->violation[0] != '\0')
+    if (is_broken(s))
         return false;
-    s->now = time;
+    s->clock.now = time;
     return true;
 }
 
 bool sim_run_for(struct sim *s, covey_time length)
 {
-    return sim_run_until(s, s->now + length);
+    return sim_run_until(s, s->clock.now + length);
 }
 
 bool sim_run_while_not(struct sim *s, bool (*is_done)(struct sim *s, void *user), void *user,
                        covey_time length)
 {
-    covey_time end = s->now + length;
+    covey_time end = s->clock.now + length;
     while (!is_done(s, user)) {
         if (run_one(s, end))
             continue;
-        if (s->violation[0] == '\0')
-            s->now = end;
+        if (!is_broken(s))
+            s->clock.now = end;
         return false;
     }
-    return s->violation[0] == '\0';
+    return !is_broken(s);
+}
+
+void sim_check_end(struct sim *s)
+{
+    if (is_broken(s))
+        return;
+    sim_check_scan(s);
+    sim_check_calm(s);
 }

@@ -3,142 +3,260 @@
 
 #include "sim/sim.h"
 
-#include "base/heap.h"
-#include "base/map.h"
 #include "base/rand.h"
+#include "clock.h"
+#include "connection.h"
+#include "cost.h"
+#include "graph.h"
+#include "oracle.h"
+#include "planted.h"
+
+#include <inttypes.h>
+
+/* The simulator's object, and what its files call in each other. */
 
 /* The wall clock of virtual time 0: all clocks agree but for a node's offset. */
 #define SIM_WALL_MS UINT64_C(1700000000000)
 
 #define SIM_EVENT_TYPES 16
+#define SIM_SEEDS_MAX   16
 
-enum sim_event_kind {
-    SIM_WAKE,      /* a node's deadline */
-    SIM_MESSAGE,   /* arrives, or is tried again */
-    SIM_HANDSHAKE, /* a dial's flights are through, or are tried again */
-    SIM_BREAK,     /* a side of a connection is lost */
-    SIM_RESOLVED
-};
+struct sim_liar;
 
-/* Something that will happen to a node. Those for a paused node wait in its queue. */
-struct sim_event {
-    struct cv_timer timer;
-    enum sim_event_kind kind;
-    size_t node;
-    uint32_t life; /* of the node; it is void after a restart */
-    size_t peer;
-    uint32_t peer_life;
-    uint64_t connection;
-    uint32_t number; /* of a dial or a resolve */
-    uint32_t tries;
-    covey_time begun;
-    bool reliable;
-    bool has_expected;
-    covey_node_id expected;
-    struct cv_address address;
-    struct sim_event *next; /* in a paused node's queue */
-    size_t size;
-    uint8_t bytes[];
-};
-
-/* A connection of two nodes, the lower number first. Each side holds it up until it learns
- * otherwise. */
-struct sim_connection {
-    uint64_t key[2];
-    uint64_t number; /* another for each handshake */
-    bool is_up[2];
-    covey_time since;
-};
-
-/* What the checker saw last, one for each observer and subject. */
-struct sim_view {
-    bool is_known;
-    uint64_t incarnation;
-    enum covey_node_state state;
-    bool is_joined; /* by the events */
-    bool is_failed;
-    size_t events[SIM_EVENT_TYPES];
+/* A seed's turn in the attempts to join (B1). */
+struct sim_try {
+    uint32_t count;
+    covey_time last;
 };
 
 struct sim_node {
+    struct sim *sim;
     struct cv_membership *membership; /* NULL: down */
+    const struct cv_member *own;      /* its own record */
+    uint32_t index;
     uint32_t life;
     bool is_paused;
-    bool has_left; /* this life ended with a goodbye */
+    bool is_starting; /* in cv_membership_new() */
+    bool has_left;    /* this life ended with a goodbye */
     covey_node_id id;
-    char name[24];
+    char name[16];
     struct cv_address address;
     int64_t clock_offset_ms;
-    unsigned side;
     int refusal;
     int join_error;
     size_t join_attempts;
     size_t seed_count;
-    size_t *seeds;
-    uint64_t issued; /* the latest incarnation that it gave itself */
-    bool has_issued;
+    size_t seeds[SIM_SEEDS_MAX];
+    struct sim_try tries[SIM_SEEDS_MAX];
+    covey_time started;
+    covey_time joined; /* COVEY_NEVER: not yet */
+    covey_time paused;
+    covey_time resumed;    /* from a pause that was long enough to matter; 0: never */
+    covey_time busy_until; /* with a handshake */
     struct sim_event *wake;
-    struct sim_event *waiting_first;
+    struct sim_event *free;          /* at busy_until, when something waits for it */
+    struct sim_event *waiting_first; /* what came while it was paused or busy */
     struct sim_event *waiting_last;
-    struct sim_view *views;
+    uint64_t messages_sent;
+    uint64_t bytes_sent;
+    covey_time period_start; /* G7 */
+    uint64_t period_bytes;
+    struct cv_registry_watcher watcher;
+    struct sim_issues issues;
+    struct sim_bodies bodies;
+    struct sim_view *views; /* of all nodes, as this one sees them */
+    uint32_t failed_by;     /* how many nodes that run hold it for failed */
+    uint32_t shown_by;      /* how many others that run have its last body */
+    struct sim_death death;
+    struct sim_spread spread;
+    enum cv_partition_state partition; /* as it was told last */
+    covey_time partition_since;
+    struct sim_liar *liar; /* NULL: honest */
 };
 
-struct sim_cut_link {
-    size_t from, to;
+/* What the oracle keeps of all. */
+struct sim_oracle {
+    sim_change_fn change; /* NULL: nobody wants to know */
+    void *change_user;
+    uint64_t checks[SIM_INVARIANT_COUNT];
+    enum sim_invariant broken;
+    uint64_t faults[SIM_FAULT_COUNT];
+    uint64_t lies[SIM_LIE_COUNT];
+    size_t liar_count;
+    size_t refused_count; /* nodes that are refused now */
+    covey_time disturbed; /* the last fault of the network, or pause */
+    covey_time shaken;    /* that, or the last crash */
+    covey_time stirred;   /* that, or the last start */
+    bool has_disturbance; /* anything but starts and clocks, ever */
+    bool is_calm_awaited; /* there is a deadline for it */
+    uint64_t strangers;   /* records of nodes that do not exist */
+    uint32_t told_by;     /* whose message is the input; SIM_NONE: it is something else */
+    bool has_wrong_count; /* the next one is right */
+    size_t wrong_count;   /* pairs that run where one does not hold the other for alive */
+    covey_time healed_at;
+    covey_time whole_at;
+    uint64_t suspicions;
+    uint64_t failures;
+    uint64_t false_failed;
+    uint64_t event_total[SIM_EVENT_TYPES];
+    uint32_t *event_counts; /* observer, subject, type; NULL above SIM_SMALL */
+    struct sim_sent *sent;  /* sender, subject; NULL above SIM_SMALL */
+    covey_time next_scan;
 };
 
 struct sim {
     struct sim_config config;
-    covey_time now;
-    size_t steps;
+    struct cv_membership_config core; /* what all cores begin with */
+    struct sim_clock clock;
     struct cv_rand rand;
-    struct cv_heap heap;
-    size_t event_count;
+    struct sim_graph graph;
+    struct sim_connections connections;
     struct sim_node *nodes;
-    struct cv_map connections;
-    uint64_t last_connection;
-    size_t cut_count;
-    struct sim_cut_link cuts[256];
-    size_t suspicion_total;
+    struct cv_body_table bodies;
+    struct cv_record *known; /* of all nodes as they first start; NULL without full views */
+    size_t up_count;
+    uint64_t steps;
+    uint64_t events;
+    uint64_t handshakes;
+    struct sim_oracle oracle;
+    const struct sim_planted *planted; /* NULL: nothing is */
     uint64_t hash;
     char *trace;
     size_t trace_size;
     size_t trace_capacity;
-    char violation[256];
+    char violation[320];
+    struct cv_message message; /* being checked */
 };
 
 /* sim.c */
-void *sim_allocate(size_t size); /* zeroed; never NULL */
-struct sim_event *sim_event_new(struct sim *s, enum sim_event_kind kind, size_t node, size_t size);
-void sim_event_at(struct sim *s, struct sim_event *e, covey_time time);
-void sim_event_free(struct sim *s, struct sim_event *e);
+struct sim_event *sim_event_new(struct sim *s, enum sim_event_kind kind, uint32_t node,
+                                size_t size);
+bool sim_is_small(const struct sim *s);
+
+/* fault.c */
+void sim_fault(struct sim *s, enum sim_fault fault); /* counts it, and what it disturbs */
+void sim_disturb(struct sim *s);
+
+/* node.c: what a real node's loop does with a core */
+int sim_step(struct sim *s, uint32_t node, struct cv_input *input);
+void sim_drain(struct sim *s, struct sim_node *n);
+uint64_t sim_wall_of(const struct sim *s, const struct sim_node *n);
 void sim_happen(struct sim *s, struct sim_event *e);
+void sim_catch_up(struct sim *s, struct sim_node *n); /* takes what waits, until it is busy again */
 
-/* node.c */
-int sim_step(struct sim *s, size_t node, struct cv_input *input);
-void sim_wait(struct sim_node *n, struct sim_event *e);
-void sim_drop_waiting(struct sim *s, struct sim_node *n);
-size_t sim_index(const covey_node_id *id);
-bool sim_is_current(const struct sim *s, const struct sim_event *e);
+/* life.c */
+void sim_node_init(struct sim *s, uint32_t index);
+void sim_node_fini(struct sim_node *n);
+void sim_make_known(struct sim *s);
 
-/* network.c */
-void sim_network_send(struct sim *s, size_t from, const struct cv_output *output);
-void sim_network_dial(struct sim *s, size_t from, const struct cv_output *output);
-void sim_network_close(struct sim *s, size_t from, size_t to);
-void sim_network_crash(struct sim *s, size_t node);
-void sim_network_message(struct sim *s, struct sim_event *e);
-void sim_network_handshake(struct sim *s, struct sim_event *e);
-void sim_network_break(struct sim *s, struct sim_event *e);
-void sim_network_fini(struct sim *s);
+/* message.c */
+void sim_message_send(struct sim *s, uint32_t from, uint32_t to, struct cv_slice bytes,
+                      bool is_reliable);
+void sim_message_event(struct sim *s, struct sim_event *e);
+void sim_charge(struct sim *s, uint32_t node, uint64_t bytes);
+/* When a packet that was lost is sent again, by how often it was before. */
+covey_time sim_retry_after(uint32_t tries);
 
-/* invariants.c */
-void sim_check_node(struct sim *s, size_t node);
-void sim_check_event(struct sim *s, size_t node, const struct cv_event *event);
-void sim_check_send(struct sim *s, size_t node, const struct cv_output *output);
-void sim_fail(struct sim *s, const char *format, ...) COVEY_PRINTF(2, 3);
+/* dial.c: connections that come and go */
+void sim_dial(struct sim *s, uint32_t from, const struct cv_output *output);
+void sim_dial_event(struct sim *s, struct sim_event *e);
+void sim_close(struct sim *s, uint32_t from, uint32_t to);
+void sim_break_side(struct sim *s, const struct sim_connection *c, uint32_t node, covey_time time);
+void sim_break_event(struct sim *s, struct sim_event *e);
+void sim_idle_event(struct sim *s, struct sim_event *e);
+void sim_forget_connections(struct sim *s, uint32_t node); /* it crashed */
+
+/* liar.c */
+void sim_lie_event(struct sim *s, struct sim_event *e);
+void sim_liar_hears(struct sim *s, struct sim_node *n, struct cv_slice bytes);
+void sim_liar_free(struct sim_liar *liar);
+
+/* oracle.c */
+void sim_oracle_init(struct sim *s);
+void sim_oracle_fini(struct sim *s);
+struct sim_node *sim_node_of(struct sim *s, const covey_node_id *id); /* NULL: no node of ours */
+struct sim_seen sim_see(struct sim *s, const struct sim_node *o, const struct cv_member *m);
+struct sim_view *sim_view_of(const struct sim_node *o, const struct sim_node *subject);
+void sim_watch(struct sim_node *n);
+void sim_oracle_started(struct sim *s, struct sim_node *n);
+void sim_oracle_crashed(struct sim *s, struct sim_node *n); /* its views are still there */
+/* A node less has to know of what happened. */
+void sim_oracle_is_gone(struct sim *s);
+void sim_oracle_healed(struct sim *s);
+/* The transition of a pair that was checked. */
+void sim_oracle_note(struct sim *s, struct sim_node *o, struct sim_node *n,
+                     const struct sim_view *before, const struct sim_view *after);
+bool sim_can_reach(const struct sim *s, const struct sim_node *a, const struct sim_node *b);
+void sim_fail(struct sim *s, enum sim_invariant id, const char *format, ...) COVEY_PRINTF(3, 4);
+/* Counts a check, and fails it with the printf arguments when it does not hold. */
+#define sim_require(s, id, condition, ...)                                                         \
+    do {                                                                                           \
+        (s)->oracle.checks[id]++;                                                                  \
+        if (!(condition))                                                                          \
+            sim_fail(s, id, __VA_ARGS__);                                                          \
+    } while (0)
+
+/* check_self.c, check_member.c: a record that changed */
+void sim_check_own(struct sim *s, struct sim_node *n, const struct sim_seen *seen);
+/* What it will say of itself when it first starts, which others know before. */
+void sim_note_known(struct sim *s, struct sim_node *n, const struct cv_record *record);
+void sim_check_member(struct sim *s, struct sim_node *o, const struct sim_seen *seen);
+void sim_check_removed(struct sim *s, struct sim_node *o, const struct sim_seen *seen);
+
+/* Nothing has happened that could have anybody suspected; and the invariant that says so. */
+bool sim_is_quiet(const struct sim *s);
+enum sim_invariant sim_quiet_invariant(const struct sim *s);
+
+/* check_self.c: M4 */
+struct sim_told {
+    bool is_told;  /* something about the node itself */
+    uint64_t own;  /* its incarnation before */
+    uint64_t read; /* how many messages it had read before */
+    struct cv_node_status status;
+};
+struct sim_told sim_told_before(struct sim *s, const struct sim_node *n,
+                                const struct cv_input *input);
+void sim_check_answer(struct sim *s, const struct sim_node *n, const struct sim_told *told);
+
+/* check_event.c */
+void sim_check_event(struct sim *s, struct sim_node *o, const struct cv_event *event);
+
+/* check_message.c */
+void sim_check_message(struct sim *s, struct sim_node *from, const struct cv_output *output);
+
+/* check_scan.c: everything there is about one observer */
+void sim_check_scan(struct sim *s);
+
+/* check_partition.c */
+void sim_check_partition_event(struct sim *s, struct sim_node *n, const struct cv_event *event);
+void sim_check_partition(struct sim *s, struct sim_node *n); /* after each step */
+void sim_scan_expected(struct sim *s, const struct sim_node *n);
+void sim_scan_sides(struct sim *s);
+
+/* check_detector.c */
+void sim_scan_detector(struct sim *s, const struct sim_node *n);
+
+/* check_join.c */
+void sim_check_attempt(struct sim *s, struct sim_node *n, size_t seed);
+
+/* check_time.c: what must have come about by a time */
+enum sim_deadline {
+    SIM_DEADLINE_DEATH,   /* M10 */
+    SIM_DEADLINE_MISTAKE, /* M11 */
+    SIM_DEADLINE_CALM,    /* M12, M13, T2 */
+    SIM_DEADLINE_JOIN,    /* M14: it is known */
+    SIM_DEADLINE_VIEW,    /* M14: and knows, after a push-pull */
+    SIM_DEADLINE_LEAVE,   /* H2 */
+    SIM_DEADLINE_TAGS     /* G6 */
+};
+void sim_expect(struct sim *s, enum sim_deadline deadline, const struct sim_node *n,
+                const struct sim_node *observer);
+void sim_expect_calm(struct sim *s);
+void sim_deadline_event(struct sim *s, struct sim_event *e);
+void sim_check_calm(struct sim *s);
 
 /* trace.c */
 void sim_trace_line(struct sim *s, const char *format, ...) COVEY_PRINTF(2, 3);
-void sim_hash_input(struct sim *s, size_t node, const struct cv_input *input);
+void sim_hash_input(struct sim *s, uint32_t node, const struct cv_input *input);
 
 #endif

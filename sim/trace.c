@@ -24,8 +24,11 @@ static void append(struct sim *s, const char *text, size_t size)
 void sim_trace_line(struct sim *s, const char *format, ...)
 {
     char line[256];
-    int head = snprintf(line, sizeof(line), "%5" PRIu64 ".%03" PRIu64 "  ", s->now / COVEY_SECOND,
-                        s->now / COVEY_MILLISECOND % 1000);
+    if (!sim_is_small(s))
+        return;
+    covey_time now = s->clock.now;
+    int head = snprintf(line, sizeof(line), "%5" PRIu64 ".%03" PRIu64 "  ", now / COVEY_SECOND,
+                        now / COVEY_MILLISECOND % 1000);
     va_list args;
     va_start(args, format);
     int tail = vsnprintf(line + head, sizeof(line) - (size_t)head, format, args);
@@ -55,7 +58,7 @@ static void hash_u64(struct sim *s, uint64_t value)
     hash_bytes(s, bytes, sizeof(bytes));
 }
 
-void sim_hash_input(struct sim *s, size_t node, const struct cv_input *input)
+void sim_hash_input(struct sim *s, uint32_t node, const struct cv_input *input)
 {
     hash_u64(s, input->now);
     hash_u64(s, node);

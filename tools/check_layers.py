@@ -77,9 +77,14 @@ PUBLIC_SYSTEM = {"stdbool.h", "stddef.h", "stdint.h"}
 
 # User programs see the public interface and their own folder.
 USER_PROGRAMS = ["tools/covey", "examples", "benches"]
+# But `covey sim` runs the simulator, through the headers that need nothing of the layers.
+SIMULATOR_USER = re.compile(r"tools/covey/sim(_\w+)?\.[ch]$")
+SIMULATOR_HEADERS = {"sim/figures.h", "sim/plot.h", "sim/scenario.h"}
 # But what covey is measured against is its libraries without covey.
 BOUND = re.compile(r"benches/bound(_\w+)?\.[ch]$")
 BOUND_LIBRARIES = ("ngtcp2/", "gnutls/")
+# And the benchmark of the simulator sees the simulator.
+SIM_PROGRAM = re.compile(r"benches/sim\.c$")
 # And a cluster of hundreds of members without a network is made from inside.
 INSIDE = re.compile(r"benches/(discovery|gossip)(_\w+)?\.[ch]$")
 
@@ -125,6 +130,8 @@ def check_layer(folder, path, quoted, header):
         return None if not quoted else f"write <{header}>"
     if quoted:
         layer = header.split("/")[0]
+        if path.as_posix().endswith(tuple(SIMULATOR_HEADERS)):
+            return check_simulator_header(path, header)
         if folder == "sim" and (path.parent / header).is_file():
             return None
         if "/" not in header or ".." in header:
@@ -143,6 +150,12 @@ def check_layer(folder, path, quoted, header):
     return None
 
 
+def check_simulator_header(path, header):
+    if header in SIMULATOR_HEADERS:
+        return None
+    return f"{path.name} is for `covey sim` too and may not include \"{header}\""
+
+
 def check_public(_folder, _path, quoted, header):
     if not quoted and (header.startswith("covey/") or header in PUBLIC_SYSTEM):
         return None
@@ -150,8 +163,12 @@ def check_public(_folder, _path, quoted, header):
 
 
 def check_user_program(folder, path, quoted, header):
+    if SIM_PROGRAM.search(path.as_posix()) and header.startswith("sim/"):
+        return None
     if quoted:
         if INSIDE.search(path.as_posix()) and header.split("/")[0] in LAYERS["src/api"]:
+            return None
+        if SIMULATOR_USER.search(path.as_posix()) and header in SIMULATOR_HEADERS:
             return None
         beside = path.parent / header
         if "/" in header or not beside.is_file():

@@ -45,14 +45,15 @@ static bool holds_lowest_id(const struct cv_node_registry *r)
     return lowest != NULL && lowest->state == COVEY_NODE_ALIVE;
 }
 
-static bool is_resized(struct cv_gossip_protocol *g, struct cv_partition_detector *d)
+/* Tells the detector who joined and who left; false when nobody did. */
+static bool resize(struct cv_gossip_protocol *g, struct cv_partition_detector *d)
 {
-    bool is = g->expected_joins > 0 || g->expected_leaves > 0;
+    bool resized = g->expected_joins > 0 || g->expected_leaves > 0;
     for (; g->expected_joins > 0; g->expected_joins--)
         cv_partition_detector_joined(d);
     for (; g->expected_leaves > 0; g->expected_leaves--)
         cv_partition_detector_left(d);
-    return is;
+    return resized;
 }
 
 /* The alive members that count. */
@@ -82,33 +83,34 @@ static void count_deferred(struct cv_gossip_protocol *g)
     g->deferred_joins = 0;
 }
 
-/* True when that let in those who waited, and so another look is due. */
-static bool look(struct cv_membership *m)
+static void judge(struct cv_membership *m)
 {
     struct cv_gossip_protocol *g = &m->gossip;
     struct cv_partition_detector *d = &m->partition.detector;
-    uint64_t version = cv_node_registry_version(&g->registry);
-    bool resized = is_resized(g, d);
-    if (m->state != CV_MEMBERSHIP_JOINED || (version == m->partition.version && !resized))
-        return false;
-    m->partition.version = version;
     bool was_unknown = d->state == CV_PARTITION_UNKNOWN;
     bool lowest = d->config.tie_break && holds_lowest_id(&g->registry);
     bool has_changed = cv_partition_detector_update(d, g->now, count_alive(g), lowest);
     /* A size that was set by hand needs everybody who comes. */
     g->has_no_quorum = !d->has_quorum && d->set_by_hand == 0;
-    bool lets_in = !g->has_no_quorum && g->deferred_joins > 0;
-    if (lets_in)
-        count_deferred(g);
     /* That all is well at first is no news. */
     tell(m, has_changed && !(was_unknown && d->state == CV_PARTITION_HEALTHY));
-    return lets_in;
 }
 
 void cv_partition_update(struct cv_membership *m)
 {
-    if (look(m))
-        look(m);
+    struct cv_gossip_protocol *g = &m->gossip;
+    struct cv_partition_detector *d = &m->partition.detector;
+    uint64_t version = cv_node_registry_version(&g->registry);
+    bool resized = resize(g, d);
+    if (m->state != CV_MEMBERSHIP_JOINED || (version == m->partition.version && !resized))
+        return;
+    m->partition.version = version;
+    judge(m);
+    if (g->has_no_quorum || g->deferred_joins == 0)
+        return;
+    count_deferred(g);
+    resize(g, d);
+    judge(m);
 }
 
 void cv_partition_alarm(struct cv_membership *m)

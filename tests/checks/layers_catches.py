@@ -24,6 +24,9 @@ WRONG = [
     ("src/base/map.h", '#include "../rpc/rpc.h"', "names no layer"),
     ("include/covey/node.h", "#include <time.h>", "a public header may not include"),
     ("tools/covey/main.c", '#include "base/map.h"', "no file of its own folder"),
+    ("tools/covey/main.c", '#include "sim/scenario.h"', "no file of its own folder"),
+    ("tools/covey/sim.c", '#include "sim/sim.h"', "no file of its own folder"),
+    ("sim/include/sim/figures.h", '#include "base/map.h"', "is for `covey sim` too"),
     ("examples/cluster_basic/main.c", "#include <gnutls/gnutls.h>", "may not include"),
     ("benches/load.c", "#include <ngtcp2/ngtcp2.h>", "may not include"),
     ("benches/bound.h", "#include <uv.h>", "may not include"),
@@ -43,7 +46,7 @@ def main():
     failures = 0
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        for name in ("src", "include", "tools", "examples", "benches"):
+        for name in ("src", "include", "sim", "tools", "examples", "benches"):
             shutil.copytree(ROOT / name, copy / name)
         status, output = check(copy)
         if status != 0:

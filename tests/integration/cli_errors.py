@@ -73,6 +73,32 @@ def wrong_use(errors, tls):
     use("at most 16 tags", *agent, *(f"--tag=k{number}=v" for number in range(17)))
 
 
+def bad_simulations(errors, lab):
+    use = lambda text, *arguments: errors.expect(WRONG_USE, text, "sim", *arguments)
+    for nodes in ("x", "-1", "10001", "5 "):
+        use("--nodes is a whole number", "--nodes", nodes)
+    use("number of nodes is from 2", "--nodes", "1")
+    use("--seed is a whole number", "--seed", "4294967296")
+    use("--duration is a time", "--duration", "60")
+    use("duration is from 1 s", "--duration", "999ms")
+    use("duration is from 1 s", "--duration", "1441m")
+    for loss in ("5%", ".5", "1.25", "100.1", "1.", "-1"):
+        use("--loss is a percentage", "--loss", loss)
+    use("loss is below 100", "--loss", "100")
+    use("--kill is a whole number", "--kill", "all")
+    use("neither killed nor paused", "--kill", "4")
+    use("neither killed nor paused", "--kill", "2", "--pause", "2:500")
+    for sides in ("5", "3-", "-2", "5-0", "3-2-1", "3:2"):
+        use("--partition is two sizes", "--partition", sides)
+    use("sides of a partition are all nodes", "--partition", "3-3")
+    for pause in ("1", "1-500", "0:500", "1:", "1:500ms"):
+        use("--pause is nodes and milliseconds", "--pause", pause)
+    use("a pause is from 1 ms", "--pause", "1:0")
+    use("--format is text or json", "--format", "xml")
+    use("unexpected argument 'x'", "x")
+    errors.expect(FAILED, "cannot write", "sim", "--plot", lab.folder / "none" / "x.svg")
+
+
 def bad_ca(errors, lab):
     fail = lambda text, *arguments: errors.expect(FAILED, text, *arguments)
     use = lambda text, *arguments: errors.expect(WRONG_USE, text, *arguments)
@@ -217,6 +243,7 @@ def main():
 
         tls = lab.issue("good")
         wrong_use(errors, tls)
+        bad_simulations(errors, lab)
         bad_ca(errors, lab)
         for text, folder in bad_identities(lab, other):
             errors.expect(FAILED, text, "agent", "--tls", folder, "--listen", "127.0.0.1:0")

@@ -1,5 +1,7 @@
 #include "fixture.h"
 
+#include "sim/swarm.h"
+
 static bool is_rewriting;
 
 /* A run with a bit of everything. */
@@ -61,12 +63,41 @@ static void the_hashes_are_the_golden_ones(void **state)
     assert_golden("determinism.txt", text, is_rewriting);
 }
 
+/* Runs of all kinds of faults, and a cluster that starts with full views. */
+static void larger_runs_have_golden_hashes(void **state)
+{
+    (void)state;
+    char text[512] = "";
+    char line[64];
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct sim_swarm *w = sim_swarm_new(seed);
+        assert_null(sim_swarm_run(w));
+        snprintf(line, sizeof(line), "swarm %d %016llx\n", (int)seed,
+                 (unsigned long long)sim_hash(sim_swarm_sim(w)));
+        strcat(text, line);
+        sim_swarm_free(w);
+    }
+    struct sim_config config = sim_config_default(1, 200);
+    config.has_full_views = true;
+    struct sim *s = sim_new(&config);
+    for (size_t i = 0; i < config.node_count; i++)
+        sim_start(s, i);
+    assert_sim(s, sim_run_for(s, 10 * S));
+    sim_check_end(s);
+    assert_sim(s, sim_all_alive(s));
+    snprintf(line, sizeof(line), "full views %016llx\n", (unsigned long long)sim_hash(s));
+    strcat(text, line);
+    sim_free(s);
+    assert_golden("large_runs.txt", text, is_rewriting);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_seed_is_the_same_run),
         cmocka_unit_test(another_seed_is_another_run),
         cmocka_unit_test(the_hashes_are_the_golden_ones),
+        cmocka_unit_test(larger_runs_have_golden_hashes),
     };
     is_rewriting = argc > 1 && strcmp(argv[1], "--rewrite") == 0;
     return cmocka_run_group_tests(tests, NULL, NULL);

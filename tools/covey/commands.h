@@ -10,5 +10,6 @@ int command_tag_set(int argc, char **argv);
 int command_tag_remove(int argc, char **argv);
 int command_leave(int argc, char **argv);
 int command_call(int argc, char **argv);
+int command_sim(int argc, char **argv);
 
 #endif

@@ -24,6 +24,7 @@ static const struct command commands[] = {
     {{"tag", "remove"}, "removes tags of a member", command_tag_remove},
     {{"leave", NULL}, "makes a member leave the cluster", command_leave},
     {{"call", NULL}, "calls a method", command_call},
+    {{"sim", NULL}, "runs a cluster with faults in virtual time", command_sim},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -60,6 +60,31 @@ bool parse_number(const char *text, unsigned min, unsigned max, unsigned *out)
     return true;
 }
 
+bool parse_pair(const char *text, char separator, unsigned max, unsigned *first, unsigned *second)
+{
+    uint64_t number;
+    const char *rest;
+
+    if (!parse_digits(text, &number, &rest) || *rest != separator || number > max)
+        return false;
+    *first = (unsigned)number;
+    return parse_number(rest + 1, 0, max, second);
+}
+
+bool parse_permille(const char *text, unsigned *out)
+{
+    uint64_t whole;
+    uint64_t tenth = 0;
+    const char *rest;
+
+    if (!parse_digits(text, &whole, &rest) || whole > 100)
+        return false;
+    if (*rest == '.' && (!parse_digits(rest + 1, &tenth, &rest) || rest[-2] != '.'))
+        return false;
+    *out = (unsigned)(whole * 10 + tenth);
+    return *rest == '\0' && *out <= 1000;
+}
+
 bool parse_tag(const char *command, const char *text, struct tag_argument *out)
 {
     const char *equals = strchr(text, '=');

@@ -12,6 +12,12 @@ bool parse_duration(const char *text, covey_time *out);
 /* A whole number from min to max in decimal digits. */
 bool parse_number(const char *text, unsigned min, unsigned max, unsigned *out);
 
+/* Two such numbers with `separator` between them, as in "60-40". */
+bool parse_pair(const char *text, char separator, unsigned max, unsigned *first, unsigned *second);
+
+/* A percentage from 0 to 100 with at most one decimal, as in "5" or "0.5", in thousandths. */
+bool parse_permille(const char *text, unsigned *out);
+
 /* A tag as it was given: its key is a copy, its value points into the argument. */
 struct tag_argument {
     char key[COVEY_TAG_KEY_MAX + 1];

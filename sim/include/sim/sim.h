@@ -2,6 +2,10 @@
 #define SIM_SIM_H
 
 #include "cluster/membership.h"
+#include "sim/fault.h"
+#include "sim/invariant.h"
+#include "sim/liar.h"
+#include "sim/link.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,12 +15,14 @@
  * A cluster of membership cores over a simulated network, in virtual time. One seed decides all
  * that is random, so a run can be had again: sim_hash() tells whether it was the same.
  *
- * The network carries messages, not packets: a datagram message is lost or late as the link is; a
- * reliable one is sent again until it arrives or its connection breaks. A dial takes two round
- * trips. A crashed node says nothing: its peers find out by themselves.
+ * The network is a graph of links that delay, lose, double and reorder packets. A datagram message
+ * is one packet; a reliable one is sent again until it arrives or its connection breaks. A dial
+ * takes two round trips and keeps both sides busy for the time of a handshake. A connection breaks
+ * when a side has heard nothing for the idle timeout, so a crashed node says nothing: its peers find
+ * out by themselves. Bytes are counted as a real network has them (cost.h).
  *
- * After every step of a node the invariants of invariants.c are checked; the first that does not
- * hold stops the run.
+ * After every step of a node what it changed is checked (invariant.h); the first invariant that
+ * does not hold stops the run.
  */
 
 struct sim;
@@ -27,10 +33,13 @@ struct sim_config {
     enum cv_profile profile;
     covey_time delay_min; /* one way */
     covey_time delay_max;
-    uint32_t loss_permille; /* of messages, and of the flights of a handshake */
+    uint32_t loss_permille; /* of packets, those of a handshake too */
     covey_time dial_timeout;
-    covey_time idle_timeout; /* until the peers of a crashed node lose the connection; 0: never */
-    size_t steps_max;        /* a run that needs more is stuck */
+    covey_time idle_timeout; /* a connection without a packet for so long is lost; 0: never */
+    covey_time handshake_cpu;
+    bool has_full_views; /* nodes know each other from the start, as after a full join */
+    size_t steps_max;    /* a run that needs more is stuck */
+    size_t events_max;   /* so much may be under way at once */
 };
 
 /* A quiet local network. */
@@ -51,9 +60,10 @@ bool sim_run_while_not(struct sim *s, bool (*is_done)(struct sim *s, void *user)
 
 /* --- nodes, numbered from 0, named "n0" and so on --- */
 
-/* What a node starts with; each is used until it is set again. */
+/* What a node starts with; each is used until it is set again. At most 16 seeds. */
 void sim_set_seeds(struct sim *s, size_t node, const size_t *seeds, size_t count);
-void sim_set_clock(struct sim *s, size_t node, int64_t offset_ms); /* of its wall clock */
+/* Of its wall clock, from now on. */
+void sim_set_clock(struct sim *s, size_t node, int64_t offset_ms);
 /* Starts a node that is down. The second time it has the same key. */
 void sim_start(struct sim *s, size_t node);
 /* The same with another address. */
@@ -69,19 +79,25 @@ int sim_command(struct sim *s, size_t node, enum cv_command_type type, const cha
 void sim_cut(struct sim *s, size_t from, size_t to); /* one way */
 void sim_cut_pair(struct sim *s, size_t a, size_t b);
 void sim_set_side(struct sim *s, size_t node, unsigned side); /* nodes of two sides are apart */
-void sim_heal(struct sim *s);                                 /* everything */
-void sim_set_loss(struct sim *s, uint32_t permille);
+void sim_heal(struct sim *s);                                 /* cuts, sides and single links */
+void sim_set_loss(struct sim *s, uint32_t permille);          /* of packets, on all links */
+void sim_set_message_loss(struct sim *s, uint32_t permille);
+/* What all links are like but those that are set apart. */
+struct sim_link sim_links(const struct sim *s);
+void sim_set_links(struct sim *s, const struct sim_link *link);
+void sim_set_link(struct sim *s, size_t from, size_t to, const struct sim_link *link);
 /* A node that other nodes refuse, and that refuses them, with this error. */
 void sim_set_refusal(struct sim *s, size_t node, int error);
 
 /* --- what there is to see --- */
-const struct cv_membership *sim_membership(const struct sim *s, size_t node);
+size_t sim_node_count(const struct sim *s);
+const struct cv_membership *sim_membership(const struct sim *s, size_t node); /* NULL: down */
 /* What one node knows of another; NULL when nothing. */
 const struct cv_member *sim_view(const struct sim *s, size_t observer, size_t subject);
 bool sim_sees(const struct sim *s, size_t observer, size_t subject, enum covey_node_state state);
-/* True when every running node holds every running node for alive. */
-bool sim_all_alive(const struct sim *s);
-/* How often `observer` told this event about `subject`. */
+/* True when every running node holds every running node for alive. Cheap when called again. */
+bool sim_all_alive(struct sim *s);
+/* How often `observer` told this event about `subject`; up to SIM_SMALL nodes. */
 size_t sim_event_count(const struct sim *s, size_t observer, size_t subject,
                        enum covey_event_type type);
 /* How often any node told this event. */
@@ -92,9 +108,53 @@ size_t sim_suspicion_total(const struct sim *s);
 int sim_join_error(const struct sim *s, size_t node);
 size_t sim_join_attempts(const struct sim *s, size_t node); /* dials and resolves of seeds begun */
 
+/* What became of the last crash of a node. COVEY_NEVER: it did not come to that. */
+struct sim_death {
+    covey_time at;
+    covey_time first_suspect;
+    covey_time first_failed;
+    covey_time all_failed; /* at every node that runs */
+};
+struct sim_death sim_death(const struct sim *s, size_t node);
+
+/* How the last tags that a node gave itself spread. COVEY_NEVER as above. */
+struct sim_spread {
+    covey_time at;
+    covey_time all; /* every node that runs shows them */
+};
+struct sim_spread sim_tag_spread(const struct sim *s, size_t node);
+
+struct sim_totals {
+    uint64_t steps;
+    uint64_t events; /* that happened: steps, and packets that were lost or tried again */
+    uint64_t messages_sent;
+    uint64_t bytes_sent; /* with all headers, acknowledgements and handshakes */
+    uint64_t handshakes;
+    uint64_t suspicions;
+    uint64_t failures;
+    uint64_t false_failed; /* transitions to failed about a node that runs and can be reached */
+    covey_time healed_at;  /* of the last sim_heal() or sim_resume(); COVEY_NEVER: none */
+    covey_time whole_at;   /* all saw all again after it; COVEY_NEVER: not yet */
+    uint64_t checks;       /* of invariants */
+    uint64_t violations;   /* 0 or 1: the first stops the run */
+    uint64_t hash;
+};
+struct sim_totals sim_totals(const struct sim *s);
+/* Bytes sent by one node, with all headers. */
+uint64_t sim_bytes_sent(const struct sim *s, size_t node);
+uint64_t sim_messages_sent(const struct sim *s, size_t node);
+
+/* `change` is told of each transition of what a node thinks of another; NULL is a node that it does
+ * not know. It must not change the simulation. One at a time; NULL ends it. */
+typedef void (*sim_change_fn)(void *user, size_t observer, size_t subject,
+                              const enum covey_node_state *before,
+                              const enum covey_node_state *after);
+void sim_on_change(struct sim *s, sim_change_fn change, void *user);
+
 /* FNV-1a over every input of every node. */
 uint64_t sim_hash(const struct sim *s);
-/* What happened, for reading: changes of state, events, faults. Valid until the next run. */
+/* What happened, for reading: changes of state, events, faults; up to SIM_SMALL nodes. Valid until
+ * the next run. */
 const char *sim_trace(const struct sim *s);
 /* What broke first, NULL when nothing did. */
 const char *sim_violation(const struct sim *s);

@@ -238,7 +238,7 @@ void cv_member_doubted(struct cv_gossip_protocol *p, struct cv_member *m)
         return;
     cv_suspicion_shorten(s);
     cv_heap_set(&p->heap, &m->trouble->alarm.timer, cv_suspicion_deadline(s));
-    if (m->link == CV_LINK_UP)
+    if (m->link == CV_LINK_UP && !p->is_leaving)
         cv_gossip_protocol_probe(p, m);
 }
 

@@ -11,7 +11,7 @@
  * One core, node 0, and the test as the rest of the world. Outputs of a step are kept until the
  * next one; nodes are numbered as by id_of(), so node 0 has the lowest id.
  */
-#define CORE_OUTPUTS_MAX 256
+#define CORE_OUTPUTS_MAX 1024
 #define CORE_WALL_MS     UINT64_C(1700000000000)
 
 struct core_output {

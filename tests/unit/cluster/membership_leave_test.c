@@ -97,7 +97,8 @@ static void a_leaving_node_accuses_nobody(void **state)
         core_add_member(i);
     core_tell(1, 2, CORE_WALL_MS, COVEY_NODE_SUSPECT, -1);
     core_command(CV_COMMAND_LEAVE, NULL, NULL);
-    core_tell(1, 3, CORE_WALL_MS, COVEY_NODE_SUSPECT, -1);
+    core_tell(1, 3, CORE_WALL_MS, COVEY_NODE_FAILED, -1);
+    assert_int_equal(core_count_sent(CV_MESSAGE_PING), 0);
     core.now += 5 * SEC; /* and a pause of our own */
     core_head(1, CV_MESSAGE_PING, 1);
     core_run(90 * SEC);

@@ -145,7 +145,7 @@ static void the_root_is_of_what_nodes_say(void **state)
     core_tell(1, 5, INC, COVEY_NODE_SUSPECT, -1);
     own_root(after);
     assert_memory_equal(before, after, sizeof(before));
-    core_fail_now(1, 5, INC, -1);
+    core_fail(1, 5, INC);
     own_root(after);
     assert_memory_not_equal(before, after, sizeof(before));
     core_tell(1, 5, INC + 1, COVEY_NODE_ALIVE, -1);
@@ -237,7 +237,7 @@ static void the_forgotten_do_not_come_back(void **state)
     core_tell(1, 5, INC, COVEY_NODE_ALIVE, 0);
     core_tell(1, 6, INC, COVEY_NODE_ALIVE, 0);
     sync_records(1, CV_MESSAGE_SYNC_ANSWER, &set, 0, 1, &failed, &left);
-    assert_int_equal(core_state(5), COVEY_NODE_SUSPECT); /* it may say that it lives */
+    assert_int_equal(core_state(5), COVEY_NODE_SUSPECT);
     assert_int_equal(core_state(6), COVEY_NODE_LEFT);
     cv_cluster_node_release(five);
     cv_cluster_node_release(six);

@@ -155,8 +155,9 @@ static void a_neighbour_that_returns_is_probed_again(void **state)
     while (!subjects[subject])
         subject++;
     teller += subject == 1;
-    core.now += 100 * MS;
     assert_int_equal(core_disconnected(subject), COVEY_OK);
+    core_tell(teller, subject, INC, COVEY_NODE_SUSPECT, -1);
+    core_run_answering(1600 * MS, NOBODY, CV_MESSAGE_PING, NULL);
     struct cv_record failed = record_of(subject, INC, COVEY_NODE_FAILED, NULL);
     struct cv_record alive = record_of(subject, INC + 1, COVEY_NODE_ALIVE, NULL);
     assert_int_equal(

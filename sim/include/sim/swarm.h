@@ -1,0 +1,21 @@
+#ifndef SIM_SWARM_H
+#define SIM_SWARM_H
+
+#include "sim/sim.h"
+
+/*
+ * Random faults on a random cluster, all of one seed. First the safety phase: faults of every kind
+ * but those that this seed leaves out, each with a weight of its own (swarm testing, Groce et al.
+ * 2012), while all that must hold at every step is checked. Then the liveness phase: some nodes are
+ * chosen as the core, all others die for good, the network is whole, liars tell the truth; and the
+ * core must become one cluster, and agree, in time.
+ */
+struct sim_swarm;
+
+struct sim_swarm *sim_swarm_new(uint64_t seed); /* never NULL */
+void sim_swarm_free(struct sim_swarm *w);
+/* Runs both phases; NULL when all was well, otherwise what was not. */
+const char *sim_swarm_run(struct sim_swarm *w);
+struct sim *sim_swarm_sim(struct sim_swarm *w);
+
+#endif
