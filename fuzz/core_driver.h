@@ -59,6 +59,7 @@ struct driver {
     /* Where the rest of an output goes. May be NULL. */
     void (*take)(struct driver *d, const struct cv_output *output);
     void *world;
+    bool is_told; /* in a step that takes a message */
     size_t steps;
     uint64_t checked; /* this version of the registry */
     size_t herd;      /* peers that came in a bunch */
@@ -256,8 +257,9 @@ static inline void member_changed(void *user, const struct cv_member *member)
     if (covey_node_id_compare(cv_member_id(member), &self) == 0) {
         assert(!is_accusation(status.state)); /* M3 */
         note_issued(d, status.incarnation);
-    } else if (d->m != NULL && d->m->gossip.is_leaving && is_accusation(status.state)) {
-        /* Who leaves accuses nobody. */
+    } else if (!d->is_told && d->m != NULL && d->m->gossip.is_leaving &&
+               is_accusation(status.state)) {
+        /* Who leaves accuses nobody by itself. */
         assert((!is_new && view->status.state == status.state &&
                 view->status.incarnation == status.incarnation) ||
                covey_node_id_compare(&status.accuser, &self) != 0);

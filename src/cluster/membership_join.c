@@ -183,7 +183,8 @@ void cv_join_alarm(struct cv_membership *m)
         return;
     }
     const covey_node_id silent = m->join.asked;
-    cv_gossip_protocol_close(&m->gossip, &silent);
+    if (cv_links_peer(&m->gossip.links, &silent) != NULL)
+        cv_gossip_protocol_close(&m->gossip, &silent);
     cv_join_disconnected(m, &silent);
 }
 

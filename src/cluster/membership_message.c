@@ -79,7 +79,7 @@ static bool is_too_much(struct cv_gossip_protocol *g, struct cv_peer *peer,
     return true;
 }
 
-int cv_membership_message(struct cv_membership *m, const covey_node_id *from, struct cv_slice bytes)
+static int take(struct cv_membership *m, const covey_node_id *from, struct cv_slice bytes)
 {
     struct cv_gossip_protocol *g = &m->gossip;
     struct cv_update_plan plan;
@@ -108,4 +108,13 @@ int cv_membership_message(struct cv_membership *m, const covey_node_id *from, st
         member->trouble->heard = g->now;
     dispatch(m, from, answer);
     return COVEY_OK;
+}
+
+int cv_membership_message(struct cv_membership *m, const covey_node_id *from, struct cv_slice bytes)
+{
+    int error = take(m, from, bytes);
+    /* It may have been closed for what it said: then another seed is asked. */
+    if (cv_links_peer(&m->gossip.links, from) == NULL)
+        cv_join_disconnected(m, from);
+    return error;
 }

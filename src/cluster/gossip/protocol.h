@@ -211,7 +211,8 @@ void cv_gossip_protocol_announce(struct cv_gossip_protocol *p);
  * random; returns how many. */
 size_t cv_gossip_protocol_select_random(struct cv_gossip_protocol *p, const covey_node_id *except,
                                         struct cv_member **out, size_t count);
-/* Probes a member out of turn, unless that is under way or too many are. Needs a reserve. */
+/* Probes a member out of turn, unless that is under way, or too many are, or we leave. Needs a
+ * reserve. */
 void cv_gossip_protocol_probe(struct cv_gossip_protocol *p, struct cv_member *m);
 /* True when a connection with this node is to stay: one of the full mesh, or of the watch rings. */
 bool cv_gossip_protocol_is_warm(struct cv_gossip_protocol *p, const covey_node_id *id);

@@ -111,7 +111,7 @@ void cv_probing_tick(struct cv_gossip_protocol *p)
 void cv_gossip_protocol_probe(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     struct cv_probe *probe = idle_probe(p);
-    if (probe != NULL && probe_of(p, cv_member_id(m)) == NULL)
+    if (probe != NULL && !p->is_leaving && probe_of(p, cv_member_id(m)) == NULL)
         begin(p, probe, m);
 }
 

@@ -80,6 +80,9 @@ void cv_warm_update(struct cv_gossip_protocol *p)
     else if (!p->is_mesh && (was_mesh || p->warm_changed))
         probe_warm(p);
     p->warm_changed = false;
+    /* All of them may have gone, and others come in their place, in one step. */
+    if (p->order.count > 0)
+        cv_probing_start(p);
 }
 
 size_t cv_warm_peers(struct cv_gossip_protocol *p, const covey_node_id *except,

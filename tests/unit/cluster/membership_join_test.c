@@ -194,6 +194,22 @@ static void a_joining_node_answers(void **state)
 
 #define JOIN_TEST(test) cmocka_unit_test_setup_teardown(test, two_seeds, core_teardown)
 
+/* Closed once, and the other seed is asked at once, not when patience is over. */
+static void a_seed_that_talks_nonsense_is_given_up(void **state)
+{
+    (void)state;
+    uint32_t first = core_find(CV_OUTPUT_RESOLVE, 0)->resolve.resolve;
+    uint32_t second = core_find(CV_OUTPUT_RESOLVE, 1)->resolve.resolve;
+    reach_seed(first, 7);
+    reach_seed(second, 8);
+    for (int i = 0; i < 200 && core_count(CV_OUTPUT_CLOSE) == 0; i++)
+        core_bytes(7, cv_slice_text("\x7f"));
+    assert_int_equal(core_count(CV_OUTPUT_CLOSE), 1);
+    assert_non_null(core_sent(8, CV_MESSAGE_JOIN, NULL));
+    assert_int_equal(answer(8, 0, 1, 8), COVEY_OK);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_JOINED);
+}
+
 /* A chunk that is lost for want of memory, at whatever call, tells nothing: not even of how many
  * it was the first. */
 static void a_lost_chunk_tells_nothing(void **state)
@@ -224,6 +240,7 @@ int main(void)
         JOIN_TEST(a_refusal_of_all_is_told_apart),
         JOIN_TEST(joined_when_all_chunks_came),
         JOIN_TEST(a_lost_chunk_tells_nothing),
+        JOIN_TEST(a_seed_that_talks_nonsense_is_given_up),
         JOIN_TEST(a_silent_seed_is_given_up),
         JOIN_TEST(a_lost_seed_is_replaced_at_once),
         JOIN_TEST(reached_but_not_answered_is_a_timeout),

@@ -166,6 +166,7 @@ static void who_leaves_probes_nobody(void **state)
         core_run(1 * SEC);
     }
     core_run(20 * SEC);
+    core_tell(1, 2, CORE_WALL_MS, COVEY_NODE_FAILED, -1);
     assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEAVING);
     assert_int_equal(core_stats().probes_sent, probes);
     assert_int_equal(core_state(1), COVEY_NODE_ALIVE);

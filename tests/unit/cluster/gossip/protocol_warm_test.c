@@ -1,5 +1,7 @@
 #include "unit/cluster/core_fixture.h"
 
+#include "cluster/membership_internal.h"
+
 #include <stdio.h>
 
 #define INC        CORE_WALL_MS
@@ -209,6 +211,34 @@ static void a_step_has_room_for_all_dials_and_seeds(void **state)
     assert_int_equal(core_count(CV_OUTPUT_DIAL), 49 - 3 - 1 + 1);
 }
 
+/* The last neighbour fails, the next probe is due, and only then is another neighbour chosen: all in
+ * one step. */
+static void probes_go_on_after_the_last_neighbour(void **state)
+{
+    (void)state;
+    struct cv_input time = {.type = CV_INPUT_TIME};
+    struct cv_membership_config config = core_config();
+    config.gossip.protocol_period = 1000 * SEC;
+    config.gossip.watch_count = 1;
+    config.sync_interval = 0;
+    core_start_known(&config, 60);
+    core_step(&time);
+    struct cv_gossip_protocol *g = &core.m->gossip;
+    uint32_t last = core_number(&g->rings.chosen[0]);
+    uint32_t teller = last == 1 ? 2 : 1;
+    core_connected(teller, 0);
+    core_tell(teller, last, INC, COVEY_NODE_SUSPECT, -1);
+    assert_int_equal(core_state(last), COVEY_NODE_SUSPECT);
+    covey_time end = core_member(last)->trouble->alarm.timer.deadline;
+    core_run(end - core.now - 1);
+    cv_heap_set(&g->heap, &g->tick.timer, end + 1 * MS);
+    core.now = end + 2 * MS;
+    core_step(&time);
+    assert_int_equal(core_state(last), COVEY_NODE_FAILED);
+    assert_int_equal(g->order.count, 1);
+    assert_true(cv_timer_is_set(&g->tick.timer));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -220,6 +250,7 @@ int main(void)
         CORE_TEST(without_watches_everybody_is_probed),
         CORE_TEST(a_neighbour_that_returns_is_probed_again),
         CORE_TEST(a_step_has_room_for_all_dials_and_seeds),
+        CORE_TEST(probes_go_on_after_the_last_neighbour),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
