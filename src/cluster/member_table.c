@@ -15,14 +15,33 @@ void cv_member_table_init(struct cv_member_table *t, const struct cv_alloc *allo
 
 void cv_member_table_fini(struct cv_member_table *t)
 {
-    cv_release(t->alloc, t->numbers);
+    cv_release(t->alloc, t->entries);
 }
 
-/* Where the search for an id begins. */
-static size_t home_of(const struct cv_member_table *t, const covey_node_id *id)
+static uint64_t hash_of(const struct cv_member_table *t, const covey_node_id *id)
 {
-    return (size_t)cv_siphash(t->secret, cv_slice_of(id->bytes, sizeof(id->bytes))) &
-           (t->capacity - 1);
+    return cv_siphash(t->secret, cv_slice_of(id->bytes, sizeof(id->bytes)));
+}
+
+/* Where the search for it begins. */
+static size_t home_of(const struct cv_member_table *t, uint64_t hash)
+{
+    return (size_t)hash & (t->capacity - 1);
+}
+
+static uint32_t entry_of(uint64_t hash, uint32_t number)
+{
+    return (uint32_t)(hash >> 55) << 23 | number;
+}
+
+static uint32_t number_of(uint32_t entry)
+{
+    return entry & ((1u << 23) - 1);
+}
+
+static const covey_node_id *id_of(const struct cv_member_table *t, size_t place)
+{
+    return t->id_of(t->owner, number_of(t->entries[place]));
 }
 
 static size_t next_of(const struct cv_member_table *t, size_t place)
@@ -32,27 +51,28 @@ static size_t next_of(const struct cv_member_table *t, size_t place)
 
 static void put(struct cv_member_table *t, uint32_t number)
 {
-    size_t place = home_of(t, t->id_of(t->owner, number));
-    while (t->numbers[place] != CV_MEMBER_TABLE_NONE)
+    uint64_t hash = hash_of(t, t->id_of(t->owner, number));
+    size_t place = home_of(t, hash);
+    while (t->entries[place] != CV_MEMBER_TABLE_NONE)
         place = next_of(t, place);
-    t->numbers[place] = number;
+    t->entries[place] = entry_of(hash, number);
 }
 
 static int grow(struct cv_member_table *t, size_t capacity)
 {
     struct cv_member_table old = *t;
-    t->numbers = cv_allocate(t->alloc, capacity * sizeof(*t->numbers));
-    if (t->numbers == NULL) {
-        t->numbers = old.numbers;
+    t->entries = cv_allocate(t->alloc, capacity * sizeof(*t->entries));
+    if (t->entries == NULL) {
+        t->entries = old.entries;
         return COVEY_ERR_NO_MEMORY;
     }
     t->capacity = capacity;
-    memset(t->numbers, 0xff, capacity * sizeof(*t->numbers));
+    memset(t->entries, 0xff, capacity * sizeof(*t->entries));
     for (size_t i = 0; i < old.capacity; i++) {
-        if (old.numbers[i] != CV_MEMBER_TABLE_NONE)
-            put(t, old.numbers[i]);
+        if (old.entries[i] != CV_MEMBER_TABLE_NONE)
+            put(t, number_of(old.entries[i]));
     }
-    cv_release(t->alloc, old.numbers);
+    cv_release(t->alloc, old.entries);
     return COVEY_OK;
 }
 
@@ -67,7 +87,7 @@ int cv_member_table_reserve(struct cv_member_table *t, size_t more)
 
 void cv_member_table_put(struct cv_member_table *t, uint32_t number)
 {
-    assert(t->count < t->capacity / 4 * 3);
+    assert(t->count < t->capacity / 4 * 3 && number <= CV_MEMBER_NUMBER_MAX);
     put(t, number);
     t->count++;
 }
@@ -75,33 +95,38 @@ void cv_member_table_put(struct cv_member_table *t, uint32_t number)
 /* Where it is, or the free place where it would be. */
 static size_t find(const struct cv_member_table *t, const covey_node_id *id)
 {
-    size_t place = home_of(t, id);
-    while (t->numbers[place] != CV_MEMBER_TABLE_NONE &&
-           covey_node_id_compare(t->id_of(t->owner, t->numbers[place]), id) != 0)
+    uint64_t hash = hash_of(t, id);
+    size_t place = home_of(t, hash);
+    while (t->entries[place] != CV_MEMBER_TABLE_NONE &&
+           (t->entries[place] != entry_of(hash, number_of(t->entries[place])) ||
+            !cv_node_id_equal(id_of(t, place), id)))
         place = next_of(t, place);
     return place;
 }
 
 uint32_t cv_member_table_get(const struct cv_member_table *t, const covey_node_id *id)
 {
-    return t->capacity == 0 ? CV_MEMBER_TABLE_NONE : t->numbers[find(t, id)];
+    if (t->capacity == 0)
+        return CV_MEMBER_TABLE_NONE;
+    uint32_t entry = t->entries[find(t, id)];
+    return entry == CV_MEMBER_TABLE_NONE ? entry : number_of(entry);
 }
 
 void cv_member_table_remove(struct cv_member_table *t, const covey_node_id *id)
 {
     size_t hole = find(t, id);
-    assert(t->numbers[hole] != CV_MEMBER_TABLE_NONE);
+    assert(t->entries[hole] != CV_MEMBER_TABLE_NONE);
     t->count--;
     /* One after the hole moves into it unless its home lies between the two. */
-    for (size_t place = next_of(t, hole); t->numbers[place] != CV_MEMBER_TABLE_NONE;
+    for (size_t place = next_of(t, hole); t->entries[place] != CV_MEMBER_TABLE_NONE;
          place = next_of(t, place)) {
-        size_t home = home_of(t, t->id_of(t->owner, t->numbers[place]));
+        size_t home = home_of(t, hash_of(t, id_of(t, place)));
         size_t from_home = (place - home) & (t->capacity - 1);
         size_t from_hole = (place - hole) & (t->capacity - 1);
         if (from_home < from_hole)
             continue;
-        t->numbers[hole] = t->numbers[place];
+        t->entries[hole] = t->entries[place];
         hole = place;
     }
-    t->numbers[hole] = CV_MEMBER_TABLE_NONE;
+    t->entries[hole] = CV_MEMBER_TABLE_NONE;
 }

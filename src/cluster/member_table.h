@@ -8,12 +8,16 @@
 
 /*
  * Where the member with an id is: a hash table of numbers, 4 bytes each, for a registry of many
- * thousand nodes. The ids themselves stay with the members, so a lookup asks its owner for them.
+ * thousand nodes. The ids themselves stay with the members, so a lookup asks its owner for them; 9
+ * bits of the hash beside the number see to it that it seldom asks in vain.
+ *
+ *     entry:  | 9 bits of hash | 23 bits of number |
  *
  * Open addressing with linear probing, at most three quarters full; a removal moves the following
  * ones up, so there are no gravestones. The hash is SipHash with a key that peers do not know.
  */
 #define CV_MEMBER_TABLE_NONE UINT32_MAX
+#define CV_MEMBER_NUMBER_MAX ((1u << 23) - 2)
 
 /* The id of the member with this number. */
 typedef const covey_node_id *cv_member_id_of(const void *owner, uint32_t number);
@@ -23,7 +27,7 @@ struct cv_member_table {
     uint64_t secret[2];
     cv_member_id_of *id_of;
     const void *owner;
-    uint32_t *numbers; /* CV_MEMBER_TABLE_NONE: free */
+    uint32_t *entries; /* CV_MEMBER_TABLE_NONE: free */
     size_t capacity;   /* a power of two, or 0 */
     size_t count;
 };

@@ -48,6 +48,15 @@ struct cv_cluster_node *cv_cluster_node_retain(struct cv_cluster_node *n);
 /* NULL is allowed. */
 void cv_cluster_node_release(struct cv_cluster_node *n);
 
+/* The same as comparing to 0, without a call. */
+static inline bool cv_node_id_equal(const covey_node_id *a, const covey_node_id *b)
+{
+    uint64_t x[2], y[2];
+    memcpy(x, a->bytes, sizeof(x));
+    memcpy(y, b->bytes, sizeof(y));
+    return x[0] == y[0] && x[1] == y[1];
+}
+
 /* True when they say the same. */
 bool cv_cluster_node_equal(const struct cv_cluster_node *a, const struct cv_cluster_node *b);
 /* True when there is more than one reference. */

@@ -6,7 +6,7 @@ static struct cv_probe *probe_of(struct cv_gossip_protocol *p, const covey_node_
 {
     for (size_t i = 0; i < CV_PROBES_MAX; i++) {
         struct cv_probe *probe = &p->probes[i];
-        if (probe->phase != CV_PROBE_IDLE && covey_node_id_compare(&probe->target, target) == 0)
+        if (probe->phase != CV_PROBE_IDLE && cv_node_id_equal(&probe->target, target))
             return probe;
     }
     return NULL;

@@ -24,7 +24,7 @@ enum answer { ANSWER_NONE, ANSWER_RAISE, ANSWER_REPEAT };
 
 static bool is_about_us(const struct cv_gossip_protocol *p, const struct cv_update *u)
 {
-    return covey_node_id_compare(&u->id, cv_member_id(p->self)) == 0;
+    return cv_node_id_equal(&u->id, cv_member_id(p->self));
 }
 
 bool cv_self_told(const struct cv_gossip_protocol *p, const struct cv_message *message,

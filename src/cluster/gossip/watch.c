@@ -13,7 +13,7 @@ struct cv_watch *cv_watches_subject(struct cv_watches *w, const covey_node_id *i
 {
     for (size_t i = 0; i < CV_RINGS_MAX; i++) {
         struct cv_watch *watch = &w->subjects[i];
-        if (watch->is_used && covey_node_id_compare(&watch->subject, id) == 0)
+        if (watch->is_used && cv_node_id_equal(&watch->subject, id))
             return watch;
     }
     return NULL;
@@ -40,7 +40,7 @@ void cv_watch_end(struct cv_watch *watch)
 static size_t find(const struct cv_watches *w, const covey_node_id *id)
 {
     size_t i = 0;
-    while (i < w->watcher_count && covey_node_id_compare(&w->watchers[i].id, id) != 0)
+    while (i < w->watcher_count && !cv_node_id_equal(&w->watchers[i].id, id))
         i++;
     return i;
 }

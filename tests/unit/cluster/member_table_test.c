@@ -83,7 +83,7 @@ static void it_is_small(void **state)
         assert_int_equal(cv_member_table_reserve(&table, 1), COVEY_OK);
         cv_member_table_put(&table, i);
     }
-    assert_true(table.capacity * sizeof(*table.numbers) <= 11 * COUNT);
+    assert_true(table.capacity * sizeof(*table.entries) <= 11 * COUNT);
     cv_member_table_fini(&table);
     test_alloc_assert_empty(&t);
 }
