@@ -146,13 +146,19 @@ static int reserve_troubles(struct cv_node_registry *r, size_t count)
     return COVEY_OK;
 }
 
-int cv_node_registry_reserve(struct cv_node_registry *r, size_t more)
+int cv_node_registry_reserve_alive(struct cv_node_registry *r, size_t more)
 {
     size_t room = (size_t)r->members_max * 2 - r->count;
     size_t inserts = more < room ? more : room;
     int error = cv_member_table_reserve(&r->table, inserts);
     while (error == COVEY_OK && capacity_of(r) - r->count < inserts)
         error = add_block(r);
+    return error;
+}
+
+int cv_node_registry_reserve(struct cv_node_registry *r, size_t more)
+{
+    int error = cv_node_registry_reserve_alive(r, more);
     return error != COVEY_OK ? error : reserve_troubles(r, more + CV_REGISTRY_CHANGES);
 }
 

@@ -104,6 +104,8 @@ struct cv_record cv_member_record(const struct cv_member *m);
  * status, need no memory. 0 or COVEY_ERR_NO_MEMORY. */
 #define CV_REGISTRY_CHANGES 4
 COVEY_MUST_USE int cv_node_registry_reserve(struct cv_node_registry *r, size_t more);
+/* The same for inserts of alive members only, which need less. */
+COVEY_MUST_USE int cv_node_registry_reserve_alive(struct cv_node_registry *r, size_t more);
 /*
  * Takes in a node that is not known, with a reference of its own to record->body. NULL, counted,
  * when members_max of its kind are there. Needs a reserve.

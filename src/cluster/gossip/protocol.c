@@ -95,12 +95,15 @@ int cv_gossip_protocol_recall(struct cv_gossip_protocol *p, const struct cv_reco
                               size_t count)
 {
     p->is_mesh = count < CV_FULL_MESH_MAX || p->rings.ring_count == 0;
+    int error = cv_node_registry_reserve_alive(&p->registry, count);
+    if (error != COVEY_OK)
+        return error;
     for (size_t i = 0; i < count; i++) {
         if (known[i].body == NULL || known[i].status.state != COVEY_NODE_ALIVE)
             return COVEY_ERR_INVALID_ARGUMENT;
         if (cv_node_registry_get(&p->registry, &known[i].id) != NULL)
             continue;
-        int error = reserve(p, 1);
+        error = p->is_mesh ? reserve(p, 1) : COVEY_OK;
         if (error != COVEY_OK)
             return error;
         struct cv_member *m = cv_node_registry_insert(&p->registry, &known[i], p->now);
