@@ -78,7 +78,8 @@ static void on_end(struct cv_exchange *x)
     bool cancelled = atomic_load(&x->is_over);
     if (x->rpc == NULL)
         return; /* detached, and let go by the loop already */
-    say_status(call);
+    if (!call->is_said)
+        say_status(call);
     leave_owner(call, cancelled ? COVEY_STATUS_CANCELLED : call->code);
     atomic_store_explicit(&x->is_over, true, memory_order_release);
     if (call->in_handler)

@@ -96,6 +96,9 @@ void cv_exchange_fini(struct cv_exchange *x);
  * COVEY_ERR_STATE after the end; COVEY_ERR_TOO_LARGE; COVEY_ERR_INVALID_ARGUMENT: no bytes where there
  * must be some; COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_exchange_send(struct cv_exchange *x, struct cv_slice message);
+/* A server's only message and the status OK, if that goes straight through: on the loop's thread, with
+ * nothing waiting. The end follows. Else COVEY_ERR_BUSY or what keeps it from it, and nothing was sent. */
+COVEY_MUST_USE int cv_exchange_reply(struct cv_exchange *x, struct cv_slice message);
 /* A server's metadata that was checked, before its first message. 0, COVEY_ERR_CLOSED,
  * COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_exchange_send_metadata(struct cv_exchange *x,

@@ -86,6 +86,15 @@ int cv_exchange_send(struct cv_exchange *x, struct cv_slice message)
     return send_later(x, message);
 }
 
+int cv_exchange_reply(struct cv_exchange *x, struct cv_slice message)
+{
+    if (!cv_loop_in_turn(x->loop) || x->rpc == NULL || atomic_load(&x->out_size) > 0 ||
+        atomic_load(&x->out_ended) || atomic_load(&x->is_over) ||
+        (message.data == NULL && message.size > 0) || message.size > x->message_size_max)
+        return COVEY_ERR_BUSY;
+    return cv_link_reply(x->link, x->rpc, message, cv_loop_now(x->loop));
+}
+
 int cv_exchange_wait_room(struct cv_exchange *x, covey_time timeout)
 {
     if (cv_runtime_is_loop_thread(x->runtime))

@@ -203,6 +203,13 @@ void cv_link_disconnected(struct cv_link *link, int error, bool none_begun)
 
 /* ---- calls and streams ---- */
 
+/* Nobody has heard of it, or can be told anything on it. */
+static void abandon(struct cv_quic_stream *s)
+{
+    cv_quic_stream_stop(s, CV_RPC_CODE_CANCELLED);
+    cv_quic_stream_reset(s, CV_RPC_CODE_CANCELLED);
+}
+
 /* Gives streams to the calls that wait for one, as far as the peer allows. */
 static void bind_waiting(struct cv_link *link)
 {
@@ -245,8 +252,7 @@ void cv_link_stream_opened(struct cv_link *link, struct cv_quic_stream *s)
         .accepted = {.stream = s, .call = &call},
     };
     if (link->is_closed || cv_rpc_conn_step(link->rpc, &input) != 0) {
-        cv_quic_stream_stop(s, CV_RPC_CODE_CANCELLED);
-        cv_quic_stream_reset(s, CV_RPC_CODE_CANCELLED);
+        abandon(s);
         return;
     }
     cv_quic_stream_set_user(s, call);
@@ -457,12 +463,54 @@ bool cv_link_is_retiring(const struct cv_link *link)
     return link->is_retiring;
 }
 
+static bool is_small(const struct cv_rpc_start *start)
+{
+    if (start->message == NULL)
+        return false;
+    size_t size = start->message->size + start->method.size;
+    for (size_t i = 0; i < start->metadata_count && size < CV_QUIC_STREAM_LENT_MAX; i++)
+        size += start->metadata[i].key.size + start->metadata[i].value.size;
+    return size < CV_QUIC_STREAM_LENT_MAX;
+}
+
+/* A stream for a small request, which can then be written at once; NULL: it takes the usual way. Those
+ * that wait for a stream go first. */
+static struct cv_quic_stream *open_for(struct cv_link *link, const struct cv_rpc_start *start,
+                                       covey_time now)
+{
+    struct cv_quic_stream *s;
+    if (!link->is_ready || start->deadline <= now || cv_rpc_conn_unbound(link->rpc) != NULL ||
+        !is_small(start))
+        return NULL;
+    return cv_quic_conn_open(link->head.conn, &s) == 0 ? s : NULL;
+}
+
+static int start_on(struct cv_quic_stream *s, struct cv_link *link,
+                    const struct cv_rpc_start *start, covey_time now, struct cv_rpc_call **out)
+{
+    struct cv_rpc_start on_stream = *start;
+    struct cv_writer room;
+    on_stream.stream = s;
+    on_stream.room = cv_quic_stream_lend(s, &room) ? &room : NULL;
+    int error = cv_rpc_conn_start(link->rpc, &on_stream, now, out);
+    if (error != 0) {
+        abandon(s);
+        return error;
+    }
+    cv_quic_stream_set_user(s, *out);
+    if (on_stream.room != NULL)
+        cv_quic_stream_take(s, &room, true);
+    return 0;
+}
+
 int cv_link_start(struct cv_link *link, const struct cv_rpc_start *start, covey_time now,
                   struct cv_rpc_call **out)
 {
     if (link->is_closed)
         return COVEY_ERR_CLOSED;
-    int error = cv_rpc_conn_start(link->rpc, start, now, out);
+    struct cv_quic_stream *s = open_for(link, start, now);
+    int error = s != NULL ? start_on(s, link, start, now, out)
+                          : cv_rpc_conn_start(link->rpc, start, now, out);
     if (error == 0)
         mark_dirty(link);
     return error;
@@ -472,6 +520,24 @@ int cv_link_step(struct cv_link *link, const struct cv_rpc_input *input)
 {
     int error = cv_rpc_conn_step(link->rpc, input);
     mark_dirty(link);
+    return error;
+}
+
+int cv_link_reply(struct cv_link *link, struct cv_rpc_call *call, struct cv_slice message,
+                  covey_time now)
+{
+    struct cv_quic_stream *s = cv_rpc_call_stream(call);
+    struct cv_writer room;
+    bool is_lent = s != NULL && cv_quic_stream_lend(s, &room);
+    struct cv_rpc_input reply = {
+        .type = CV_RPC_REPLY,
+        .now = now,
+        .call = call,
+        .reply = {.message = message, .room = is_lent ? &room : NULL},
+    };
+    int error = cv_link_step(link, &reply);
+    if (is_lent)
+        cv_quic_stream_take(s, &room, true);
     return error;
 }
 

@@ -334,6 +334,37 @@ size_t cv_quic_stream_room(const struct cv_quic_stream *s)
     return (size_t)(room < total ? room : total);
 }
 
+_Static_assert(CV_QUIC_STREAM_LENT_MAX == CV_SEND_INLINE_SIZE, "what is lent is the buffer's own");
+
+/* So much was put into the send buffer, the last of it with `fin`. */
+static void note_added(struct cv_quic_stream *s, size_t size, bool fin)
+{
+    s->conn->buffered += size;
+    s->fin_queued = fin;
+    if (size > 0 || fin)
+        enter_sending(s);
+    cv_conn_mark_dirty(s->conn);
+}
+
+bool cv_quic_stream_lend(struct cv_quic_stream *s, struct cv_writer *w)
+{
+    size_t room = cv_quic_stream_room(s);
+    uint8_t *memory = room == 0 ? NULL : cv_send_buffer_lend(&s->out);
+    if (memory == NULL)
+        return false;
+    cv_writer_init(w, memory, room < CV_QUIC_STREAM_LENT_MAX ? room : CV_QUIC_STREAM_LENT_MAX);
+    return true;
+}
+
+void cv_quic_stream_take(struct cv_quic_stream *s, const struct cv_writer *w, bool fin)
+{
+    size_t size = cv_writer_bytes(w).size;
+    if (size == 0)
+        return;
+    cv_send_buffer_take(&s->out, size);
+    note_added(s, size, fin);
+}
+
 int cv_quic_stream_write(struct cv_quic_stream *s, struct cv_slice bytes, bool fin)
 {
     if (s->fin_queued || s->is_reset || s->conn->state != CV_CONN_READY)
@@ -349,11 +380,7 @@ int cv_quic_stream_write(struct cv_quic_stream *s, struct cv_slice bytes, bool f
     int error = cv_send_buffer_append(&s->out, bytes);
     if (error != COVEY_OK)
         return error;
-    s->conn->buffered += bytes.size;
-    s->fin_queued = fin;
-    if (bytes.size > 0 || fin)
-        enter_sending(s);
-    cv_conn_mark_dirty(s->conn);
+    note_added(s, bytes.size, fin);
     return COVEY_OK;
 }
 

@@ -319,6 +319,9 @@ int cv_rpc_conn_step(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
     case CV_RPC_FINISH:
         assert(!input->call->is_client);
         return cv_rpc_server_finish(input->call, &input->finish);
+    case CV_RPC_REPLY:
+        assert(!input->call->is_client);
+        return cv_rpc_server_reply(input->call, input->reply.message, input->reply.room);
     case CV_RPC_CANCEL:
         cv_rpc_end_cancelled(input->call);
         return 0;

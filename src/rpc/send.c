@@ -106,6 +106,13 @@ void cv_rpc_send_shorten(struct cv_rpc_send *s, uint64_t timeout_us)
         b, cv_rpc_header_shorten(b->data + b->begin, cv_rpc_buffer_size(b), timeout_us));
 }
 
+void cv_rpc_send_skip(struct cv_rpc_send *s)
+{
+    assert(!s->ended && !s->done && cv_rpc_send_waiting(s) == 0);
+    s->ended = true;
+    s->done = true;
+}
+
 void cv_rpc_send_drop(struct cv_rpc_send *s, struct cv_rpc_memory *m)
 {
     cv_rpc_buffer_fini(&s->buffer, m);

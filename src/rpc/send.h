@@ -44,6 +44,8 @@ void cv_rpc_send_status(struct cv_rpc_send *s, struct cv_rpc_memory *m,
                         const struct cv_rpc_status *status);
 /* Writes a timeout that is not longer into the HEADER, of which nothing was written yet. */
 void cv_rpc_send_shorten(struct cv_rpc_send *s, uint64_t timeout_us);
+/* All was written past this, with the FIN: nothing waits, and nothing follows. */
+void cv_rpc_send_skip(struct cv_rpc_send *s);
 /* Forgets what waits: nothing is sent any more. */
 void cv_rpc_send_drop(struct cv_rpc_send *s, struct cv_rpc_memory *m);
 

@@ -137,6 +137,121 @@ static void the_next_address_is_tried(void **state)
     net_fini(&n);
 }
 
+/* ---- small calls in one pass ---- */
+
+static void reply_at_once(void *user, struct cv_link *link, const struct cv_rpc_output *event)
+{
+    struct station *s = user;
+    struct cv_rpc_input release = {
+        .type = CV_RPC_RELEASE, .now = s->port->wire->now, .call = event->call};
+    if (event->type != CV_RPC_EVENT_MESSAGE) {
+        on_call(user, link, event);
+        return;
+    }
+    assert_int_equal(cv_link_reply(link, event->call, event->message, s->port->wire->now), 0);
+    cv_link_step(link, &release);
+}
+
+static void set_reply_at_once(struct cv_node_config *config)
+{
+    config->events.link.call = reply_at_once;
+}
+
+static int start_whole(struct net *n, struct cv_link *link, struct cv_slice message,
+                       struct cv_rpc_call **call)
+{
+    struct cv_rpc_start start = {
+        .method = cv_slice_text("echo"), .deadline = COVEY_NEVER, .message = &message};
+    return cv_link_start(link, &start, n->wire.now, call);
+}
+
+/* On a link that is ready a small call has its stream, and all of it is there, when start() returns. */
+static void small_calls_are_written_at_once(void **state)
+{
+    static uint8_t bytes[1000];
+    (void)state;
+    struct net n;
+    net_init(&n);
+    n.configure = set_reply_at_once;
+    struct station *server = net_add_named(&n, "server", CV_ROLE_MEMBER);
+    n.configure = NULL;
+    struct station *client = net_add_named(&n, "client", CV_ROLE_CLIENT);
+    struct cv_link *link = dial(&n, client, &server->port->address, NULL);
+    struct cv_rpc_call *c;
+    assert_int_equal(start_whole(&n, link, cv_slice_text("early"), &c), 0);
+    assert_null(cv_rpc_call_stream(c));
+    assert_true(test_wire_wait(&n.wire, &client->statuses, 1, LONG));
+    assert_memory_equal(client->reply, "early", 5);
+
+    assert_int_equal(start_whole(&n, link, cv_slice_text("small"), &c), 0);
+    assert_non_null(cv_rpc_call_stream(c));
+    assert_int_equal(cv_quic_stream_write(cv_rpc_call_stream(c), cv_slice_text("x"), false),
+                     COVEY_ERR_STATE);
+    assert_true(test_wire_wait(&n.wire, &client->statuses, 2, LONG));
+    assert_memory_equal(client->reply, "small", 5);
+
+    /* What does not fit waits for its turn. */
+    assert_int_equal(start_whole(&n, link, cv_slice_of(bytes, sizeof bytes), &c), 0);
+    assert_null(cv_rpc_call_stream(c));
+    assert_true(test_wire_wait(&n.wire, &client->statuses, 3, LONG));
+    assert_int_equal(client->reply_size, sizeof bytes);
+    assert_int_equal(client->refused, 0);
+    net_fini(&n);
+}
+
+/* More at once than there are streams: they are served in the order in which they were made. */
+static void small_calls_wait_for_streams_in_order(void **state)
+{
+    (void)state;
+    struct net n;
+    net_init(&n);
+    n.configure = set_reply_at_once;
+    struct station *server = net_add_named(&n, "server", CV_ROLE_MEMBER);
+    n.configure = NULL;
+    struct station *client = net_add_named(&n, "client", CV_ROLE_CLIENT);
+    struct cv_link *link = dial(&n, client, &server->port->address, NULL);
+    struct cv_rpc_call *c;
+    assert_true(test_wire_wait(&n.wire, &client->ready, 1, LONG));
+    do
+        assert_int_equal(start_whole(&n, link, cv_slice_text("x"), &c), 0);
+    while (cv_rpc_call_stream(c) != NULL);
+    struct cv_rpc_call *last;
+    assert_int_equal(start_whole(&n, link, cv_slice_text("last"), &last), 0);
+    assert_ptr_equal(cv_rpc_conn_unbound(link->rpc), c);
+    uint64_t count = cv_rpc_conn_count(link->rpc);
+    assert_true(test_wire_wait(&n.wire, &client->statuses, count, LONG));
+    assert_int_equal(client->reply_size, 4);
+    net_fini(&n);
+}
+
+static void a_small_call_without_memory_is_none(void **state)
+{
+    (void)state;
+    bool done = false;
+    for (size_t i = 1; !done; i++) {
+        struct net n;
+        struct cv_rpc_call *c;
+        net_init(&n);
+        n.configure = set_reply_at_once;
+        struct station *server = net_add_named(&n, "server", CV_ROLE_MEMBER);
+        n.configure = NULL;
+        struct station *client = net_add_named(&n, "client", CV_ROLE_CLIENT);
+        struct cv_link *link = dial(&n, client, &server->port->address, NULL);
+        assert_true(test_wire_wait(&n.wire, &client->ready, 1, LONG));
+        assert_true(i < 20);
+        client->alloc.fail_at = client->alloc.calls + i;
+        int error = start_whole(&n, link, cv_slice_text("coo"), &c);
+        done = client->alloc.calls < client->alloc.fail_at;
+        client->alloc.fail_at = 0;
+        assert_true(error == 0 || error == COVEY_ERR_NO_MEMORY);
+        uint64_t count = error == 0 ? 2 : 1;
+        assert_int_equal(start_whole(&n, link, cv_slice_text("coo"), &c), 0);
+        assert_true(test_wire_wait(&n.wire, &client->statuses, count, LONG));
+        assert_int_equal(client->refused, 0);
+        net_fini(&n);
+    }
+}
+
 /* ---- an address that says that nothing was begun there ---- */
 
 static struct station *unheard; /* what it sends once it is ready is lost, NULL: nothing is */
@@ -336,6 +451,9 @@ int main(void)
         cmocka_unit_test(an_early_call_is_answered),
         cmocka_unit_test(many_calls_wait_for_streams),
         cmocka_unit_test(ten_thousand_calls_are_open_at_once),
+        cmocka_unit_test(small_calls_are_written_at_once),
+        cmocka_unit_test(small_calls_wait_for_streams_in_order),
+        cmocka_unit_test(a_small_call_without_memory_is_none),
         cmocka_unit_test(the_next_address_is_tried),
         cmocka_unit_test(what_one_address_says_does_not_count_for_the_next),
         cmocka_unit_test(nobody_there_is_unavailable),

@@ -194,6 +194,15 @@ static void drop_forgets_and_ends(void **state)
     assert_none();
 }
 
+static void skip_ends_with_nothing_waiting(void **state)
+{
+    (void)state;
+    cv_rpc_send_skip(&s);
+    assert_true(s.done && s.ended && !s.blocked);
+    assert_int_equal(cv_rpc_send_waiting(&s), 0);
+    assert_none();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +215,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_limit_spares_the_status, setup, teardown),
         cmocka_unit_test_setup_teardown(shorten_keeps_what_follows, setup, teardown),
         cmocka_unit_test_setup_teardown(drop_forgets_and_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(skip_ends_with_nothing_waiting, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
