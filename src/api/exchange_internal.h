@@ -17,6 +17,8 @@ void cv_exchange_message_free(struct cv_exchange *x, struct cv_exchange_message 
 
 /* With the lock held, as the next two. A mail for service(), unless one is on its way. */
 void cv_exchange_post_locked(struct cv_exchange *x);
+/* Wakes who waits. */
+void cv_exchange_changed_locked(struct cv_exchange *x);
 /* A receive would not have to wait. */
 bool cv_exchange_has_something(const struct cv_exchange *x);
 /* A reference of this thread's, beside the user's. */

@@ -45,10 +45,12 @@ enum frame_type {
 static uint64_t read_number(struct cv_reader *r)
 {
     uint64_t value = cv_read_u8(r);
-    unsigned more = (1U << (value >> 6)) - 1;
+    if (value < 0x40)
+        return value;
+    struct cv_slice rest = cv_read_bytes(r, (1U << (value >> 6)) - 1);
     value &= 0x3f;
-    for (; more > 0; more--)
-        value = value << 8 | cv_read_u8(r);
+    for (size_t i = 0; i < rest.size; i++)
+        value = value << 8 | rest.data[i];
     return value;
 }
 
