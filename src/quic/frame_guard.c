@@ -47,10 +47,12 @@ static uint64_t read_number(struct cv_reader *r)
     uint64_t value = cv_read_u8(r);
     if (value < 0x40)
         return value;
-    struct cv_slice rest = cv_read_bytes(r, (1U << (value >> 6)) - 1);
+    if (value < 0x80)
+        return (value & 0x3f) << 8 | cv_read_u8(r);
+    unsigned more = (1U << (value >> 6)) - 1;
     value &= 0x3f;
-    for (size_t i = 0; i < rest.size; i++)
-        value = value << 8 | rest.data[i];
+    for (; more > 0; more--)
+        value = value << 8 | cv_read_u8(r);
     return value;
 }
 

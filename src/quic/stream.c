@@ -33,7 +33,7 @@ struct cv_quic_stream *cv_stream_new(struct cv_quic_conn *c)
         if (s == NULL)
             return NULL;
     }
-    /* Everything but the send buffer, whose bytes need no clearing. */
+    /* Everything up to the send buffer, whose bytes need no clearing. */
     memset(s, 0, offsetof(struct cv_quic_stream, out));
     cv_send_buffer_init(&s->out, e->config.buffers);
     s->conn = c;

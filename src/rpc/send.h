@@ -10,12 +10,12 @@
  * always kept, so that a call can be answered without memory.
  */
 struct cv_rpc_send {
-    struct cv_rpc_buffer buffer;
     bool ended;   /* no frame follows what waits */
     bool done;    /* the FIN was taken, or nothing can be sent any more */
     bool blocked; /* the transport had no room */
     bool piece_fin;
     size_t piece_size; /* what cv_rpc_send_next() gave last */
+    struct cv_rpc_buffer buffer;
 };
 
 /* The most that one write carries: well below a stream's send buffer in the transport, 1 MiB, which
