@@ -147,10 +147,19 @@ static void send_message(struct machine *m, struct user *u, uint8_t how)
 {
     static const size_t sizes[] = {0, 1, 60, 300, 700, 701, 64, 250};
     bool end = u->is_client && (how & 8) != 0;
-    int error = step(m, (struct cv_rpc_input){
-                            .type = CV_RPC_SEND,
-                            .call = u->call,
-                            .send = {.message = cv_slice_of(zeroes, sizes[how & 7]), .end = end}});
+    struct stream *s = cv_rpc_call_stream(u->call);
+    bool takes = (how & 16) != 0 && s != NULL && !s->sent_done && !s->blocked;
+    struct cv_rpc_direct direct = {.size_max = takes ? how : 0};
+    int error =
+        step(m, (struct cv_rpc_input){.type = CV_RPC_SEND,
+                                      .call = u->call,
+                                      .send = {.message = cv_slice_of(zeroes, sizes[how & 7]),
+                                               .end = end,
+                                               .direct = takes ? &direct : NULL}});
+    if (direct.head_size > 0) {
+        assert(error == 0 && direct.head_size + direct.body.size <= how);
+        s->wrote = true;
+    }
     assert(error == 0 || error == COVEY_ERR_STATE || error == COVEY_ERR_BUSY ||
            error == COVEY_ERR_NO_MEMORY || (error == COVEY_ERR_TOO_LARGE && (how & 7) == 5));
     assert(error != 0 || (!u->over && !u->ended && !u->finished));

@@ -45,7 +45,7 @@ static void run_service(struct cv_mail *mail, bool cancelled)
 }
 
 void cv_exchange_init(struct cv_exchange *x, const struct cv_exchange_kind *kind,
-                     covey_runtime *runtime, struct cv_loop *loop, size_t message_size_max)
+                      covey_runtime *runtime, struct cv_loop *loop, size_t message_size_max)
 {
     *x = (struct cv_exchange){
         .kind = kind,
@@ -138,10 +138,9 @@ void cv_exchange_post(struct cv_exchange *x)
 /* Straight through. COVEY_ERR_BUSY: it has to wait after all. */
 int cv_exchange_send_now(struct cv_exchange *x, struct cv_slice message)
 {
-    struct cv_rpc_input send = {.type = CV_RPC_SEND, .send = {.message = message}};
     if (x->rpc == NULL)
         return COVEY_ERR_BUSY;
-    int error = cv_exchange_step(x, &send);
+    int error = cv_link_send(x->link, x->rpc, message, false, cv_loop_now(x->loop));
     return error == COVEY_ERR_STATE ? COVEY_ERR_CLOSED : error;
 }
 
@@ -157,9 +156,9 @@ int cv_exchange_metadata_now(struct cv_exchange *x, const struct cv_rpc_metadata
 
 int cv_exchange_reply(struct cv_exchange *x, struct cv_slice message)
 {
-    if (x->rpc == NULL || atomic_load(&x->out_size) > 0 || atomic_load(&x->out_ended) ||
-        atomic_load(&x->is_over) || (message.data == NULL && message.size > 0) ||
-        message.size > x->message_size_max)
+    if (x->rpc == NULL || message.size > CV_EXCHANGE_REPLY_MAX || atomic_load(&x->out_size) > 0 ||
+        atomic_load(&x->out_ended) || atomic_load(&x->is_over) ||
+        (message.data == NULL && message.size > 0) || message.size > x->message_size_max)
         return COVEY_ERR_BUSY;
     return cv_link_reply(x->link, x->rpc, message, cv_loop_now(x->loop));
 }

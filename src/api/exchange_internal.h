@@ -10,6 +10,9 @@
 /* An empty message waits too: each counts with this much beside its bytes. */
 #define CV_EXCHANGE_MESSAGE_COST 64
 
+/* A larger answer is sent like any message: in few pieces, not in one with its status. */
+#define CV_EXCHANGE_REPLY_MAX ((size_t)4 * 1024)
+
 /* A copy; NULL without memory. */
 struct cv_exchange_message *cv_exchange_message_new(struct cv_exchange *x, struct cv_slice bytes);
 /* NULL is allowed. */

@@ -62,6 +62,9 @@ COVEY_MUST_USE int cv_link_start(struct cv_link *link, const struct cv_rpc_start
                                  covey_time now, struct cv_rpc_call **out);
 /* The user's inputs for a call of this link; as cv_rpc_conn_step(). */
 int cv_link_step(struct cv_link *link, const struct cv_rpc_input *input);
+/* SEND, whose `direct` is found here. */
+COVEY_MUST_USE int cv_link_send(struct cv_link *link, struct cv_rpc_call *call,
+                                struct cv_slice message, bool end, covey_time now);
 /* REPLY, whose room is found here. */
 COVEY_MUST_USE int cv_link_reply(struct cv_link *link, struct cv_rpc_call *call,
                                  struct cv_slice message, covey_time now);

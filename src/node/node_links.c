@@ -523,6 +523,41 @@ int cv_link_step(struct cv_link *link, const struct cv_rpc_input *input)
     return error;
 }
 
+/* Smaller ones are copied once more: they leave with what goes before and after them in one piece. */
+#define DIRECT_SIZE_MIN ((size_t)4 << 10)
+
+/* There is room for it, so all that can be missing is memory: then nobody can be told anything on the
+ * stream any more. */
+static void write_direct(struct cv_quic_stream *s, const struct cv_rpc_direct *direct)
+{
+    int error =
+        cv_quic_stream_write_both(s, cv_slice_of(direct->head, direct->head_size), direct->body);
+    assert(error == 0 || error == COVEY_ERR_NO_MEMORY);
+    if (error != 0)
+        abandon(s);
+}
+
+int cv_link_send(struct cv_link *link, struct cv_rpc_call *call, struct cv_slice message, bool end,
+                 covey_time now)
+{
+    struct cv_quic_stream *s = cv_rpc_call_stream(call);
+    struct cv_rpc_direct direct = {.size_max = 0};
+    struct cv_rpc_input send = {
+        .type = CV_RPC_SEND,
+        .now = now,
+        .call = call,
+        .send = {.message = message, .end = end},
+    };
+    if (s != NULL && message.size >= DIRECT_SIZE_MIN) {
+        direct.size_max = cv_quic_stream_room(s);
+        send.send.direct = &direct;
+    }
+    int error = cv_link_step(link, &send);
+    if (direct.head_size > 0)
+        write_direct(s, &direct);
+    return error;
+}
+
 int cv_link_reply(struct cv_link *link, struct cv_rpc_call *call, struct cv_slice message,
                   covey_time now)
 {

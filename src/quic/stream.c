@@ -384,6 +384,26 @@ int cv_quic_stream_write(struct cv_quic_stream *s, struct cv_slice bytes, bool f
     return COVEY_OK;
 }
 
+int cv_quic_stream_write_both(struct cv_quic_stream *s, struct cv_slice head, struct cv_slice body)
+{
+    assert(head.size > 0 && body.size > 0);
+    if (s->fin_queued || s->is_reset || s->conn->state != CV_CONN_READY)
+        return COVEY_ERR_STATE;
+    size_t room = cv_quic_stream_room(s);
+    if (head.size > room || body.size > room - head.size) {
+        enter_waiting(s);
+        return COVEY_ERR_BUSY;
+    }
+    int error = cv_send_buffer_append(&s->out, head);
+    if (error != COVEY_OK)
+        return error;
+    note_added(s, head.size, false);
+    error = cv_send_buffer_append(&s->out, body);
+    if (error == COVEY_OK)
+        note_added(s, body.size, false);
+    return error;
+}
+
 static size_t at_most(size_t size, uint64_t left)
 {
     return size < left ? size : (size_t)left;

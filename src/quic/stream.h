@@ -30,6 +30,10 @@ bool cv_quic_stream_is_accepted(const struct cv_quic_stream *s);
  * without bytes; COVEY_ERR_NO_MEMORY.
  */
 COVEY_MUST_USE int cv_quic_stream_write(struct cv_quic_stream *s, struct cv_slice bytes, bool fin);
+/* The same for a head and what follows it, without `fin`; neither is empty. After COVEY_ERR_NO_MEMORY the
+ * head may have been added: all that can be done then is to reset the stream. */
+COVEY_MUST_USE int cv_quic_stream_write_both(struct cv_quic_stream *s, struct cv_slice head,
+                                             struct cv_slice body);
 /* How many bytes a write may carry now. */
 size_t cv_quic_stream_room(const struct cv_quic_stream *s);
 /*

@@ -50,7 +50,7 @@ static int queue_start(struct cv_rpc_call *call, const struct cv_rpc_start *star
     int error = queue_header(call, header);
     if (error != 0 || start->message == NULL)
         return error;
-    error = cv_rpc_conn_send(call, *start->message, true);
+    error = cv_rpc_conn_send(call, *start->message, true, NULL);
     return error == COVEY_ERR_BUSY ? 0 : error;
 }
 

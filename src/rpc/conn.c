@@ -238,7 +238,21 @@ static int on_send_metadata(struct cv_rpc_conn *rc, const struct cv_rpc_input *i
     return 0;
 }
 
-int cv_rpc_conn_send(struct cv_rpc_call *call, struct cv_slice message, bool end)
+/* The transport takes what it can at once, when nothing waits before it. */
+static int queue_message(struct cv_rpc_call *call, struct cv_slice message,
+                         struct cv_rpc_direct *direct)
+{
+    struct cv_rpc_memory *m = &call->conn->send_memory;
+    bool is_first = !call->closed && !call->send.blocked && cv_rpc_send_waiting(&call->send) == 0;
+    if (direct == NULL || !is_first || direct->size_max <= sizeof direct->head)
+        return cv_rpc_send_message(&call->send, m, message);
+    int error = cv_rpc_send_message_rest(&call->send, m, message, direct);
+    call->wrote = call->wrote || error == 0;
+    return error;
+}
+
+int cv_rpc_conn_send(struct cv_rpc_call *call, struct cv_slice message, bool end,
+                     struct cv_rpc_direct *direct)
 {
     struct cv_rpc_conn *rc = call->conn;
     assert(call->is_client || !end);
@@ -250,7 +264,7 @@ int cv_rpc_conn_send(struct cv_rpc_call *call, struct cv_slice message, bool end
         call->writable_due = true;
         return COVEY_ERR_BUSY;
     }
-    int error = cv_rpc_send_message(&call->send, &rc->send_memory, message);
+    int error = queue_message(call, message, direct);
     if (error != 0)
         return error == COVEY_ERR_LIMIT ? starve(call) : error;
     if (!call->is_client)
@@ -265,7 +279,7 @@ int cv_rpc_conn_send(struct cv_rpc_call *call, struct cv_slice message, bool end
 static int on_send(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
 {
     (void)rc;
-    return cv_rpc_conn_send(input->call, input->send.message, input->send.end);
+    return cv_rpc_conn_send(input->call, input->send.message, input->send.end, input->send.direct);
 }
 
 static int on_end(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)

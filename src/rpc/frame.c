@@ -39,9 +39,14 @@ static size_t frame_size(size_t length)
     return cv_varint_size((uint64_t)length << 2) + length;
 }
 
+void cv_rpc_message_head_write(struct cv_writer *w, size_t message_size)
+{
+    write_head(w, CV_RPC_FRAME_MESSAGE, message_size);
+}
+
 void cv_rpc_message_write(struct cv_writer *w, struct cv_slice message)
 {
-    write_head(w, CV_RPC_FRAME_MESSAGE, message.size);
+    cv_rpc_message_head_write(w, message.size);
     cv_write_bytes(w, message);
 }
 
@@ -382,8 +387,7 @@ bool cv_rpc_reply_write(struct cv_writer *w, struct cv_slice message)
 {
     static const struct cv_rpc_status ok = {.code = COVEY_STATUS_OK};
     size_t left = cv_writer_left(w);
-    if (message.size > left ||
-        cv_rpc_message_size(message.size) + cv_rpc_status_size(&ok) > left)
+    if (message.size > left || cv_rpc_message_size(message.size) + cv_rpc_status_size(&ok) > left)
         return false;
     cv_rpc_message_write(w, message);
     cv_rpc_status_write(w, &ok);

@@ -48,6 +48,8 @@ struct cv_rpc_frame_head {
  * is not the shortest one. */
 COVEY_MUST_USE int cv_rpc_frame_head_read(struct cv_slice bytes, struct cv_rpc_frame_head *head);
 
+/* What goes before the bytes of a message. */
+void cv_rpc_message_head_write(struct cv_writer *w, size_t message_size);
 /* A whole MESSAGE frame, and its size. */
 void cv_rpc_message_write(struct cv_writer *w, struct cv_slice message);
 size_t cv_rpc_message_size(size_t message_size);

@@ -73,6 +73,18 @@ struct cv_rpc_status {
     struct cv_slice details; /* opaque */
 };
 
+/*
+ * What a transport takes of a message without a copy in between, when nothing waits before it: `head`
+ * and then `body`, the message's first bytes, which the transport has to write at once after the step.
+ * What is beyond size_max follows as STREAM_WRITE. Nothing is to be written when head_size is 0.
+ */
+struct cv_rpc_direct {
+    size_t size_max; /* in: what the transport surely takes */
+    uint8_t head[8];
+    size_t head_size;
+    struct cv_slice body; /* of the message given */
+};
+
 enum cv_rpc_input_type {
     CV_RPC_TIME,
     /* From the transport */
@@ -122,6 +134,7 @@ struct cv_rpc_input {
         struct {
             struct cv_slice message;
             bool end;
+            struct cv_rpc_direct *direct; /* or NULL */
         } send;
         struct cv_rpc_status finish;
         struct {

@@ -37,6 +37,10 @@ COVEY_MUST_USE int cv_rpc_send_metadata(struct cv_rpc_send *s, struct cv_rpc_mem
                                         const struct cv_rpc_metadata *metadata, size_t count);
 COVEY_MUST_USE int cv_rpc_send_message(struct cv_rpc_send *s, struct cv_rpc_memory *m,
                                        struct cv_slice message);
+/* The same for a message of which the transport takes the first bytes itself: only the rest is added.
+ * Nothing waits, and direct->size_max is above sizeof direct->head. */
+COVEY_MUST_USE int cv_rpc_send_message_rest(struct cv_rpc_send *s, struct cv_rpc_memory *m,
+                                            struct cv_slice message, struct cv_rpc_direct *direct);
 /* Adds the STATUS, whose message was cut, and ends. Cannot fail: without memory the message and the
  * details are left out.
  */

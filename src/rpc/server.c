@@ -187,7 +187,7 @@ int cv_rpc_server_reply(struct cv_rpc_call *call, struct cv_slice message, struc
         cv_rpc_end_replied(call);
         return 0;
     }
-    int error = cv_rpc_conn_send(call, message, false);
+    int error = cv_rpc_conn_send(call, message, false, NULL);
     if (error == 0)
         cv_rpc_end_finished(call, &ok);
     return error;

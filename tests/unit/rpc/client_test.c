@@ -502,8 +502,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_call_may_start_with_its_message, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_small_request_is_written_where_it_is_sent_from, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_request_that_does_not_fit_goes_the_usual_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_small_request_is_written_where_it_is_sent_from, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_request_that_does_not_fit_goes_the_usual_way, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_start_with_a_message_that_is_too_large_is_none, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_message_that_finds_no_room_at_the_start_comes_later,

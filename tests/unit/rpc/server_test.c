@@ -66,6 +66,46 @@ static int reply(struct cv_rpc_call *call, const char *text, struct cv_writer *r
     return cv_rpc_conn_step(e.rc, &in);
 }
 
+/* A message whose first bytes the transport takes from where they are. */
+static void a_large_message_is_not_copied_where_it_is_the_first(void **state)
+{
+    (void)state;
+    static uint8_t bytes[1000];
+    struct cv_rpc_direct direct = {.size_max = 600};
+    struct cv_rpc_call *call = serve(&e, &stream_1);
+    struct cv_rpc_input in = {
+        .type = CV_RPC_SEND,
+        .now = e.now,
+        .call = call,
+        .send = {.message = cv_slice_of(bytes, sizeof bytes), .direct = &direct}};
+    assert_int_equal(cv_rpc_conn_step(e.rc, &in), 0);
+    assert_int_equal(direct.head_size, 2);
+    assert_int_equal(direct.body.size, 598);
+
+    /* The next one waits behind the rest of it. */
+    direct = (struct cv_rpc_direct){.size_max = 600};
+    assert_int_equal(cv_rpc_conn_step(e.rc, &in), 0);
+    assert_int_equal(direct.head_size, 0);
+    expect(&e, "write 1404 ");
+
+    /* A transport that has no room takes nothing. */
+    direct.size_max = 0;
+    assert_int_equal(cv_rpc_conn_step(e.rc, &in), 0);
+    assert_int_equal(direct.head_size, 0);
+    e.full = true;
+    expect(&e, "full ");
+    direct.size_max = 600;
+    assert_int_equal(cv_rpc_conn_step(e.rc, &in), 0);
+    assert_int_equal(direct.head_size, 0);
+    e.full = false;
+    assert_int_equal(step(&e, call, CV_RPC_STREAM_WRITABLE), 0);
+    assert_int_equal(finish(&e, call, COVEY_STATUS_OK, ""), 0);
+    direct.size_max = 600;
+    assert_int_equal(cv_rpc_conn_step(e.rc, &in), COVEY_ERR_STATE);
+    assert_int_equal(direct.head_size, 0);
+    expect(&e, "write 2005 fin stop 4 ");
+}
+
 /* The transport's own memory takes the answer, when all of it fits. */
 static void a_small_reply_is_written_where_it_is_sent_from(void **state)
 {
@@ -515,8 +555,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(unary_is_one_write, setup, teardown),
         cmocka_unit_test_setup_teardown(echo_between_two_polls, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_small_reply_is_written_where_it_is_sent_from, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_reply_that_does_not_fit_goes_the_usual_way, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_large_message_is_not_copied_where_it_is_the_first, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_small_reply_is_written_where_it_is_sent_from, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_reply_that_does_not_fit_goes_the_usual_way, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(header_with_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(metadata_before_the_first_message, setup, teardown),
         cmocka_unit_test_setup_teardown(metadata_that_is_refused, setup, teardown),
