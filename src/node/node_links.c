@@ -12,7 +12,7 @@
 #define KEEP_ALIVE  (5 * COVEY_SECOND)
 #define SILENCE_MAX (3 * KEEP_ALIVE)
 
-static void mark_dirty(struct cv_link *link)
+void cv_link_mark_dirty(struct cv_link *link)
 {
     if (link->is_dirty)
         return;
@@ -110,7 +110,7 @@ int cv_link_dial(struct cv_link *link, const struct cv_address *remotes, size_t 
 void cv_link_retire(struct cv_link *link)
 {
     link->is_retiring = true;
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 /* It is closed in the next turn, so that what the peer is told goes out first. */
@@ -159,7 +159,7 @@ static void link_lost(struct cv_link *link, int error)
     link->error = error;
     const char *text = error == 0 ? "the connection was closed" : covey_strerror(error);
     cv_rpc_conn_lost(link->rpc, text);
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 void cv_link_close(struct cv_link *link, int error)
@@ -198,17 +198,10 @@ void cv_link_disconnected(struct cv_link *link, int error, bool none_begun)
         cv_rpc_conn_none_begun(link->rpc);
     }
     link_lost(link, error);
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 /* ---- calls and streams ---- */
-
-/* Nobody has heard of it, or can be told anything on it. */
-static void abandon(struct cv_quic_stream *s)
-{
-    cv_quic_stream_stop(s, CV_RPC_CODE_CANCELLED);
-    cv_quic_stream_reset(s, CV_RPC_CODE_CANCELLED);
-}
 
 /* Gives streams to the calls that wait for one, as far as the peer allows. */
 static void bind_waiting(struct cv_link *link)
@@ -234,13 +227,13 @@ void cv_link_connected(struct cv_link *link)
     if (link->is_closed)
         return; /* given up while it was being connected */
     link->is_ready = true;
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
     node->events.link.ready(node->events_user, link);
 }
 
 void cv_link_streams_available(struct cv_link *link)
 {
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 void cv_link_stream_opened(struct cv_link *link, struct cv_quic_stream *s)
@@ -252,11 +245,11 @@ void cv_link_stream_opened(struct cv_link *link, struct cv_quic_stream *s)
         .accepted = {.stream = s, .call = &call},
     };
     if (link->is_closed || cv_rpc_conn_step(link->rpc, &input) != 0) {
-        abandon(s);
+        cv_link_abandon_stream(s);
         return;
     }
     cv_quic_stream_set_user(s, call);
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 void cv_link_stream_data(struct cv_link *link, struct cv_quic_stream *s, struct cv_slice bytes,
@@ -275,7 +268,7 @@ void cv_link_stream_data(struct cv_link *link, struct cv_quic_stream *s, struct 
         return;
     }
     cv_rpc_conn_step(link->rpc, &input); /* without memory it has ended the call itself */
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 void cv_link_stream_event(struct cv_link *link, struct cv_quic_stream *s,
@@ -292,14 +285,14 @@ void cv_link_stream_event(struct cv_link *link, struct cv_quic_stream *s,
     else if (type == CV_RPC_STREAM_CLOSED)
         cv_quic_stream_set_user(s, NULL);
     cv_rpc_conn_step(link->rpc, &input);
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 void cv_link_deadline(struct cv_link *link)
 {
     struct cv_rpc_input input = {.type = CV_RPC_TIME, .now = link->head.node->now};
     cv_rpc_conn_step(link->rpc, &input);
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 /* ---- outputs ---- */
@@ -463,116 +456,10 @@ bool cv_link_is_retiring(const struct cv_link *link)
     return link->is_retiring;
 }
 
-static bool is_small(const struct cv_rpc_start *start)
-{
-    if (start->message == NULL)
-        return false;
-    size_t size = start->message->size + start->method.size;
-    for (size_t i = 0; i < start->metadata_count && size < CV_QUIC_STREAM_LENT_MAX; i++)
-        size += start->metadata[i].key.size + start->metadata[i].value.size;
-    return size < CV_QUIC_STREAM_LENT_MAX;
-}
-
-/* A stream for a small request, which can then be written at once; NULL: it takes the usual way. Those
- * that wait for a stream go first. */
-static struct cv_quic_stream *open_for(struct cv_link *link, const struct cv_rpc_start *start,
-                                       covey_time now)
-{
-    struct cv_quic_stream *s;
-    if (!link->is_ready || start->deadline <= now || cv_rpc_conn_unbound(link->rpc) != NULL ||
-        !is_small(start))
-        return NULL;
-    return cv_quic_conn_open(link->head.conn, &s) == 0 ? s : NULL;
-}
-
-static int start_on(struct cv_quic_stream *s, struct cv_link *link,
-                    const struct cv_rpc_start *start, covey_time now, struct cv_rpc_call **out)
-{
-    struct cv_rpc_start on_stream = *start;
-    struct cv_writer room;
-    on_stream.stream = s;
-    on_stream.room = cv_quic_stream_lend(s, &room) ? &room : NULL;
-    int error = cv_rpc_conn_start(link->rpc, &on_stream, now, out);
-    if (error != 0) {
-        abandon(s);
-        return error;
-    }
-    cv_quic_stream_set_user(s, *out);
-    if (on_stream.room != NULL)
-        cv_quic_stream_take(s, &room, true);
-    return 0;
-}
-
-int cv_link_start(struct cv_link *link, const struct cv_rpc_start *start, covey_time now,
-                  struct cv_rpc_call **out)
-{
-    if (link->is_closed)
-        return COVEY_ERR_CLOSED;
-    struct cv_quic_stream *s = open_for(link, start, now);
-    int error = s != NULL ? start_on(s, link, start, now, out)
-                          : cv_rpc_conn_start(link->rpc, start, now, out);
-    if (error == 0)
-        mark_dirty(link);
-    return error;
-}
-
 int cv_link_step(struct cv_link *link, const struct cv_rpc_input *input)
 {
     int error = cv_rpc_conn_step(link->rpc, input);
-    mark_dirty(link);
-    return error;
-}
-
-/* Smaller ones are copied once more: they leave with what goes before and after them in one piece. */
-#define DIRECT_SIZE_MIN ((size_t)4 << 10)
-
-/* There is room for it, so all that can be missing is memory: then nobody can be told anything on the
- * stream any more. */
-static void write_direct(struct cv_quic_stream *s, const struct cv_rpc_direct *direct)
-{
-    int error =
-        cv_quic_stream_write_both(s, cv_slice_of(direct->head, direct->head_size), direct->body);
-    assert(error == 0 || error == COVEY_ERR_NO_MEMORY);
-    if (error != 0)
-        abandon(s);
-}
-
-int cv_link_send(struct cv_link *link, struct cv_rpc_call *call, struct cv_slice message, bool end,
-                 covey_time now)
-{
-    struct cv_quic_stream *s = cv_rpc_call_stream(call);
-    struct cv_rpc_direct direct = {.size_max = 0};
-    struct cv_rpc_input send = {
-        .type = CV_RPC_SEND,
-        .now = now,
-        .call = call,
-        .send = {.message = message, .end = end},
-    };
-    if (s != NULL && message.size >= DIRECT_SIZE_MIN) {
-        direct.size_max = cv_quic_stream_room(s);
-        send.send.direct = &direct;
-    }
-    int error = cv_link_step(link, &send);
-    if (direct.head_size > 0)
-        write_direct(s, &direct);
-    return error;
-}
-
-int cv_link_reply(struct cv_link *link, struct cv_rpc_call *call, struct cv_slice message,
-                  covey_time now)
-{
-    struct cv_quic_stream *s = cv_rpc_call_stream(call);
-    struct cv_writer room;
-    bool is_lent = s != NULL && cv_quic_stream_lend(s, &room);
-    struct cv_rpc_input reply = {
-        .type = CV_RPC_REPLY,
-        .now = now,
-        .call = call,
-        .reply = {.message = message, .room = is_lent ? &room : NULL},
-    };
-    int error = cv_link_step(link, &reply);
-    if (is_lent)
-        cv_quic_stream_take(s, &room, true);
+    cv_link_mark_dirty(link);
     return error;
 }
 
