@@ -111,6 +111,10 @@ static void start(struct machine *m, struct user *u, struct stream *s, uint8_t h
         return;
     struct cv_rpc_metadata entry = {cv_slice_text("k"), cv_slice_of(zeroes, how)};
     bool with_stream = (how & 1) != 0 && s->call == NULL;
+    struct cv_slice message = cv_slice_of(zeroes, how);
+    uint8_t memory[64];
+    struct cv_writer room;
+    cv_writer_init(&room, memory, sizeof memory);
     struct cv_rpc_start start = {
         .method = cv_slice_text("m"),
         .deadline = (how & 2) != 0 ? m->now + how : COVEY_NEVER,
@@ -118,6 +122,8 @@ static void start(struct machine *m, struct user *u, struct stream *s, uint8_t h
         .metadata_count = (how & 4) != 0,
         .stream = with_stream ? s : NULL,
         .user = u,
+        .message = (how & 8) != 0 ? &message : NULL,
+        .room = with_stream && (how & 16) != 0 ? &room : NULL,
     };
     struct cv_rpc_call *call = NULL;
     int error = cv_rpc_conn_start(m->rc, &start, m->now, &call);
@@ -130,6 +136,10 @@ static void start(struct machine *m, struct user *u, struct stream *s, uint8_t h
     *u = (struct user){.call = call, .is_client = true};
     if (with_stream)
         *s = (struct stream){.call = call};
+    if (cv_writer_size(&room) > 0) {
+        assert(with_stream && (how & 24) == 24);
+        s->wrote = s->sent_done = u->ended = true;
+    }
     check(m);
 }
 
@@ -137,10 +147,19 @@ static void send_message(struct machine *m, struct user *u, uint8_t how)
 {
     static const size_t sizes[] = {0, 1, 60, 300, 700, 701, 64, 250};
     bool end = u->is_client && (how & 8) != 0;
-    int error = step(m, (struct cv_rpc_input){
-                            .type = CV_RPC_SEND,
-                            .call = u->call,
-                            .send = {.message = cv_slice_of(zeroes, sizes[how & 7]), .end = end}});
+    struct stream *s = cv_rpc_call_stream(u->call);
+    bool takes = (how & 16) != 0 && s != NULL && !s->sent_done && !s->blocked;
+    struct cv_rpc_direct direct = {.size_max = takes ? how : 0};
+    int error =
+        step(m, (struct cv_rpc_input){.type = CV_RPC_SEND,
+                                      .call = u->call,
+                                      .send = {.message = cv_slice_of(zeroes, sizes[how & 7]),
+                                               .end = end,
+                                               .direct = takes ? &direct : NULL}});
+    if (direct.head_size > 0) {
+        assert(error == 0 && direct.head_size + direct.body.size <= how);
+        s->wrote = true;
+    }
     assert(error == 0 || error == COVEY_ERR_STATE || error == COVEY_ERR_BUSY ||
            error == COVEY_ERR_NO_MEMORY || (error == COVEY_ERR_TOO_LARGE && (how & 7) == 5));
     assert(error != 0 || (!u->over && !u->ended && !u->finished));
@@ -160,10 +179,35 @@ static void send_metadata(struct machine *m, struct user *u, uint8_t how)
     assert(error != 0 || (!u->over && !u->finished));
 }
 
+static void reply(struct machine *m, struct user *u, uint8_t how)
+{
+    struct stream *s = cv_rpc_call_stream(u->call);
+    uint8_t memory[64];
+    struct cv_writer room;
+    cv_writer_init(&room, memory, sizeof memory);
+    bool is_lent = s != NULL && !s->sent_done && !s->blocked;
+    int error = step(m, (struct cv_rpc_input){.type = CV_RPC_REPLY,
+                                              .call = u->call,
+                                              .reply = {.message = cv_slice_of(zeroes, how),
+                                                        .room = is_lent ? &room : NULL}});
+    assert(error == 0 || error == COVEY_ERR_STATE || error == COVEY_ERR_BUSY ||
+           error == COVEY_ERR_NO_MEMORY);
+    assert(error != 0 || (!u->over && !u->finished));
+    u->finished = u->finished || error == 0;
+    if (cv_writer_size(&room) == 0)
+        return;
+    assert(error == 0);
+    s->wrote = s->sent_done = true;
+}
+
 static void finish(struct machine *m, struct user *u, uint8_t how)
 {
     if (u->is_client)
         return;
+    if ((how & 128) != 0) {
+        reply(m, u, how & 127);
+        return;
+    }
     struct cv_rpc_status status = {
         .code = (enum covey_status_code)(how % 17),
         .message = cv_slice_of("text", how & 4),

@@ -93,8 +93,9 @@ static inline void send_next(struct both *b, int side, struct call *c, bool end)
     end = end && side == c->opener;
     int error =
         step(b, side,
-             (struct cv_rpc_input){
-                 .type = CV_RPC_SEND, .call = u->call, .send = {cv_slice_of(message, size), end}});
+             (struct cv_rpc_input){.type = CV_RPC_SEND,
+                                   .call = u->call,
+                                   .send = {.message = cv_slice_of(message, size), .end = end}});
     assert(error == 0 || error == COVEY_ERR_STATE || error == COVEY_ERR_BUSY);
     if (error == 0) {
         u->sent++;

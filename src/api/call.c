@@ -78,7 +78,8 @@ static void on_end(struct cv_exchange *x)
     bool cancelled = atomic_load(&x->is_over);
     if (x->rpc == NULL)
         return; /* detached, and let go by the loop already */
-    say_status(call);
+    if (!call->is_said)
+        say_status(call);
     leave_owner(call, cancelled ? COVEY_STATUS_CANCELLED : call->code);
     atomic_store_explicit(&x->is_over, true, memory_order_release);
     if (call->in_handler)
@@ -157,19 +158,6 @@ void cv_call_abandon(covey_call *call)
 
 /* ---- the beginning ---- */
 
-static int call_init(covey_call *call, const struct cv_call_begin *begin)
-{
-    const struct cv_rpc_output *event = begin->event;
-    int error = cv_metadata_copy(begin->runtime, event->begin.metadata, event->begin.metadata_count,
-                                 &call->metadata);
-    if (error != 0)
-        return error;
-    error = cv_exchange_init(&call->x, &kind, begin->runtime, begin->loop, begin->message_size_max);
-    if (error != 0)
-        cv_metadata_clear(begin->runtime, &call->metadata);
-    return error;
-}
-
 covey_call *cv_call_new(const struct cv_call_begin *begin)
 {
     struct cv_slice name = begin->method->name;
@@ -177,12 +165,14 @@ covey_call *cv_call_new(const struct cv_call_begin *begin)
     covey_call *call = cv_pool_take(&begin->runtime->pool, size);
     if (call == NULL)
         return NULL;
-    /* All but the exchange, which call_init() sets. */
+    /* All but the exchange, which has its own. */
     memset((uint8_t *)call + sizeof call->x, 0, sizeof *call - sizeof call->x);
-    if (call_init(call, begin) != 0) {
+    if (cv_metadata_copy(begin->runtime, begin->event->begin.metadata,
+                         begin->event->begin.metadata_count, &call->metadata) != 0) {
         cv_pool_give(&begin->runtime->pool, call, size);
         return NULL;
     }
+    cv_exchange_init(&call->x, &kind, begin->runtime, begin->loop, begin->message_size_max);
     call->caller = begin->caller;
     call->begun = cv_loop_now(begin->loop);
     call->deadline = begin->event->begin.deadline;

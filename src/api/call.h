@@ -58,6 +58,7 @@ struct covey_call {
     unsigned judged; /* interceptors that have seen it begin */
     bool has_user;   /* the handler runs or ran */
     bool in_handler;
+    bool is_said;     /* the status was, with the message */
     bool is_kept;     /* it has references to its caller and its runtime */
     bool release_due; /* when the handler has returned */
     atomic_uint_fast64_t messages_sent;

@@ -44,8 +44,8 @@ static void run_service(struct cv_mail *mail, bool cancelled)
         (struct cv_exchange *)(void *)((unsigned char *)mail - offsetof(struct cv_exchange, mail)));
 }
 
-int cv_exchange_init(struct cv_exchange *x, const struct cv_exchange_kind *kind,
-                     covey_runtime *runtime, struct cv_loop *loop, size_t message_size_max)
+void cv_exchange_init(struct cv_exchange *x, const struct cv_exchange_kind *kind,
+                      covey_runtime *runtime, struct cv_loop *loop, size_t message_size_max)
 {
     *x = (struct cv_exchange){
         .kind = kind,
@@ -53,14 +53,12 @@ int cv_exchange_init(struct cv_exchange *x, const struct cv_exchange_kind *kind,
         .loop = loop,
         .message_size_max = message_size_max,
         .references = 2,
+        .lock = PTHREAD_MUTEX_INITIALIZER,
         .mail = {.run = run_service},
     };
     STAILQ_INIT(&x->out);
     STAILQ_INIT(&x->in);
-    int error = cv_condition_init(&x->changed);
-    if (error == 0)
-        pthread_mutex_init(&x->lock, NULL);
-    return error;
+    LIST_INIT(&x->waiters);
 }
 
 void cv_exchange_fini(struct cv_exchange *x)
@@ -69,7 +67,6 @@ void cv_exchange_fini(struct cv_exchange *x)
     cv_exchange_message_free(x, x->current);
     drop_all(x, &x->in);
     drop_all(x, &x->out);
-    pthread_cond_destroy(&x->changed);
     pthread_mutex_destroy(&x->lock);
 }
 
@@ -141,10 +138,9 @@ void cv_exchange_post(struct cv_exchange *x)
 /* Straight through. COVEY_ERR_BUSY: it has to wait after all. */
 int cv_exchange_send_now(struct cv_exchange *x, struct cv_slice message)
 {
-    struct cv_rpc_input send = {.type = CV_RPC_SEND, .send = {.message = message}};
     if (x->rpc == NULL)
         return COVEY_ERR_BUSY;
-    int error = cv_exchange_step(x, &send);
+    int error = cv_link_send(x->link, x->rpc, message, false, cv_loop_now(x->loop));
     return error == COVEY_ERR_STATE ? COVEY_ERR_CLOSED : error;
 }
 
@@ -158,6 +154,15 @@ int cv_exchange_metadata_now(struct cv_exchange *x, const struct cv_rpc_metadata
     return error == COVEY_ERR_STATE ? COVEY_ERR_CLOSED : error;
 }
 
+int cv_exchange_reply(struct cv_exchange *x, struct cv_slice message)
+{
+    if (x->rpc == NULL || message.size > CV_EXCHANGE_REPLY_MAX || atomic_load(&x->out_size) > 0 ||
+        atomic_load(&x->out_ended) || atomic_load(&x->is_over) ||
+        (message.data == NULL && message.size > 0) || message.size > x->message_size_max)
+        return COVEY_ERR_BUSY;
+    return cv_link_reply(x->link, x->rpc, message, cv_loop_now(x->loop));
+}
+
 /* Once, when nothing waits any more. */
 void cv_exchange_end_now(struct cv_exchange *x)
 {
@@ -165,6 +170,14 @@ void cv_exchange_end_now(struct cv_exchange *x)
         return;
     x->end_done = true;
     x->kind->end(x);
+}
+
+void cv_exchange_leave_at_once(struct cv_exchange *x)
+{
+    assert(x->rpc != NULL && !x->user_is_gone);
+    atomic_store_explicit(&x->out_ended, true, memory_order_release);
+    cv_exchange_end_now(x);
+    cv_exchange_leave_here(x);
 }
 
 /* With the lock held. */
@@ -198,7 +211,7 @@ static void drop_first_out(struct cv_exchange *x)
     size_t left = atomic_fetch_sub(&x->out_size, m->size + CV_EXCHANGE_MESSAGE_COST) - m->size -
                   CV_EXCHANGE_MESSAGE_COST;
     if (left <= CV_EXCHANGE_QUEUED_MAX)
-        pthread_cond_broadcast(&x->changed);
+        cv_exchange_changed_locked(x);
     pthread_mutex_unlock(&x->lock);
     cv_exchange_message_free(x, m);
 }
@@ -269,7 +282,7 @@ static void tell_user(struct cv_exchange *x)
     x->kind->ready(x);
     pthread_mutex_lock(&x->lock);
     x->is_telling = false;
-    pthread_cond_broadcast(&x->changed);
+    cv_exchange_changed_locked(x);
     pthread_mutex_unlock(&x->lock);
 }
 
@@ -328,7 +341,7 @@ int cv_exchange_message(struct cv_exchange *x, struct cv_slice message)
     } else {
         STAILQ_INSERT_TAIL(&x->in, m, entry);
         m = NULL;
-        pthread_cond_broadcast(&x->changed);
+        cv_exchange_changed_locked(x);
     }
     pthread_mutex_unlock(&x->lock);
     cv_exchange_message_free(x, m);
@@ -346,7 +359,7 @@ static void note(struct cv_exchange *x, bool in_ended, bool is_over)
     x->in_ended = x->in_ended || in_ended;
     if (is_over)
         atomic_store(&x->is_over, true);
-    pthread_cond_broadcast(&x->changed);
+    cv_exchange_changed_locked(x);
     pthread_mutex_unlock(&x->lock);
     if (is_over)
         send_waiting(x); /* drops it */

@@ -32,6 +32,8 @@ struct cv_exchange_message {
 };
 STAILQ_HEAD(cv_exchange_messages, cv_exchange_message);
 
+struct cv_exchange_waiter;
+
 struct cv_exchange_kind {
     /* After cv_exchange_begin(), before all else. */
     void (*begin)(struct cv_exchange *x);
@@ -60,7 +62,7 @@ struct cv_exchange {
     atomic_uint references;
 
     pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t changed;
+    LIST_HEAD(, cv_exchange_waiter) waiters;
     struct cv_mail mail;
     bool mail_is_out;
     struct cv_exchange_messages out;
@@ -83,10 +85,9 @@ struct cv_exchange {
     bool left_here; /* the user left on the loop's thread: nobody else knows the exchange */
 };
 
-/* In the caller's memory, with references of the user and of the loop. 0 or COVEY_ERR_SYSTEM. */
-COVEY_MUST_USE int cv_exchange_init(struct cv_exchange *x, const struct cv_exchange_kind *kind,
-                                    covey_runtime *runtime, struct cv_loop *loop,
-                                    size_t message_size_max);
+/* In the caller's memory, with references of the user and of the loop. */
+void cv_exchange_init(struct cv_exchange *x, const struct cv_exchange_kind *kind,
+                      covey_runtime *runtime, struct cv_loop *loop, size_t message_size_max);
 /* For kind->free(): gives back what it holds. */
 void cv_exchange_fini(struct cv_exchange *x);
 
@@ -127,6 +128,11 @@ void cv_exchange_post(struct cv_exchange *x);
 void cv_exchange_start(struct cv_exchange *x, struct cv_link *link, struct cv_rpc_call *rpc);
 /* One input for the RPC layer, whose time and call are set here. */
 int cv_exchange_step(struct cv_exchange *x, struct cv_rpc_input *input);
+/* A server's only message and the status OK at once, when nothing waits before them; what is left of the
+ * user's part is cv_exchange_leave_at_once(). Else COVEY_ERR_BUSY, or what keeps it from it, and nothing was sent. */
+COVEY_MUST_USE int cv_exchange_reply(struct cv_exchange *x, struct cv_slice message);
+/* cv_exchange_end() and cv_exchange_leave() in one, with nothing waiting. */
+void cv_exchange_leave_at_once(struct cv_exchange *x);
 /* A message came: kept until it is received. 0 or COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_exchange_message(struct cv_exchange *x, struct cv_slice message);
 /* The peer sends no more. */

@@ -10,6 +10,9 @@
 /* An empty message waits too: each counts with this much beside its bytes. */
 #define CV_EXCHANGE_MESSAGE_COST 64
 
+/* A larger answer is sent like any message: in few pieces, not in one with its status. */
+#define CV_EXCHANGE_REPLY_MAX ((size_t)4 * 1024)
+
 /* A copy; NULL without memory. */
 struct cv_exchange_message *cv_exchange_message_new(struct cv_exchange *x, struct cv_slice bytes);
 /* NULL is allowed. */
@@ -17,6 +20,8 @@ void cv_exchange_message_free(struct cv_exchange *x, struct cv_exchange_message 
 
 /* With the lock held, as the next two. A mail for service(), unless one is on its way. */
 void cv_exchange_post_locked(struct cv_exchange *x);
+/* Wakes who waits. */
+void cv_exchange_changed_locked(struct cv_exchange *x);
 /* A receive would not have to wait. */
 bool cv_exchange_has_something(const struct cv_exchange *x);
 /* A reference of this thread's, beside the user's. */

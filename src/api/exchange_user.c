@@ -2,10 +2,43 @@
 #include "api/exchange_internal.h"
 
 #include <assert.h>
+#include <sched.h>
 
 /* The RPC layer is told of what was read in steps, so that not each message costs a mail: as late as it
  * allows for (receive_lag_max). */
 #define TOLD_STEP ((size_t)4 * 1024)
+
+/* ---- waiting ---- */
+
+/* Who waits brings what is needed for it: nearly all calls end without. */
+struct cv_exchange_waiter {
+    pthread_cond_t changed;
+    LIST_ENTRY(cv_exchange_waiter) entry;
+};
+
+void cv_exchange_changed_locked(struct cv_exchange *x)
+{
+    struct cv_exchange_waiter *waiter;
+    LIST_FOREACH (waiter, &x->waiters, entry)
+        pthread_cond_signal(&waiter->changed);
+}
+
+/* With the lock held. False when the deadline has passed, or when the system has nothing to wait with. */
+static bool await_change(struct cv_exchange *x, covey_time deadline)
+{
+    struct cv_exchange_waiter waiter;
+    if (cv_condition_init(&waiter.changed) != 0) {
+        pthread_mutex_unlock(&x->lock);
+        sched_yield();
+        pthread_mutex_lock(&x->lock);
+        return false;
+    }
+    LIST_INSERT_HEAD(&x->waiters, &waiter, entry);
+    bool in_time = cv_condition_wait(&waiter.changed, &x->lock, deadline);
+    LIST_REMOVE(&waiter, entry);
+    pthread_cond_destroy(&waiter.changed);
+    return in_time;
+}
 
 /* ---- sending ---- */
 
@@ -95,7 +128,7 @@ int cv_exchange_wait_room(struct cv_exchange *x, covey_time timeout)
     pthread_mutex_lock(&x->lock);
     while (in_time && !atomic_load(&x->is_over) &&
            atomic_load(&x->out_size) > CV_EXCHANGE_QUEUED_MAX)
-        in_time = cv_condition_wait(&x->changed, &x->lock, deadline);
+        in_time = await_change(x, deadline);
     pthread_mutex_unlock(&x->lock);
     if (atomic_load(&x->is_over))
         return COVEY_ERR_CLOSED;
@@ -152,7 +185,7 @@ static int wait_and_take(struct cv_exchange *x, covey_time timeout)
     int error = 0;
     pthread_mutex_lock(&x->lock);
     while (in_time && !cv_exchange_has_something(x))
-        in_time = cv_condition_wait(&x->changed, &x->lock, deadline);
+        in_time = await_change(x, deadline);
     if (!STAILQ_EMPTY(&x->in))
         take_first(x);
     else if (cv_exchange_has_something(x))
@@ -179,7 +212,7 @@ int cv_exchange_receive(struct cv_exchange *x, covey_time timeout, struct cv_sli
 static void await_told(struct cv_exchange *x)
 {
     while (x->is_telling && !cv_loop_is_current(x->loop))
-        cv_condition_wait(&x->changed, &x->lock, COVEY_NEVER);
+        await_change(x, COVEY_NEVER);
 }
 
 void cv_exchange_post_and_unlock(struct cv_exchange *x)

@@ -71,12 +71,14 @@ static size_t block_size(unsigned class)
     return CV_POOL_BLOCK_SIZE_MIN << class;
 }
 
+_Static_assert(CV_POOL_CLASSES == 4, "class_of() counts them");
+
 /* Of the smallest block that holds `size`, at most CV_POOL_BLOCK_SIZE. */
 static unsigned class_of(size_t size)
 {
-    unsigned class = 0;
-    while (block_size(class) < size)
-        class ++;
+    unsigned class = size > block_size(0);
+    class += size > block_size(1);
+    class += size > block_size(2);
     return class;
 }
 

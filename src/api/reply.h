@@ -32,6 +32,12 @@ void cv_reply_lend_data(struct covey_reply *reply, uint8_t *room, struct cv_slic
 /* 0 or COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_reply_set_metadata(struct covey_reply *reply, covey_runtime *runtime,
                                          const struct cv_rpc_metadata *set, size_t count);
+/* Frees what it holds; it is not looked at after this. */
+static inline void cv_reply_drop(struct covey_reply *reply)
+{
+    if (reply->owner != NULL)
+        covey_reply_clear(reply);
+}
 /* Moves what `from` holds; `from` is empty after it. `to` is empty before. */
 void cv_reply_move(struct covey_reply *to, struct covey_reply *from);
 

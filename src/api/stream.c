@@ -190,14 +190,12 @@ static const struct cv_exchange_kind exchange_kind = {.begin = on_begin,
                                                       .ready = on_ready,
                                                       .free = on_free};
 
-static int init(covey_stream *stream, const struct covey_call_draft *draft, size_t size)
+static void init(covey_stream *stream, const struct covey_call_draft *draft, size_t size)
 {
     covey_client *client = draft->client;
     memset(stream, 0, sizeof *stream);
-    int error = cv_exchange_init(&stream->x, &exchange_kind, client->runtime, client->loop,
-                                 client->message_send_max);
-    if (error != 0)
-        return error;
+    cv_exchange_init(&stream->x, &exchange_kind, client->runtime, client->loop,
+                     client->message_send_max);
     cv_draft_copy(draft, stream->bytes, &stream->header);
     cv_reply_set_constant(&stream->outcome, COVEY_STATUS_UNKNOWN, "");
     cv_reply_init(&stream->answer.reply);
@@ -212,7 +210,6 @@ static int init(covey_stream *stream, const struct covey_call_draft *draft, size
         .deadline = draft->deadline,
         .wait_for_ready = draft->options.wait_for_ready,
     };
-    return 0;
 }
 
 static int make(const struct covey_call_draft *draft, covey_stream **out)
@@ -224,11 +221,7 @@ static int make(const struct covey_call_draft *draft, covey_stream **out)
     covey_stream *stream = cv_pool_take(&runtime->pool, size);
     if (stream == NULL)
         return COVEY_ERR_NO_MEMORY;
-    int error = init(stream, draft, size);
-    if (error != 0) {
-        cv_pool_give(&runtime->pool, stream, size);
-        return error;
-    }
+    init(stream, draft, size);
     cv_runtime_retain(runtime);
     *out = stream;
     return 0;

@@ -83,14 +83,19 @@ void cv_unary_drop(struct cv_unary *u)
 
 /* ---- the end ---- */
 
-static void close_attempt(struct cv_attempt *a)
+static void free_attempt(struct cv_attempt *a)
 {
     struct cv_unary *u = a->unary;
-    cv_client_request_end(&a->request);
     LIST_REMOVE(a, entry);
-    covey_reply_clear(&a->answer);
+    cv_reply_drop(&a->answer);
     if (a != &u->first)
         cv_pool_give(&u->client->runtime->pool, a, sizeof *a);
+}
+
+static void close_attempt(struct cv_attempt *a)
+{
+    cv_client_request_end(&a->request);
+    free_attempt(a);
 }
 
 static void close_others(struct cv_unary *u, const struct cv_attempt *but)
@@ -115,11 +120,13 @@ static void tell_interceptors(const struct cv_unary *u, enum covey_status_code c
     cv_draft_tell_end(u->client, &end);
 }
 
-/* Gives the reply to the user; it is freed after this. */
+/* Gives the reply, one of its own, to the user; it is freed after this. */
 static void finish(struct cv_unary *u, struct covey_reply *reply)
 {
     covey_client *client = u->client;
-    close_others(u, NULL);
+    struct cv_attempt *a;
+    LIST_FOREACH (a, &u->open, entry)
+        cv_client_request_end(&a->request);
     cv_client_loop_set(client->shared, &u->timer, COVEY_NEVER);
     cv_client_loop_forget_timers(client->shared, TIMERS(client));
     cv_loop_close_work(client->loop);
@@ -127,16 +134,10 @@ static void finish(struct cv_unary *u, struct covey_reply *reply)
         cv_retry_budget_success(&client->budget);
     tell_interceptors(u, reply->code, true);
     u->outcome->done(u, reply);
-    covey_reply_clear(reply);
-    covey_reply_clear(&u->last);
+    while ((a = LIST_FIRST(&u->open)) != NULL)
+        free_attempt(a);
+    cv_reply_drop(&u->last);
     cv_unary_drop(u);
-}
-
-static void finish_with_last(struct cv_unary *u)
-{
-    struct covey_reply reply;
-    cv_reply_move(&reply, &u->last);
-    finish(u, &reply);
 }
 
 /* An answer without its message is none. */
@@ -214,7 +215,7 @@ static void repeat_later(struct cv_unary *u)
     u->failures++;
     covey_time pause = cv_backoff_pause(&u->client->retry_backoff, u->failures, &u->client->random);
     if (pause >= u->deadline - cv_loop_now(u->client->loop)) {
-        finish_with_last(u);
+        finish(u, &u->last);
         return;
     }
     cv_count_up(&u->client->counters.repeated);
@@ -225,19 +226,17 @@ static void repeat_later(struct cv_unary *u)
 static void attempt_over(struct cv_attempt *a, const struct cv_rpc_status *status, bool not_started)
 {
     struct cv_unary *u = a->unary;
-    struct covey_reply reply;
     enum verdict verdict = judge(u, a, status->code, not_started);
-    cv_reply_move(&reply, &a->answer);
-    cv_reply_set_status(&reply, u->client->runtime, status);
+    cv_reply_set_status(&a->answer, u->client->runtime, status);
     if (status->code == COVEY_STATUS_OK)
-        check_answer(&reply, u->client->runtime);
+        check_answer(&a->answer, u->client->runtime);
     if (verdict == IS_THE_END) {
-        finish(u, &reply);
+        finish(u, &a->answer);
         return;
     }
+    cv_reply_drop(&u->last);
+    cv_reply_move(&u->last, &a->answer);
     close_attempt(a);
-    covey_reply_clear(&u->last);
-    cv_reply_move(&u->last, &reply);
     if (verdict == REPEAT_LATER)
         repeat_later(u);
     else if (verdict == REPEAT_NOW)
@@ -367,7 +366,7 @@ static void open_attempt(struct cv_unary *u, covey_time pause)
     struct cv_attempt *a = attempt_new(u);
     if (a == NULL) {
         if (LIST_EMPTY(&u->open))
-            finish_with_last(u);
+            finish(u, &u->last);
         return;
     }
     u->attempts++;

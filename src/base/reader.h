@@ -18,9 +18,14 @@ struct cv_reader {
     bool failed;
 };
 
-void cv_reader_init(struct cv_reader *r, struct cv_slice bytes);
-
 /* The small ones are inline: several times for each call and packet. */
+
+static inline void cv_reader_init(struct cv_reader *r, struct cv_slice bytes)
+{
+    /* Even adding 0 to NULL is undefined. */
+    const uint8_t *end = bytes.size == 0 ? bytes.data : bytes.data + bytes.size;
+    *r = (struct cv_reader){.next = bytes.data, .end = end};
+}
 
 /* How many bytes are left; 0 when the reader failed, so that a loop over what is left ends. */
 static inline size_t cv_reader_left(const struct cv_reader *r)
@@ -67,9 +72,26 @@ static inline uint64_t cv_read_varint(struct cv_reader *r)
 }
 
 /* The next `size` bytes, borrowed from what the reader reads. */
-struct cv_slice cv_read_bytes(struct cv_reader *r, uint64_t size);
+static inline struct cv_slice cv_read_bytes(struct cv_reader *r, uint64_t size)
+{
+    if (size > cv_reader_left(r))
+        r->failed = true;
+    if (r->failed || size == 0)
+        return (struct cv_slice){0};
+    struct cv_slice bytes = cv_slice_of(r->next, (size_t)size);
+    r->next += size;
+    return bytes;
+}
+
 /* A varint length of at most `size_max`, then that many bytes. */
-struct cv_slice cv_read_prefixed(struct cv_reader *r, size_t size_max);
+static inline struct cv_slice cv_read_prefixed(struct cv_reader *r, size_t size_max)
+{
+    uint64_t size = cv_read_varint(r);
+    if (size > size_max)
+        r->failed = true;
+    return cv_read_bytes(r, size);
+}
+
 /* All that is left. */
 struct cv_slice cv_read_rest(struct cv_reader *r);
 

@@ -2,22 +2,9 @@
 
 #include <assert.h>
 
-void cv_writer_init(struct cv_writer *w, void *memory, size_t size)
-{
-    uint8_t *begin = memory;
-    /* Even adding 0 to NULL is undefined. */
-    uint8_t *end = size == 0 ? begin : begin + size;
-    *w = (struct cv_writer){.begin = begin, .next = begin, .end = end};
-}
-
 size_t cv_writer_size(const struct cv_writer *w)
 {
     return (size_t)(w->next - w->begin);
-}
-
-size_t cv_writer_left(const struct cv_writer *w)
-{
-    return w->failed ? 0 : (size_t)(w->end - w->next);
 }
 
 bool cv_writer_ok(const struct cv_writer *w)
@@ -52,7 +39,8 @@ static uint8_t *claim(struct cv_writer *w, size_t size)
     return room;
 }
 
-static void write_number(struct cv_writer *w, uint64_t value, size_t size)
+/* Inline, so that the loop is gone where the size is a constant. */
+static inline void write_number(struct cv_writer *w, uint64_t value, size_t size)
 {
     uint8_t *room = claim(w, size);
     if (room == NULL)
@@ -82,29 +70,18 @@ void cv_write_u64(struct cv_writer *w, uint64_t value)
 }
 
 /* The two highest bits of the first byte say the size: its binary logarithm. */
-static uint64_t varint_mark(size_t size)
-{
-    uint64_t logarithm = size == 1 ? 0 : size == 2 ? 1 : size == 4 ? 2 : 3;
-    return logarithm << (8 * size - 2);
-}
-
 void cv_write_long_varint(struct cv_writer *w, uint64_t value)
 {
-    if (value > CV_VARINT_MAX) {
+    if (value < UINT64_C(1) << 6)
+        cv_write_u8(w, (uint8_t)value);
+    else if (value < UINT64_C(1) << 14)
+        cv_write_u16(w, (uint16_t)(value | 0x4000));
+    else if (value < UINT64_C(1) << 30)
+        cv_write_u32(w, (uint32_t)(value | UINT32_C(0x80000000)));
+    else if (value <= CV_VARINT_MAX)
+        cv_write_u64(w, value | UINT64_C(0xc000000000000000));
+    else
         w->failed = true;
-        return;
-    }
-    size_t size = cv_varint_size(value);
-    write_number(w, value | varint_mark(size), size);
-}
-
-void cv_write_bytes(struct cv_writer *w, struct cv_slice bytes)
-{
-    if (bytes.size == 0)
-        return;
-    uint8_t *room = claim(w, bytes.size);
-    if (room != NULL)
-        memcpy(room, bytes.data, bytes.size);
 }
 
 void cv_write_prefixed(struct cv_writer *w, struct cv_slice bytes)

@@ -19,7 +19,21 @@ struct cv_writer {
     bool failed;
 };
 
-void cv_writer_init(struct cv_writer *w, void *memory, size_t size);
+/* The small ones are inline: several times for each call. */
+
+static inline void cv_writer_init(struct cv_writer *w, void *memory, size_t size)
+{
+    uint8_t *begin = memory;
+    /* Even adding 0 to NULL is undefined. */
+    uint8_t *end = size == 0 ? begin : begin + size;
+    *w = (struct cv_writer){.begin = begin, .next = begin, .end = end};
+}
+
+/* How many bytes of room are left; 0 when the writer failed. */
+static inline size_t cv_writer_left(const struct cv_writer *w)
+{
+    return w->failed ? 0 : (size_t)(w->end - w->next);
+}
 
 void cv_write_u8(struct cv_writer *w, uint8_t value);
 void cv_write_u16(struct cv_writer *w, uint16_t value);
@@ -36,14 +50,23 @@ static inline void cv_write_varint(struct cv_writer *w, uint64_t value)
         cv_write_long_varint(w, value);
 }
 
-void cv_write_bytes(struct cv_writer *w, struct cv_slice bytes);
+static inline void cv_write_bytes(struct cv_writer *w, struct cv_slice bytes)
+{
+    if (bytes.size == 0)
+        return;
+    if (bytes.size > cv_writer_left(w)) {
+        w->failed = true;
+        return;
+    }
+    memcpy(w->next, bytes.data, bytes.size);
+    w->next += bytes.size;
+}
+
 /* A varint length, then the bytes: both or, on overflow, neither. */
 void cv_write_prefixed(struct cv_writer *w, struct cv_slice bytes);
 
 /* How many bytes were written before the first overflow. */
 size_t cv_writer_size(const struct cv_writer *w);
-/* How many bytes of room are left; 0 when the writer failed. */
-size_t cv_writer_left(const struct cv_writer *w);
 bool cv_writer_ok(const struct cv_writer *w);
 /* What was written; empty when the writer failed. */
 struct cv_slice cv_writer_bytes(const struct cv_writer *w);

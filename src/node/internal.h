@@ -134,6 +134,11 @@ void cv_link_stream_data(struct cv_link *link, struct cv_quic_stream *s, struct 
 void cv_link_stream_event(struct cv_link *link, struct cv_quic_stream *s,
                           enum cv_rpc_input_type type, uint64_t code);
 
+void cv_link_mark_dirty(struct cv_link *link);
+
+/* node_calls.c: nobody has heard of the stream, or can be told anything on it. */
+void cv_link_abandon_stream(struct cv_quic_stream *s);
+
 /* node_cluster.c */
 void cv_node_cluster_init(struct cv_node *node);
 /* One round of what membership wants done. */

@@ -57,11 +57,17 @@ const struct cv_identity *cv_link_peer(const struct cv_link *link);
 struct cv_slice cv_link_peer_der(const struct cv_link *link);
 bool cv_link_is_retiring(const struct cv_link *link);
 
-/* As cv_rpc_conn_start(), whose `stream` is set here; COVEY_ERR_CLOSED after the link is closed. */
+/* As cv_rpc_conn_start(), whose `stream` and `room` are set here; COVEY_ERR_CLOSED after the link is closed. */
 COVEY_MUST_USE int cv_link_start(struct cv_link *link, const struct cv_rpc_start *start,
                                  covey_time now, struct cv_rpc_call **out);
 /* The user's inputs for a call of this link; as cv_rpc_conn_step(). */
 int cv_link_step(struct cv_link *link, const struct cv_rpc_input *input);
+/* SEND, whose `direct` is found here. */
+COVEY_MUST_USE int cv_link_send(struct cv_link *link, struct cv_rpc_call *call,
+                                struct cv_slice message, bool end, covey_time now);
+/* REPLY, whose room is found here. */
+COVEY_MUST_USE int cv_link_reply(struct cv_link *link, struct cv_rpc_call *call,
+                                 struct cv_slice message, covey_time now);
 /* As cv_rpc_conn_drain() and cv_rpc_conn_peer_drains(). */
 void cv_link_drain(struct cv_link *link);
 bool cv_link_peer_drains(const struct cv_link *link);

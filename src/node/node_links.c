@@ -12,7 +12,7 @@
 #define KEEP_ALIVE  (5 * COVEY_SECOND)
 #define SILENCE_MAX (3 * KEEP_ALIVE)
 
-static void mark_dirty(struct cv_link *link)
+void cv_link_mark_dirty(struct cv_link *link)
 {
     if (link->is_dirty)
         return;
@@ -110,7 +110,7 @@ int cv_link_dial(struct cv_link *link, const struct cv_address *remotes, size_t 
 void cv_link_retire(struct cv_link *link)
 {
     link->is_retiring = true;
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 /* It is closed in the next turn, so that what the peer is told goes out first. */
@@ -159,7 +159,7 @@ static void link_lost(struct cv_link *link, int error)
     link->error = error;
     const char *text = error == 0 ? "the connection was closed" : covey_strerror(error);
     cv_rpc_conn_lost(link->rpc, text);
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 void cv_link_close(struct cv_link *link, int error)
@@ -198,7 +198,7 @@ void cv_link_disconnected(struct cv_link *link, int error, bool none_begun)
         cv_rpc_conn_none_begun(link->rpc);
     }
     link_lost(link, error);
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 /* ---- calls and streams ---- */
@@ -227,13 +227,13 @@ void cv_link_connected(struct cv_link *link)
     if (link->is_closed)
         return; /* given up while it was being connected */
     link->is_ready = true;
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
     node->events.link.ready(node->events_user, link);
 }
 
 void cv_link_streams_available(struct cv_link *link)
 {
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 void cv_link_stream_opened(struct cv_link *link, struct cv_quic_stream *s)
@@ -245,12 +245,11 @@ void cv_link_stream_opened(struct cv_link *link, struct cv_quic_stream *s)
         .accepted = {.stream = s, .call = &call},
     };
     if (link->is_closed || cv_rpc_conn_step(link->rpc, &input) != 0) {
-        cv_quic_stream_stop(s, CV_RPC_CODE_CANCELLED);
-        cv_quic_stream_reset(s, CV_RPC_CODE_CANCELLED);
+        cv_link_abandon_stream(s);
         return;
     }
     cv_quic_stream_set_user(s, call);
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 void cv_link_stream_data(struct cv_link *link, struct cv_quic_stream *s, struct cv_slice bytes,
@@ -269,7 +268,7 @@ void cv_link_stream_data(struct cv_link *link, struct cv_quic_stream *s, struct 
         return;
     }
     cv_rpc_conn_step(link->rpc, &input); /* without memory it has ended the call itself */
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 void cv_link_stream_event(struct cv_link *link, struct cv_quic_stream *s,
@@ -286,14 +285,14 @@ void cv_link_stream_event(struct cv_link *link, struct cv_quic_stream *s,
     else if (type == CV_RPC_STREAM_CLOSED)
         cv_quic_stream_set_user(s, NULL);
     cv_rpc_conn_step(link->rpc, &input);
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 void cv_link_deadline(struct cv_link *link)
 {
     struct cv_rpc_input input = {.type = CV_RPC_TIME, .now = link->head.node->now};
     cv_rpc_conn_step(link->rpc, &input);
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
 }
 
 /* ---- outputs ---- */
@@ -457,21 +456,10 @@ bool cv_link_is_retiring(const struct cv_link *link)
     return link->is_retiring;
 }
 
-int cv_link_start(struct cv_link *link, const struct cv_rpc_start *start, covey_time now,
-                  struct cv_rpc_call **out)
-{
-    if (link->is_closed)
-        return COVEY_ERR_CLOSED;
-    int error = cv_rpc_conn_start(link->rpc, start, now, out);
-    if (error == 0)
-        mark_dirty(link);
-    return error;
-}
-
 int cv_link_step(struct cv_link *link, const struct cv_rpc_input *input)
 {
     int error = cv_rpc_conn_step(link->rpc, input);
-    mark_dirty(link);
+    cv_link_mark_dirty(link);
     return error;
 }
 

@@ -131,12 +131,6 @@ struct cv_quic_stream {
     int64_t id;
     TAILQ_ENTRY(cv_quic_stream) link;
     TAILQ_ENTRY(cv_quic_stream) sending_link;
-    TAILQ_ENTRY(cv_quic_stream) pending_link;
-    TAILQ_ENTRY(cv_quic_stream) stopped_link;
-    TAILQ_ENTRY(cv_quic_stream) waiting_link;
-    uint64_t reset_code;
-    uint64_t stop_code;
-    uint64_t peer_stop_code;
     uint64_t received; /* bytes handed to the user or dropped for it */
     uint64_t consumed; /* of these, given back to the stream's window */
     uint64_t credited; /* and to the connection's */
@@ -154,6 +148,14 @@ struct cv_quic_stream {
     bool is_stopped; /* the user reads no more */
     bool fin_received;
     struct cv_send_buffer out;
+
+    /* Only of streams of which a flag above says so: most never touch what follows. */
+    TAILQ_ENTRY(cv_quic_stream) pending_link;
+    TAILQ_ENTRY(cv_quic_stream) stopped_link;
+    TAILQ_ENTRY(cv_quic_stream) waiting_link;
+    uint64_t reset_code;
+    uint64_t stop_code;
+    uint64_t peer_stop_code;
 };
 
 /* conn.c */

@@ -45,6 +45,10 @@ enum frame_type {
 static uint64_t read_number(struct cv_reader *r)
 {
     uint64_t value = cv_read_u8(r);
+    if (value < 0x40)
+        return value;
+    if (value < 0x80)
+        return (value & 0x3f) << 8 | cv_read_u8(r);
     unsigned more = (1U << (value >> 6)) - 1;
     value &= 0x3f;
     for (; more > 0; more--)

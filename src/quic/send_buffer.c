@@ -122,6 +122,22 @@ int cv_send_buffer_append(struct cv_send_buffer *b, struct cv_slice bytes)
     return COVEY_OK;
 }
 
+uint8_t *cv_send_buffer_lend(struct cv_send_buffer *b)
+{
+    return b->first == NULL ? b->inline_bytes : NULL;
+}
+
+void cv_send_buffer_take(struct cv_send_buffer *b, size_t size)
+{
+    struct cv_send_chunk *chunk = &b->inline_chunk;
+    assert(b->first == NULL && size > 0 && size <= CV_SEND_INLINE_SIZE);
+    chunk->next = NULL;
+    chunk->offset = b->end;
+    chunk->size = (uint32_t)size;
+    b->first = b->last = b->sending = chunk;
+    b->end += size;
+}
+
 size_t cv_send_buffer_next(const struct cv_send_buffer *b, struct cv_slice pieces[2])
 {
     const struct cv_send_chunk *chunk = b->sending;

@@ -50,6 +50,12 @@ void cv_send_buffer_fini(struct cv_send_buffer *b);
 /* Copies all of `bytes` to the end. 0; COVEY_ERR_NO_MEMORY: nothing changed. */
 COVEY_MUST_USE int cv_send_buffer_append(struct cv_send_buffer *b, struct cv_slice bytes);
 
+/* The buffer's own memory, CV_SEND_INLINE_SIZE bytes to be filled in place; NULL while bytes are kept.
+ * Valid until the next append. */
+uint8_t *cv_send_buffer_lend(struct cv_send_buffer *b);
+/* The first `size` bytes of what was lent, at least one, go to the end. */
+void cv_send_buffer_take(struct cv_send_buffer *b, size_t size);
+
 /* The next bytes to be sent, in at most two pieces; returns how many pieces. They stay where they
  * are until acknowledged. */
 size_t cv_send_buffer_next(const struct cv_send_buffer *b, struct cv_slice pieces[2]);

@@ -33,7 +33,7 @@ struct cv_quic_stream *cv_stream_new(struct cv_quic_conn *c)
         if (s == NULL)
             return NULL;
     }
-    /* Everything but the send buffer, whose bytes need no clearing. */
+    /* Everything up to the send buffer, whose bytes need no clearing. */
     memset(s, 0, offsetof(struct cv_quic_stream, out));
     cv_send_buffer_init(&s->out, e->config.buffers);
     s->conn = c;
@@ -334,6 +334,37 @@ size_t cv_quic_stream_room(const struct cv_quic_stream *s)
     return (size_t)(room < total ? room : total);
 }
 
+_Static_assert(CV_QUIC_STREAM_LENT_MAX == CV_SEND_INLINE_SIZE, "what is lent is the buffer's own");
+
+/* So much was put into the send buffer, the last of it with `fin`. */
+static void note_added(struct cv_quic_stream *s, size_t size, bool fin)
+{
+    s->conn->buffered += size;
+    s->fin_queued = fin;
+    if (size > 0 || fin)
+        enter_sending(s);
+    cv_conn_mark_dirty(s->conn);
+}
+
+bool cv_quic_stream_lend(struct cv_quic_stream *s, struct cv_writer *w)
+{
+    size_t room = cv_quic_stream_room(s);
+    uint8_t *memory = room == 0 ? NULL : cv_send_buffer_lend(&s->out);
+    if (memory == NULL)
+        return false;
+    cv_writer_init(w, memory, room < CV_QUIC_STREAM_LENT_MAX ? room : CV_QUIC_STREAM_LENT_MAX);
+    return true;
+}
+
+void cv_quic_stream_take(struct cv_quic_stream *s, const struct cv_writer *w, bool fin)
+{
+    size_t size = cv_writer_bytes(w).size;
+    if (size == 0)
+        return;
+    cv_send_buffer_take(&s->out, size);
+    note_added(s, size, fin);
+}
+
 int cv_quic_stream_write(struct cv_quic_stream *s, struct cv_slice bytes, bool fin)
 {
     if (s->fin_queued || s->is_reset || s->conn->state != CV_CONN_READY)
@@ -349,12 +380,28 @@ int cv_quic_stream_write(struct cv_quic_stream *s, struct cv_slice bytes, bool f
     int error = cv_send_buffer_append(&s->out, bytes);
     if (error != COVEY_OK)
         return error;
-    s->conn->buffered += bytes.size;
-    s->fin_queued = fin;
-    if (bytes.size > 0 || fin)
-        enter_sending(s);
-    cv_conn_mark_dirty(s->conn);
+    note_added(s, bytes.size, fin);
     return COVEY_OK;
+}
+
+int cv_quic_stream_write_both(struct cv_quic_stream *s, struct cv_slice head, struct cv_slice body)
+{
+    assert(head.size > 0 && body.size > 0);
+    if (s->fin_queued || s->is_reset || s->conn->state != CV_CONN_READY)
+        return COVEY_ERR_STATE;
+    size_t room = cv_quic_stream_room(s);
+    if (head.size > room || body.size > room - head.size) {
+        enter_waiting(s);
+        return COVEY_ERR_BUSY;
+    }
+    int error = cv_send_buffer_append(&s->out, head);
+    if (error != COVEY_OK)
+        return error;
+    note_added(s, head.size, false);
+    error = cv_send_buffer_append(&s->out, body);
+    if (error == COVEY_OK)
+        note_added(s, body.size, false);
+    return error;
 }
 
 static size_t at_most(size_t size, uint64_t left)

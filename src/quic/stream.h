@@ -2,6 +2,7 @@
 #define CV_QUIC_STREAM_H
 
 #include "base/slice.h"
+#include "base/writer.h"
 
 #include <covey/export.h>
 #include <stdbool.h>
@@ -29,8 +30,20 @@ bool cv_quic_stream_is_accepted(const struct cv_quic_stream *s);
  * without bytes; COVEY_ERR_NO_MEMORY.
  */
 COVEY_MUST_USE int cv_quic_stream_write(struct cv_quic_stream *s, struct cv_slice bytes, bool fin);
+/* The same for a head and what follows it, without `fin`; neither is empty. After COVEY_ERR_NO_MEMORY the
+ * head may have been added: all that can be done then is to reset the stream. */
+COVEY_MUST_USE int cv_quic_stream_write_both(struct cv_quic_stream *s, struct cv_slice head,
+                                             struct cv_slice body);
 /* How many bytes a write may carry now. */
 size_t cv_quic_stream_room(const struct cv_quic_stream *s);
+/*
+ * The same for a few bytes, built where they stay: `w` gets memory of the stream's own, at most
+ * CV_QUIC_STREAM_LENT_MAX bytes, until the next function that writes to the stream. Returns false when there is none:
+ * bytes are kept already, or nothing may be written now. What was put into `w`, if anything, is sent by take().
+ */
+#define CV_QUIC_STREAM_LENT_MAX 256
+bool cv_quic_stream_lend(struct cv_quic_stream *s, struct cv_writer *w);
+void cv_quic_stream_take(struct cv_quic_stream *s, const struct cv_writer *w, bool fin);
 
 /* Gives received bytes back to the flow control windows, `size` to the stream's and `connection` to
  * the connection's (RFC 9000 section 4.1): they were read, or may wait without being in the way of

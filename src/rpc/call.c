@@ -16,18 +16,16 @@ static struct cv_rpc_call *take_memory(struct cv_rpc_conn *rc)
 
 static void give_memory(struct cv_rpc_conn *rc, struct cv_rpc_call *call)
 {
-    if (rc->pool_count == CV_RPC_POOL_COUNT_MAX) {
-        cv_release(rc->alloc, call);
-        return;
-    }
     LIST_INSERT_HEAD(&rc->pool, call, link);
     rc->pool_count++;
+    while (rc->pool_count > CV_RPC_POOL_COUNT_MAX && rc->pool_count > rc->count)
+        cv_release(rc->alloc, take_memory(rc));
 }
 
-/* Each member but the two buffers, which are large and need no zeroes. */
+/* Each member up to the two buffers, which are large and need no zeroes. */
 static void init(struct cv_rpc_call *call, struct cv_rpc_conn *rc, bool is_client)
 {
-    memset(call, 0, offsetof(struct cv_rpc_call, receive));
+    memset(call, 0, offsetof(struct cv_rpc_call, send));
     call->conn = rc;
     call->deadline = COVEY_NEVER;
     call->state = is_client ? CV_RPC_CALL_RUNNING : CV_RPC_CALL_WAITING;

@@ -39,9 +39,6 @@ struct cv_rpc_call {
     void *user;
     LIST_ENTRY(cv_rpc_call) link; /* of all calls, or of the pool */
     TAILQ_ENTRY(cv_rpc_call) ready_link;
-    TAILQ_ENTRY(cv_rpc_call) starved_link;
-    TAILQ_ENTRY(cv_rpc_call) withheld_link;
-    TAILQ_ENTRY(cv_rpc_call) unbound_link;
     struct cv_deadline timer;
     covey_time deadline;
     covey_time accepted_at; /* server */
@@ -64,18 +61,23 @@ struct cv_rpc_call {
     bool reset_due;
     bool stop_due;
     enum cv_rpc_peer_end peer_end;
-    uint64_t peer_code; /* of the peer's reset */
-    uint64_t reset_code;
-    uint64_t stop_code;
-    enum covey_status_code code;
-    const char *text; /* static */
 
     size_t held;            /* messages that the user has and did not READ, with their cost */
     size_t owed;            /* received bytes that were not given back to the stream's window */
     size_t owed_connection; /* and to the connection's */
     size_t left_to_close;   /* and are given back when the stream closes */
-    struct cv_rpc_receive receive;
     struct cv_rpc_send send;
+    struct cv_rpc_receive receive;
+
+    /* Only of calls of which a flag above says so: most never touch what follows. */
+    TAILQ_ENTRY(cv_rpc_call) starved_link;
+    TAILQ_ENTRY(cv_rpc_call) withheld_link;
+    TAILQ_ENTRY(cv_rpc_call) unbound_link;
+    uint64_t peer_code; /* of the peer's reset */
+    uint64_t reset_code;
+    uint64_t stop_code;
+    enum covey_status_code code;
+    const char *text; /* static */
 };
 
 LIST_HEAD(cv_rpc_call_list, cv_rpc_call);
@@ -91,8 +93,8 @@ TAILQ_HEAD(cv_rpc_call_queue, cv_rpc_call);
 #define CV_RPC_LEFT_TO_CLOSE       ((size_t)256)
 #define CV_RPC_LEFT_TO_CLOSE_TOTAL ((size_t)64 << 10)
 
-/* Free call objects that a connection keeps: a full send batch of small calls and their answers
- * overlap in far fewer, and 256 of them are about 0.25 MiB. */
+/* Free call objects that a connection keeps: so many, about 0.25 MiB, or as many as are in use, so that
+ * one with many calls under way does not take and give back memory for each. */
 #define CV_RPC_POOL_COUNT_MAX 256
 
 /* A call without a stream that the user does not hold; NULL when there is no memory. */

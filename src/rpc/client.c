@@ -25,14 +25,32 @@ static int queue_header(struct cv_rpc_call *call, const struct cv_rpc_header *he
     return error == COVEY_ERR_LIMIT ? COVEY_ERR_BUSY : error;
 }
 
+/* A small request goes straight to where the transport sends it from. Not one that is late already:
+ * nobody is to hear of it. */
+static bool write_start(struct cv_rpc_call *call, const struct cv_rpc_start *start,
+                        const struct cv_rpc_header *header)
+{
+    struct cv_rpc_conn *rc = call->conn;
+    if (start->room == NULL || start->message == NULL || header->timeout_us == 0 ||
+        start->message->size > rc->limits.message_send_max ||
+        !cv_rpc_request_write(start->room, header, *start->message))
+        return false;
+    cv_rpc_send_skip(&call->send);
+    call->wrote = true;
+    rc->stats.messages_sent++;
+    return true;
+}
+
 /* What the call has to say at once. */
 static int queue_start(struct cv_rpc_call *call, const struct cv_rpc_start *start,
                        const struct cv_rpc_header *header)
 {
+    if (write_start(call, start, header))
+        return 0;
     int error = queue_header(call, header);
     if (error != 0 || start->message == NULL)
         return error;
-    error = cv_rpc_conn_send(call, *start->message, true);
+    error = cv_rpc_conn_send(call, *start->message, true, NULL);
     return error == COVEY_ERR_BUSY ? 0 : error;
 }
 
@@ -67,7 +85,8 @@ int cv_rpc_conn_start(struct cv_rpc_conn *rc, const struct cv_rpc_start *start, 
         call->is_unbound = true;
         TAILQ_INSERT_TAIL(&rc->unbound, call, unbound_link);
     }
-    cv_rpc_call_wake(call);
+    if (!call->send.done)
+        cv_rpc_call_wake(call);
     if (start->deadline <= now)
         cv_rpc_end_timeout(call);
     *out = call;

@@ -100,8 +100,9 @@ void cv_rpc_conn_glitch(struct cv_rpc_conn *rc)
 
 /* ---- Inputs ---- */
 
-static int on_time(struct cv_rpc_conn *rc)
+static int on_time(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
 {
+    (void)input;
     struct cv_deadline *timer;
     while ((timer = cv_deadlines_expire(&rc->timers, rc->now)) != NULL) {
         void *call = (char *)timer - offsetof(struct cv_rpc_call, timer);
@@ -162,20 +163,24 @@ static int on_data(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
 }
 
 /* A client looks at what came before the reset first: the status may be there. */
-static int on_reset(struct cv_rpc_call *call, uint64_t code)
+static int on_reset(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
 {
+    struct cv_rpc_call *call = input->call;
+    (void)rc;
     if (call->peer_end != CV_RPC_PEER_OPEN)
         return 0;
     cv_rpc_call_peer_ended(call, CV_RPC_PEER_RESET);
-    call->peer_code = code;
+    call->peer_code = input->reset.code;
     cv_rpc_call_wake(call);
     if (!call->is_client)
         cv_rpc_server_reset(call);
     return 0;
 }
 
-static int on_stopped(struct cv_rpc_call *call)
+static int on_stopped(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
 {
+    struct cv_rpc_call *call = input->call;
+    (void)rc;
     call->reset_due = false;
     if (call->is_client)
         cv_rpc_call_drop_send(call);
@@ -184,10 +189,18 @@ static int on_stopped(struct cv_rpc_call *call)
     return 0;
 }
 
-static int on_writable(struct cv_rpc_call *call)
+static int on_writable(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
 {
-    call->send.blocked = false;
-    cv_rpc_call_wake(call);
+    (void)rc;
+    input->call->send.blocked = false;
+    cv_rpc_call_wake(input->call);
+    return 0;
+}
+
+static int on_closed(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
+{
+    (void)rc;
+    cv_rpc_end_closed(input->call);
     return 0;
 }
 
@@ -225,7 +238,21 @@ static int on_send_metadata(struct cv_rpc_conn *rc, const struct cv_rpc_input *i
     return 0;
 }
 
-int cv_rpc_conn_send(struct cv_rpc_call *call, struct cv_slice message, bool end)
+/* The transport takes what it can at once, when nothing waits before it. */
+static int queue_message(struct cv_rpc_call *call, struct cv_slice message,
+                         struct cv_rpc_direct *direct)
+{
+    struct cv_rpc_memory *m = &call->conn->send_memory;
+    bool is_first = !call->closed && !call->send.blocked && cv_rpc_send_waiting(&call->send) == 0;
+    if (direct == NULL || !is_first || direct->size_max <= sizeof direct->head)
+        return cv_rpc_send_message(&call->send, m, message);
+    int error = cv_rpc_send_message_rest(&call->send, m, message, direct);
+    call->wrote = call->wrote || error == 0;
+    return error;
+}
+
+int cv_rpc_conn_send(struct cv_rpc_call *call, struct cv_slice message, bool end,
+                     struct cv_rpc_direct *direct)
 {
     struct cv_rpc_conn *rc = call->conn;
     assert(call->is_client || !end);
@@ -237,7 +264,7 @@ int cv_rpc_conn_send(struct cv_rpc_call *call, struct cv_slice message, bool end
         call->writable_due = true;
         return COVEY_ERR_BUSY;
     }
-    int error = cv_rpc_send_message(&call->send, &rc->send_memory, message);
+    int error = queue_message(call, message, direct);
     if (error != 0)
         return error == COVEY_ERR_LIMIT ? starve(call) : error;
     if (!call->is_client)
@@ -249,14 +276,43 @@ int cv_rpc_conn_send(struct cv_rpc_call *call, struct cv_slice message, bool end
     return 0;
 }
 
-static int on_end(struct cv_rpc_call *call)
+static int on_send(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
 {
+    (void)rc;
+    return cv_rpc_conn_send(input->call, input->send.message, input->send.end, input->send.direct);
+}
+
+static int on_end(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
+{
+    struct cv_rpc_call *call = input->call;
+    (void)rc;
     assert(call->is_client);
     if (!may_send(call))
         return COVEY_ERR_STATE;
     call->send.ended = true;
     call->writable_due = false;
     cv_rpc_call_wake(call);
+    return 0;
+}
+
+static int on_finish(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
+{
+    (void)rc;
+    assert(!input->call->is_client);
+    return cv_rpc_server_finish(input->call, &input->finish);
+}
+
+static int on_reply(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
+{
+    (void)rc;
+    assert(!input->call->is_client);
+    return cv_rpc_server_reply(input->call, input->reply.message, input->reply.room);
+}
+
+static int on_cancel(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
+{
+    (void)rc;
+    cv_rpc_end_cancelled(input->call);
     return 0;
 }
 
@@ -267,16 +323,19 @@ void cv_rpc_conn_given_back(struct cv_rpc_call *call, size_t size)
     call->conn->held -= size;
 }
 
-static int on_read(struct cv_rpc_call *call, size_t size)
+static int on_read(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
 {
-    cv_rpc_conn_given_back(call, size + CV_RPC_MESSAGE_COST);
+    struct cv_rpc_call *call = input->call;
+    (void)rc;
+    cv_rpc_conn_given_back(call, input->read.size + CV_RPC_MESSAGE_COST);
     if (call->owed > 0 || cv_rpc_receive_left(&call->receive) > 0)
         cv_rpc_call_wake(call);
     return 0;
 }
 
-static int on_release(struct cv_rpc_conn *rc, struct cv_rpc_call *call)
+static int on_release(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
 {
+    struct cv_rpc_call *call = input->call;
     assert(!call->released);
     cv_rpc_end_cancelled(call);
     call->state = CV_RPC_CALL_OVER;
@@ -290,44 +349,31 @@ static int on_release(struct cv_rpc_conn *rc, struct cv_rpc_call *call)
     return 0;
 }
 
+/* One for each type. A table, not a switch: each is a function by itself, with no more to save and to give
+ * back than it needs. */
+static int (*const handlers[])(struct cv_rpc_conn *rc, const struct cv_rpc_input *input) = {
+    [CV_RPC_TIME] = on_time,
+    [CV_RPC_STREAM_ACCEPTED] = on_accepted,
+    [CV_RPC_STREAM_DATA] = on_data,
+    [CV_RPC_STREAM_RESET] = on_reset,
+    [CV_RPC_STREAM_STOPPED] = on_stopped,
+    [CV_RPC_STREAM_WRITABLE] = on_writable,
+    [CV_RPC_STREAM_CLOSED] = on_closed,
+    [CV_RPC_SEND_METADATA] = on_send_metadata,
+    [CV_RPC_SEND] = on_send,
+    [CV_RPC_END] = on_end,
+    [CV_RPC_FINISH] = on_finish,
+    [CV_RPC_REPLY] = on_reply,
+    [CV_RPC_CANCEL] = on_cancel,
+    [CV_RPC_READ] = on_read,
+    [CV_RPC_RELEASE] = on_release,
+};
+
 int cv_rpc_conn_step(struct cv_rpc_conn *rc, const struct cv_rpc_input *input)
 {
-    assert(rc->writing == NULL);
+    assert(rc->writing == NULL && input->type < sizeof handlers / sizeof handlers[0]);
     rc->now = input->now;
-    switch (input->type) {
-    case CV_RPC_TIME:
-        return on_time(rc);
-    case CV_RPC_STREAM_ACCEPTED:
-        return on_accepted(rc, input);
-    case CV_RPC_STREAM_DATA:
-        return on_data(rc, input);
-    case CV_RPC_STREAM_RESET:
-        return on_reset(input->call, input->reset.code);
-    case CV_RPC_STREAM_STOPPED:
-        return on_stopped(input->call);
-    case CV_RPC_STREAM_WRITABLE:
-        return on_writable(input->call);
-    case CV_RPC_STREAM_CLOSED:
-        cv_rpc_end_closed(input->call);
-        return 0;
-    case CV_RPC_SEND_METADATA:
-        return on_send_metadata(rc, input);
-    case CV_RPC_SEND:
-        return cv_rpc_conn_send(input->call, input->send.message, input->send.end);
-    case CV_RPC_END:
-        return on_end(input->call);
-    case CV_RPC_FINISH:
-        assert(!input->call->is_client);
-        return cv_rpc_server_finish(input->call, &input->finish);
-    case CV_RPC_CANCEL:
-        cv_rpc_end_cancelled(input->call);
-        return 0;
-    case CV_RPC_READ:
-        return on_read(input->call, input->read.size);
-    case CV_RPC_RELEASE:
-        return on_release(rc, input->call);
-    }
-    return 0;
+    return handlers[input->type](rc, input);
 }
 
 /* ---- Outputs ---- */

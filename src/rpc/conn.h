@@ -58,7 +58,8 @@ void cv_rpc_conn_violated(struct cv_rpc_conn *rc);
 /* The peer caused work for nothing: of that it has a budget. */
 void cv_rpc_conn_glitch(struct cv_rpc_conn *rc);
 /* CV_RPC_SEND. */
-COVEY_MUST_USE int cv_rpc_conn_send(struct cv_rpc_call *call, struct cv_slice message, bool end);
+COVEY_MUST_USE int cv_rpc_conn_send(struct cv_rpc_call *call, struct cv_slice message, bool end,
+                                    struct cv_rpc_direct *direct);
 /* The user of a call gave messages back that had this size, with their cost. */
 void cv_rpc_conn_given_back(struct cv_rpc_call *call, size_t size);
 

@@ -50,12 +50,24 @@ void cv_rpc_end_answered(struct cv_rpc_call *call)
     end_client(call, CV_RPC_CODE_DONE);
 }
 
-void cv_rpc_end_finished(struct cv_rpc_call *call, const struct cv_rpc_status *status)
+static void end_finished(struct cv_rpc_call *call)
 {
     assert(!call->is_client && call->state == CV_RPC_CALL_RUNNING);
-    send_status(call, status);
     cv_rpc_call_stop(call, CV_RPC_CODE_DONE);
     call->state = CV_RPC_CALL_OVER;
+}
+
+void cv_rpc_end_finished(struct cv_rpc_call *call, const struct cv_rpc_status *status)
+{
+    send_status(call, status);
+    end_finished(call);
+}
+
+void cv_rpc_end_replied(struct cv_rpc_call *call)
+{
+    call->writable_due = false;
+    cv_rpc_call_sent(call);
+    end_finished(call);
 }
 
 void cv_rpc_end_gone(struct cv_rpc_call *call, uint64_t stream_code)

@@ -20,6 +20,9 @@ void cv_rpc_end_answered(struct cv_rpc_call *call);
 /* Server: FINISH. The status is cut and fits, the call is RUNNING. */
 void cv_rpc_end_finished(struct cv_rpc_call *call, const struct cv_rpc_status *status);
 
+/* Server: REPLY, of which all was sent. */
+void cv_rpc_end_replied(struct cv_rpc_call *call);
+
 /* Server: nobody waits for the answer of a call that is WAITING or RUNNING. */
 void cv_rpc_end_gone(struct cv_rpc_call *call, uint64_t stream_code);
 

@@ -39,9 +39,14 @@ static size_t frame_size(size_t length)
     return cv_varint_size((uint64_t)length << 2) + length;
 }
 
+void cv_rpc_message_head_write(struct cv_writer *w, size_t message_size)
+{
+    write_head(w, CV_RPC_FRAME_MESSAGE, message_size);
+}
+
 void cv_rpc_message_write(struct cv_writer *w, struct cv_slice message)
 {
-    write_head(w, CV_RPC_FRAME_MESSAGE, message.size);
+    cv_rpc_message_head_write(w, message.size);
     cv_write_bytes(w, message);
 }
 
@@ -210,14 +215,33 @@ static void write_entry(struct cv_writer *w, const struct cv_rpc_metadata *entry
     cv_write_bytes(w, entry->value);
 }
 
-void cv_rpc_header_write(struct cv_writer *w, const struct cv_rpc_header *header)
+static void write_header(struct cv_writer *w, const struct cv_rpc_header *header, size_t body_size)
 {
-    write_head(w, CV_RPC_FRAME_HEADER, header_body_size(header));
+    write_head(w, CV_RPC_FRAME_HEADER, body_size);
     if (header->has_timeout)
         write_number(w, HEADER_TIMEOUT, header->timeout_us);
     write_field(w, HEADER_METHOD, header->method);
     for (size_t i = 0; i < header->metadata_count; i++)
         write_entry(w, &header->metadata[i]);
+}
+
+void cv_rpc_header_write(struct cv_writer *w, const struct cv_rpc_header *header)
+{
+    write_header(w, header, header_body_size(header));
+}
+
+bool cv_rpc_request_write(struct cv_writer *w, const struct cv_rpc_header *header,
+                          struct cv_slice message)
+{
+    size_t left = cv_writer_left(w);
+    size_t body_size = header_body_size(header);
+    size_t header_size = frame_size(body_size);
+    if (header_size > left || message.size > left ||
+        cv_rpc_message_size(message.size) > left - header_size)
+        return false;
+    write_header(w, header, body_size);
+    cv_rpc_message_write(w, message);
+    return true;
 }
 
 static void read_entry(struct cv_reader *r, struct cv_slice value, struct cv_rpc_metadata *metadata,
@@ -357,6 +381,17 @@ void cv_rpc_status_write(struct cv_writer *w, const struct cv_rpc_status *status
         write_number(w, STATUS_CODE, (uint64_t)status->code);
     write_optional(w, STATUS_MESSAGE, status->message);
     write_optional(w, STATUS_DETAILS, status->details);
+}
+
+bool cv_rpc_reply_write(struct cv_writer *w, struct cv_slice message)
+{
+    static const struct cv_rpc_status ok = {.code = COVEY_STATUS_OK};
+    size_t left = cv_writer_left(w);
+    if (message.size > left || cv_rpc_message_size(message.size) + cv_rpc_status_size(&ok) > left)
+        return false;
+    cv_rpc_message_write(w, message);
+    cv_rpc_status_write(w, &ok);
+    return true;
 }
 
 /* A code that is there is not OK: each status has one encoding. */

@@ -48,6 +48,8 @@ struct cv_rpc_frame_head {
  * is not the shortest one. */
 COVEY_MUST_USE int cv_rpc_frame_head_read(struct cv_slice bytes, struct cv_rpc_frame_head *head);
 
+/* What goes before the bytes of a message. */
+void cv_rpc_message_head_write(struct cv_writer *w, size_t message_size);
 /* A whole MESSAGE frame, and its size. */
 void cv_rpc_message_write(struct cv_writer *w, struct cv_slice message);
 size_t cv_rpc_message_size(size_t message_size);
@@ -67,6 +69,9 @@ COVEY_MUST_USE int cv_rpc_header_check(const struct cv_rpc_header *header, size_
 /* The whole frame of a header that passed the check, and its size. */
 void cv_rpc_header_write(struct cv_writer *w, const struct cv_rpc_header *header);
 size_t cv_rpc_header_size(const struct cv_rpc_header *header);
+/* The whole stream of a call with one message. False, and nothing written, when it does not fit. */
+bool cv_rpc_request_write(struct cv_writer *w, const struct cv_rpc_header *header,
+                          struct cv_slice message);
 /*
  * Reads a body; the slices borrow from it. `metadata` has room for CV_RPC_METADATA_COUNT_MAX.
  * 0 or COVEY_ERR_MALFORMED, then *header is unchanged.
@@ -98,6 +103,9 @@ struct cv_slice cv_rpc_status_text(struct cv_slice message);
 void cv_rpc_status_write(struct cv_writer *w, const struct cv_rpc_status *status);
 size_t cv_rpc_status_size(const struct cv_rpc_status *status);
 size_t cv_rpc_status_body_size(const struct cv_rpc_status *status);
+/* The whole stream of an answer that is OK, with one message. False, and nothing written, when it
+ * does not fit. */
+bool cv_rpc_reply_write(struct cv_writer *w, struct cv_slice message);
 /* Reads a body; the slices borrow from it. A number that is no status becomes UNKNOWN. 0 or
  * COVEY_ERR_MALFORMED, then *status is unchanged. */
 COVEY_MUST_USE int cv_rpc_status_read(struct cv_slice body, struct cv_rpc_status *status);

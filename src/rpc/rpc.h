@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/slice.h"
+#include "base/writer.h"
 
 #include <covey/export.h>
 #include <covey/status.h>
@@ -72,6 +73,18 @@ struct cv_rpc_status {
     struct cv_slice details; /* opaque */
 };
 
+/*
+ * What a transport takes of a message without a copy in between, when nothing waits before it: `head`
+ * and then `body`, the message's first bytes, which the transport has to write at once after the step.
+ * What is beyond size_max follows as STREAM_WRITE. Nothing is to be written when head_size is 0.
+ */
+struct cv_rpc_direct {
+    size_t size_max; /* in: what the transport surely takes */
+    uint8_t head[8];
+    size_t head_size;
+    struct cv_slice body; /* of the message given */
+};
+
 enum cv_rpc_input_type {
     CV_RPC_TIME,
     /* From the transport */
@@ -90,6 +103,7 @@ enum cv_rpc_input_type {
                       the output just polled points to */
     CV_RPC_END,    /* client: no more messages */
     CV_RPC_FINISH, /* server: the status, no more messages */
+    CV_RPC_REPLY,  /* server: SEND and, when that succeeds, FINISH with OK, in one */
     CV_RPC_CANCEL, /* client: gives up; the status becomes CANCELLED. Server: ends the call with
                       ABORTED. Nothing happens when the call is over */
     CV_RPC_READ,   /* the user took a message of `size` bytes: window may be given back */
@@ -120,8 +134,13 @@ struct cv_rpc_input {
         struct {
             struct cv_slice message;
             bool end;
+            struct cv_rpc_direct *direct; /* or NULL */
         } send;
         struct cv_rpc_status finish;
+        struct {
+            struct cv_slice message;
+            struct cv_writer *room; /* see struct cv_rpc_start */
+        } reply;
         struct {
             size_t size;
         } read;
@@ -227,6 +246,10 @@ struct cv_rpc_start {
     /* The only message, as by SEND with `end`; NULL: none yet. While too much is waiting it is not
      * taken, and EVENT_WRITABLE follows: then SEND it. */
     const struct cv_slice *message;
+    /* Memory from which the transport sends `stream`, or NULL: what the call has to say is written
+     * there, if all of it fits, and the writer stays empty if not. Then it is sent, with the end of our
+     * side, and no STREAM_WRITE comes. */
+    struct cv_writer *room;
 };
 
 /*
@@ -254,13 +277,13 @@ void cv_rpc_call_bind(struct cv_rpc_call *call, void *stream, covey_time now);
  * they are no error here. STREAM_* inputs return 0, or COVEY_ERR_NO_MEMORY: then the call was ended
  * with RESOURCE_EXHAUSTED; STREAM_ACCEPTED also COVEY_ERR_CLOSED after lost(). User inputs return 0
  * or
- *   COVEY_ERR_BUSY       SEND, SEND_METADATA: too much is waiting; EVENT_WRITABLE follows
- *   COVEY_ERR_TOO_LARGE  SEND: above message_send_max; FINISH: details above header_size_max;
+ *   COVEY_ERR_BUSY       SEND, SEND_METADATA, REPLY: too much is waiting; EVENT_WRITABLE follows
+ *   COVEY_ERR_TOO_LARGE  SEND, REPLY: above message_send_max; FINISH: details above header_size_max;
  *                        SEND_METADATA: more than 64 entries, or above header_size_max
- *   COVEY_ERR_STATE      SEND, END, FINISH, SEND_METADATA: the call is over or ended;
+ *   COVEY_ERR_STATE      SEND, END, FINISH, REPLY, SEND_METADATA: the call is over or ended;
  *                        SEND_METADATA: metadata or a message was sent before
  *   COVEY_ERR_INVALID_ARGUMENT  SEND_METADATA: keys
- *   COVEY_ERR_NO_MEMORY  SEND, SEND_METADATA
+ *   COVEY_ERR_NO_MEMORY  SEND, SEND_METADATA, REPLY
  * FINISH needs no memory: without any, the status travels without its message and details.
  */
 int cv_rpc_conn_step(struct cv_rpc_conn *rc, const struct cv_rpc_input *input);

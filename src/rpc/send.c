@@ -81,6 +81,27 @@ int cv_rpc_send_message(struct cv_rpc_send *s, struct cv_rpc_memory *m, struct c
     return 0;
 }
 
+int cv_rpc_send_message_rest(struct cv_rpc_send *s, struct cv_rpc_memory *m,
+                             struct cv_slice message, struct cv_rpc_direct *direct)
+{
+    assert(cv_rpc_send_waiting(s) == 0 && direct->size_max > sizeof direct->head);
+    struct cv_writer head;
+    cv_writer_init(&head, direct->head, sizeof direct->head);
+    cv_rpc_message_head_write(&head, message.size);
+    size_t body_max = direct->size_max - cv_writer_size(&head);
+    size_t body_size = message.size < body_max ? message.size : body_max;
+    size_t rest_size = message.size - body_size;
+    int error = reserve(s, m, rest_size);
+    if (error != 0)
+        return error;
+    if (rest_size > 0)
+        memcpy(cv_rpc_buffer_room(&s->buffer), message.data + body_size, rest_size);
+    cv_rpc_buffer_add(&s->buffer, rest_size);
+    direct->head_size = cv_writer_size(&head);
+    direct->body = cv_slice_of(message.data, body_size);
+    return 0;
+}
+
 void cv_rpc_send_status(struct cv_rpc_send *s, struct cv_rpc_memory *m,
                         const struct cv_rpc_status *status)
 {
@@ -104,6 +125,13 @@ void cv_rpc_send_shorten(struct cv_rpc_send *s, uint64_t timeout_us)
     struct cv_rpc_buffer *b = &s->buffer;
     cv_rpc_buffer_take(
         b, cv_rpc_header_shorten(b->data + b->begin, cv_rpc_buffer_size(b), timeout_us));
+}
+
+void cv_rpc_send_skip(struct cv_rpc_send *s)
+{
+    assert(!s->ended && !s->done && cv_rpc_send_waiting(s) == 0);
+    s->ended = true;
+    s->done = true;
 }
 
 void cv_rpc_send_drop(struct cv_rpc_send *s, struct cv_rpc_memory *m)

@@ -10,12 +10,12 @@
  * always kept, so that a call can be answered without memory.
  */
 struct cv_rpc_send {
-    struct cv_rpc_buffer buffer;
     bool ended;   /* no frame follows what waits */
     bool done;    /* the FIN was taken, or nothing can be sent any more */
     bool blocked; /* the transport had no room */
     bool piece_fin;
     size_t piece_size; /* what cv_rpc_send_next() gave last */
+    struct cv_rpc_buffer buffer;
 };
 
 /* The most that one write carries: well below a stream's send buffer in the transport, 1 MiB, which
@@ -37,6 +37,10 @@ COVEY_MUST_USE int cv_rpc_send_metadata(struct cv_rpc_send *s, struct cv_rpc_mem
                                         const struct cv_rpc_metadata *metadata, size_t count);
 COVEY_MUST_USE int cv_rpc_send_message(struct cv_rpc_send *s, struct cv_rpc_memory *m,
                                        struct cv_slice message);
+/* The same for a message of which the transport takes the first bytes itself: only the rest is added.
+ * Nothing waits, and direct->size_max is above sizeof direct->head. */
+COVEY_MUST_USE int cv_rpc_send_message_rest(struct cv_rpc_send *s, struct cv_rpc_memory *m,
+                                            struct cv_slice message, struct cv_rpc_direct *direct);
 /* Adds the STATUS, whose message was cut, and ends. Cannot fail: without memory the message and the
  * details are left out.
  */
@@ -44,6 +48,8 @@ void cv_rpc_send_status(struct cv_rpc_send *s, struct cv_rpc_memory *m,
                         const struct cv_rpc_status *status);
 /* Writes a timeout that is not longer into the HEADER, of which nothing was written yet. */
 void cv_rpc_send_shorten(struct cv_rpc_send *s, uint64_t timeout_us);
+/* All was written past this, with the FIN: nothing waits, and nothing follows. */
+void cv_rpc_send_skip(struct cv_rpc_send *s);
 /* Forgets what waits: nothing is sent any more. */
 void cv_rpc_send_drop(struct cv_rpc_send *s, struct cv_rpc_memory *m);
 

@@ -165,3 +165,30 @@ int cv_rpc_server_finish(struct cv_rpc_call *call, const struct cv_rpc_status *s
     cv_rpc_end_finished(call, &cut);
     return 0;
 }
+
+/* A small answer before which nothing waits goes straight to where the transport sends it from. */
+static bool write_reply(struct cv_rpc_call *call, struct cv_slice message, struct cv_writer *room)
+{
+    struct cv_rpc_conn *rc = call->conn;
+    if (room == NULL || call->state != CV_RPC_CALL_RUNNING || call->send.ended ||
+        cv_rpc_send_waiting(&call->send) > 0 || message.size > rc->limits.message_send_max ||
+        !cv_rpc_reply_write(room, message))
+        return false;
+    cv_rpc_send_skip(&call->send);
+    call->wrote = true;
+    rc->stats.messages_sent++;
+    return true;
+}
+
+int cv_rpc_server_reply(struct cv_rpc_call *call, struct cv_slice message, struct cv_writer *room)
+{
+    static const struct cv_rpc_status ok = {.code = COVEY_STATUS_OK};
+    if (write_reply(call, message, room)) {
+        cv_rpc_end_replied(call);
+        return 0;
+    }
+    int error = cv_rpc_conn_send(call, message, false, NULL);
+    if (error == 0)
+        cv_rpc_end_finished(call, &ok);
+    return error;
+}

@@ -18,5 +18,7 @@ void cv_rpc_server_stopped(struct cv_rpc_call *call);
 
 /* The user's FINISH: 0, COVEY_ERR_TOO_LARGE or COVEY_ERR_STATE. */
 int cv_rpc_server_finish(struct cv_rpc_call *call, const struct cv_rpc_status *status);
+/* The user's REPLY; the errors of SEND. */
+int cv_rpc_server_reply(struct cv_rpc_call *call, struct cv_slice message, struct cv_writer *room);
 
 #endif

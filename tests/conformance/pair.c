@@ -317,7 +317,8 @@ static int step(struct record *r, struct cv_rpc_input in)
 int record_send(struct record *r, const void *bytes, size_t size, bool end)
 {
     struct cv_slice message = cv_slice_of(bytes, size);
-    int error = step(r, (struct cv_rpc_input){.type = CV_RPC_SEND, .send = {message, end}});
+    int error = step(
+        r, (struct cv_rpc_input){.type = CV_RPC_SEND, .send = {.message = message, .end = end}});
     if (error == 0) {
         r->sent_messages++;
         r->sent_hash = hash_message(r->sent_hash, message);

@@ -79,8 +79,7 @@ static int setup(void **state)
     assert_non_null(f);
     world_init(&f->world);
     covey_runtime *runtime = f->world.runtime;
-    assert_int_equal(cv_exchange_init(&f->probe.x, &kind, runtime, runtime->loop, SIZE_MAX_HERE),
-                     0);
+    cv_exchange_init(&f->probe.x, &kind, runtime, runtime->loop, SIZE_MAX_HERE);
     *state = f;
     return 0;
 }

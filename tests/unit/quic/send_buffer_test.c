@@ -61,6 +61,34 @@ static void test_small_message_allocates_nothing(void **state)
     test_alloc_assert_empty(&a);
 }
 
+/* What is lent is filled in place, again and again as long as nothing is kept. */
+static void test_lent_memory(void **state)
+{
+    struct test_alloc a;
+    struct cv_send_buffer b;
+    (void)state;
+    test_alloc_init(&a);
+    cv_send_buffer_init(&b, &a.alloc);
+    for (size_t size = 1; size <= CV_SEND_INLINE_SIZE; size += 85) {
+        uint8_t *lent = cv_send_buffer_lend(&b);
+        assert_non_null(lent);
+        memcpy(lent, source + b.end, size);
+        cv_send_buffer_take(&b, size);
+        assert_null(cv_send_buffer_lend(&b));
+        assert_int_equal(offered(&b), size);
+        append(&b, 300); /* the rest of it, and a chunk */
+        assert_int_equal(offered(&b), size + 300);
+        cv_send_buffer_sent(&b, size + 300);
+        assert_null(cv_send_buffer_lend(&b));
+        cv_send_buffer_acked(&b, b.end - 1);
+        assert_null(cv_send_buffer_lend(&b));
+        cv_send_buffer_acked(&b, b.end);
+        assert_int_equal(cv_send_buffer_size(&b), 0);
+    }
+    cv_send_buffer_fini(&b);
+    test_alloc_assert_empty(&a);
+}
+
 static void test_one_byte_more_allocates_once(void **state)
 {
     struct test_alloc a;
@@ -211,6 +239,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small_message_allocates_nothing),
+        cmocka_unit_test(test_lent_memory),
         cmocka_unit_test(test_one_byte_more_allocates_once),
         cmocka_unit_test(test_parts_of_a_piece),
         cmocka_unit_test(test_bytes_do_not_move),

@@ -42,6 +42,85 @@ static void test_unwritten_stream_is_invisible(void **state)
     net_fini(&n);
 }
 
+static uint8_t *pattern(size_t size)
+{
+    uint8_t *bytes = malloc(size);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(i * 7 + (i >> 9));
+    return bytes;
+}
+
+/* A head and what follows it: both, or, when there is no room for both, neither. */
+static void test_head_and_body(void **state)
+{
+    enum { SIZE = 1024 * 1024 };
+    struct net n;
+    uint8_t *bytes = pattern(SIZE);
+    (void)state;
+    net_connect(&n);
+    n.server.inbox = malloc(SIZE);
+    n.server.collects = true;
+    struct cv_quic_stream *s = open_stream(&n.client);
+    struct cv_slice head = cv_slice_of(bytes, 3);
+    assert_int_equal(cv_quic_stream_write_both(s, head, cv_slice_of(bytes + 3, SIZE - 2)),
+                     COVEY_ERR_BUSY);
+    assert_int_equal(cv_quic_stream_room(s), SIZE);
+    assert_int_equal(cv_quic_stream_write_both(s, head, cv_slice_of(bytes + 3, SIZE - 3)), 0);
+    assert_int_equal(cv_quic_stream_room(s), 0);
+    assert_int_equal(cv_quic_stream_write(s, cv_slice_of(NULL, 0), true), 0);
+    assert_int_equal(cv_quic_stream_write_both(s, head, head), COVEY_ERR_STATE);
+    assert_true(test_wire_wait(&n.wire, &n.server.fins, 1, LONG));
+    assert_int_equal(n.server.received, SIZE);
+    assert_memory_equal(n.server.inbox, bytes, SIZE);
+    test_wire_run(&n.wire, COVEY_SECOND);
+
+    s = open_stream(&n.client);
+    n.client.alloc.fail_at = n.client.alloc.calls + 1;
+    assert_int_equal(cv_quic_stream_write_both(s, head, cv_slice_of(bytes + 3, 1000)),
+                     COVEY_ERR_NO_MEMORY);
+    n.client.alloc.fail_at = 0;
+    assert_int_equal(n.client.conn->buffered, 3);
+    cv_quic_stream_reset(s, 1);
+    test_wire_run(&n.wire, COVEY_SECOND);
+    assert_int_equal(n.client.conn->buffered, 0);
+    free(bytes);
+    net_fini(&n);
+}
+
+/* Bytes built in the stream's own memory arrive like others; it is lent while nothing is kept in it. */
+static void test_bytes_built_in_place(void **state)
+{
+    struct net n;
+    struct cv_writer w;
+    (void)state;
+    net_connect(&n);
+    n.server.echoes = true;
+    n.client.inbox = calloc(1, 100);
+    n.client.collects = true;
+    struct cv_quic_stream *s = open_stream(&n.client);
+    assert_true(cv_quic_stream_lend(s, &w));
+    assert_int_equal(cv_writer_left(&w), CV_QUIC_STREAM_LENT_MAX);
+    cv_quic_stream_take(s, &w, true); /* nothing was written: nothing happens */
+    assert_true(cv_quic_stream_lend(s, &w));
+    cv_write_bytes(&w, cv_slice_text("co"));
+    cv_quic_stream_take(s, &w, false);
+    assert_false(cv_quic_stream_lend(s, &w));
+    assert_int_equal(cv_quic_stream_room(s), 1024 * 1024 - 2);
+    test_wire_run(&n.wire, COVEY_SECOND);
+    assert_true(cv_quic_stream_lend(s, &w));
+    cv_write_bytes(&w, cv_slice_text("o"));
+    cv_quic_stream_take(s, &w, true);
+    assert_false(cv_quic_stream_lend(s, &w));
+    assert_true(test_wire_wait(&n.wire, &n.client.stream_closed, 1, LONG));
+    assert_memory_equal(n.client.inbox, "coo", 4);
+
+    s = open_stream(&n.client);
+    cv_quic_stream_reset(s, 1);
+    assert_false(cv_quic_stream_lend(s, &w));
+    net_fini(&n);
+}
+
 /* FIN in a frame of its own, also when any of the frames is lost. */
 static void test_fin_alone(void **state)
 {
@@ -64,15 +143,6 @@ static void test_fin_alone(void **state)
         assert_int_equal(n.client.fins, 1);
         net_fini(&n);
     }
-}
-
-static uint8_t *pattern(size_t size)
-{
-    uint8_t *bytes = malloc(size);
-    assert_non_null(bytes);
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = (uint8_t)(i * 7 + (i >> 9));
-    return bytes;
 }
 
 static void test_megabyte_with_loss(void **state)
@@ -649,6 +719,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_echo),
         cmocka_unit_test(test_unwritten_stream_is_invisible),
+        cmocka_unit_test(test_head_and_body),
+        cmocka_unit_test(test_bytes_built_in_place),
         cmocka_unit_test(test_fin_alone),
         cmocka_unit_test(test_megabyte_with_loss),
         cmocka_unit_test(test_many_streams_at_once_arrive_whole),

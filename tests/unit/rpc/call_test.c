@@ -50,8 +50,11 @@ static void the_pool_is_bounded(void **state)
         calls[i] = start(&e, &stream_1);
     assert_int_equal(cv_rpc_conn_count(e.rc), COUNT);
     size_t outstanding = e.memory.outstanding;
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < COUNT; i++) {
         close_and_release(calls[i]);
+        size_t in_use = cv_rpc_conn_count(e.rc);
+        assert_true(e.rc->pool_count <= CV_RPC_POOL_COUNT_MAX || e.rc->pool_count <= in_use);
+    }
     assert_int_equal(cv_rpc_conn_count(e.rc), 0);
     assert_int_equal(e.rc->pool_count, CV_RPC_POOL_COUNT_MAX);
     assert_int_equal(e.memory.outstanding, outstanding - 10);

@@ -36,6 +36,74 @@ static void a_call_may_start_with_its_message(void **state)
     assert_int_equal(send_text(&e, call, "more", false), COVEY_ERR_STATE);
 }
 
+/* The transport's own memory takes the request, when all of it fits. */
+static void a_small_request_is_written_where_it_is_sent_from(void **state)
+{
+    (void)state;
+    uint8_t memory[7];
+    struct cv_writer room;
+    struct cv_slice message = cv_slice_text("hi");
+    struct cv_rpc_start begin = {.method = cv_slice_text("m"),
+                                 .deadline = COVEY_NEVER,
+                                 .stream = &stream_1,
+                                 .message = &message,
+                                 .room = &room};
+    struct cv_rpc_call *call;
+    cv_writer_init(&room, memory, 7);
+    assert_int_equal(cv_rpc_conn_start(e.rc, &begin, e.now, &call), 0);
+    assert_int_equal(cv_writer_size(&room), 7);
+    assert_memory_equal(memory, "\x0d\x02\x01m\x08hi", 7);
+    assert_int_equal(stats_of(&e).messages_sent, 1);
+    assert_int_equal(send_text(&e, call, "more", false), COVEY_ERR_STATE);
+    expect(&e, "");
+    DATA(&e, call, "\x08ok\x02", true);
+    expect(&e, "message(ok) status OK by peer ");
+    assert_int_equal(step(&e, call, CV_RPC_RELEASE), 0);
+    assert_int_equal(step(&e, call, CV_RPC_STREAM_CLOSED), 0);
+
+    /* One that is cancelled was sent: the server hears of it, and a retry is not safe. */
+    cv_writer_init(&room, memory, 7);
+    assert_int_equal(cv_rpc_conn_start(e.rc, &begin, e.now, &call), 0);
+    assert_int_equal(step(&e, call, CV_RPC_CANCEL), 0);
+    expect(&e, "status CANCELLED stop 1 ");
+    assert_int_equal(step(&e, call, CV_RPC_RELEASE), 0);
+    assert_int_equal(step(&e, call, CV_RPC_STREAM_CLOSED), 0);
+    assert_int_equal(cv_rpc_conn_count(e.rc), 0);
+}
+
+static void a_request_that_does_not_fit_goes_the_usual_way(void **state)
+{
+    (void)state;
+    uint8_t memory[64];
+    struct cv_writer room;
+    struct cv_slice message = cv_slice_text("hi");
+    struct cv_rpc_start begin = {.method = cv_slice_text("m"),
+                                 .deadline = COVEY_NEVER,
+                                 .stream = &stream_1,
+                                 .message = &message,
+                                 .room = &room};
+    struct cv_rpc_call *call;
+    cv_writer_init(&room, memory, 6);
+    assert_int_equal(cv_rpc_conn_start(e.rc, &begin, e.now, &call), 0);
+    assert_int_equal(cv_writer_size(&room), 0);
+    expect(&e, "write 7 fin ");
+
+    /* Nor does one that is late already: nobody hears of it. */
+    cv_writer_init(&room, memory, sizeof memory);
+    begin.deadline = e.now;
+    begin.stream = &stream_2;
+    assert_int_equal(cv_rpc_conn_start(e.rc, &begin, e.now, &call), 0);
+    assert_int_equal(cv_writer_size(&room), 0);
+    expect(&e, "status DEADLINE_EXCEEDED not started reset 2 stop 2 ");
+
+    /* Nor one without its message. */
+    begin.deadline = COVEY_NEVER;
+    begin.message = NULL;
+    assert_int_equal(cv_rpc_conn_start(e.rc, &begin, e.now, &call), 0);
+    assert_int_equal(cv_writer_size(&room), 0);
+    expect(&e, "write 4 ");
+}
+
 static void a_start_with_a_message_that_is_too_large_is_none(void **state)
 {
     (void)state;
@@ -434,6 +502,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_call_may_start_with_its_message, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_small_request_is_written_where_it_is_sent_from, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_request_that_does_not_fit_goes_the_usual_way, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(a_start_with_a_message_that_is_too_large_is_none, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_message_that_finds_no_room_at_the_start_comes_later,

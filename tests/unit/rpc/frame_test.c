@@ -89,6 +89,50 @@ static void documented_example(void **state)
     assert_bytes(status_bytes(&status, memory, sizeof memory), cv_slice_of(error, sizeof error));
 }
 
+/* What is written in one pass is what is written frame by frame; or nothing is. */
+static void whole_streams_fit_or_are_not_written(void **state)
+{
+    (void)state;
+    uint8_t frames[128], memory[128];
+    struct cv_rpc_metadata metadata = {cv_slice_text("k"), cv_slice_text("v")};
+    struct cv_rpc_header header = {.method = cv_slice_text("m"),
+                                   .has_timeout = true,
+                                   .timeout_us = 70,
+                                   .metadata = &metadata,
+                                   .metadata_count = 1};
+    struct cv_slice message = cv_slice_text("a message of more than sixteen bytes");
+    struct cv_writer a, b;
+    cv_writer_init(&a, frames, sizeof frames);
+    cv_rpc_header_write(&a, &header);
+    cv_rpc_message_write(&a, message);
+    size_t size = cv_writer_size(&a);
+    for (size_t left = 0; left <= size + 1; left++) {
+        cv_writer_init(&b, memory, left);
+        assert_int_equal(cv_rpc_request_write(&b, &header, message), left >= size);
+        if (left < size)
+            assert_true(cv_writer_ok(&b) && cv_writer_size(&b) == 0);
+        else
+            assert_bytes(cv_writer_bytes(&b), cv_writer_bytes(&a));
+    }
+
+    const struct cv_rpc_status ok = {.code = COVEY_STATUS_OK};
+    cv_writer_init(&a, frames, sizeof frames);
+    cv_rpc_message_write(&a, message);
+    cv_rpc_status_write(&a, &ok);
+    size = cv_writer_size(&a);
+    for (size_t left = 0; left <= size + 1; left++) {
+        cv_writer_init(&b, memory, left);
+        assert_int_equal(cv_rpc_reply_write(&b, message), left >= size);
+        if (left < size)
+            assert_true(cv_writer_ok(&b) && cv_writer_size(&b) == 0);
+        else
+            assert_bytes(cv_writer_bytes(&b), cv_writer_bytes(&a));
+    }
+    cv_writer_init(&b, memory, sizeof memory);
+    assert_false(cv_rpc_reply_write(&b, cv_slice_of(memory, SIZE_MAX)));
+    assert_false(cv_rpc_request_write(&b, &header, cv_slice_of(memory, SIZE_MAX)));
+}
+
 static void head_of_every_size(void **state)
 {
     (void)state;
@@ -428,6 +472,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(documented_example),
+        cmocka_unit_test(whole_streams_fit_or_are_not_written),
         cmocka_unit_test(head_of_every_size),
         cmocka_unit_test(header_round_trip),
         cmocka_unit_test(header_check_bounds),

@@ -127,10 +127,11 @@ static inline struct rig_user *rig_start(struct rig *r, covey_time timeout)
 static inline int rig_send(struct rig *r, int side, struct rig_user *u, const void *bytes,
                            size_t size, bool end)
 {
-    return rig_step(r, side,
-                    (struct cv_rpc_input){.type = CV_RPC_SEND,
-                                          .call = u->call,
-                                          .send = {cv_slice_of(bytes, size), end}});
+    return rig_step(
+        r, side,
+        (struct cv_rpc_input){.type = CV_RPC_SEND,
+                              .call = u->call,
+                              .send = {.message = cv_slice_of(bytes, size), .end = end}});
 }
 
 static inline int rig_do(struct rig *r, int side, struct rig_user *u, enum cv_rpc_input_type type)

@@ -194,6 +194,45 @@ static void drop_forgets_and_ends(void **state)
     assert_none();
 }
 
+/* What the transport does not take itself waits, with room for a status behind it. */
+static void the_rest_of_a_message_waits(void **state)
+{
+    (void)state;
+    struct cv_slice message = cv_slice_of(large, 5000), bytes;
+    bool fin;
+    for (size_t size_max = 9; size_max <= 5003; size_max += 2497) {
+        struct cv_rpc_direct direct = {.size_max = size_max};
+        assert_int_equal(cv_rpc_send_message_rest(&s, &m, message, &direct), 0);
+        assert_int_equal(direct.head_size, 4);
+        assert_memory_equal(direct.head, "\x80\0\x4e\x20", 4);
+        assert_ptr_equal(direct.body.data, large);
+        assert_int_equal(direct.body.size, size_max - 4);
+        assert_true(cv_rpc_send_next(&s, &bytes, &fin));
+        assert_int_equal(bytes.size, 5004 - size_max);
+        assert_memory_equal(bytes.data, large + size_max - 4, bytes.size);
+        cv_rpc_send_taken(&s, &m);
+    }
+    struct cv_rpc_direct direct = {.size_max = 5004};
+    assert_int_equal(cv_rpc_send_message_rest(&s, &m, message, &direct), 0);
+    assert_int_equal(direct.body.size, 5000);
+    assert_none();
+
+    direct = (struct cv_rpc_direct){.size_max = 9};
+    memory.fail_at = memory.calls + 1;
+    assert_int_equal(cv_rpc_send_message_rest(&s, &m, message, &direct), COVEY_ERR_NO_MEMORY);
+    assert_int_equal(direct.head_size, 0);
+    assert_none();
+}
+
+static void skip_ends_with_nothing_waiting(void **state)
+{
+    (void)state;
+    cv_rpc_send_skip(&s);
+    assert_true(s.done && s.ended && !s.blocked);
+    assert_int_equal(cv_rpc_send_waiting(&s), 0);
+    assert_none();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +245,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_limit_spares_the_status, setup, teardown),
         cmocka_unit_test_setup_teardown(shorten_keeps_what_follows, setup, teardown),
         cmocka_unit_test_setup_teardown(drop_forgets_and_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_rest_of_a_message_waits, setup, teardown),
+        cmocka_unit_test_setup_teardown(skip_ends_with_nothing_waiting, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,6 +57,127 @@ static void echo_between_two_polls(void **state)
     assert_int_equal(cv_rpc_conn_count(e.rc), 0);
 }
 
+static int reply(struct cv_rpc_call *call, const char *text, struct cv_writer *room)
+{
+    struct cv_rpc_input in = {.type = CV_RPC_REPLY,
+                              .now = e.now,
+                              .call = call,
+                              .reply = {.message = cv_slice_text(text), .room = room}};
+    return cv_rpc_conn_step(e.rc, &in);
+}
+
+/* A message whose first bytes the transport takes from where they are. */
+static void a_large_message_is_not_copied_where_it_is_the_first(void **state)
+{
+    (void)state;
+    static uint8_t bytes[1000];
+    struct cv_rpc_direct direct = {.size_max = 600};
+    struct cv_rpc_call *call = serve(&e, &stream_1);
+    struct cv_rpc_input in = {
+        .type = CV_RPC_SEND,
+        .now = e.now,
+        .call = call,
+        .send = {.message = cv_slice_of(bytes, sizeof bytes), .direct = &direct}};
+    assert_int_equal(cv_rpc_conn_step(e.rc, &in), 0);
+    assert_int_equal(direct.head_size, 2);
+    assert_int_equal(direct.body.size, 598);
+
+    /* The next one waits behind the rest of it. */
+    direct = (struct cv_rpc_direct){.size_max = 600};
+    assert_int_equal(cv_rpc_conn_step(e.rc, &in), 0);
+    assert_int_equal(direct.head_size, 0);
+    expect(&e, "write 1404 ");
+
+    /* A transport that has no room takes nothing. */
+    direct.size_max = 0;
+    assert_int_equal(cv_rpc_conn_step(e.rc, &in), 0);
+    assert_int_equal(direct.head_size, 0);
+    e.full = true;
+    expect(&e, "full ");
+    direct.size_max = 600;
+    assert_int_equal(cv_rpc_conn_step(e.rc, &in), 0);
+    assert_int_equal(direct.head_size, 0);
+    e.full = false;
+    assert_int_equal(step(&e, call, CV_RPC_STREAM_WRITABLE), 0);
+    assert_int_equal(finish(&e, call, COVEY_STATUS_OK, ""), 0);
+    direct.size_max = 600;
+    assert_int_equal(cv_rpc_conn_step(e.rc, &in), COVEY_ERR_STATE);
+    assert_int_equal(direct.head_size, 0);
+    expect(&e, "write 2005 fin stop 4 ");
+}
+
+/* The transport's own memory takes the answer, when all of it fits. */
+static void a_small_reply_is_written_where_it_is_sent_from(void **state)
+{
+    (void)state;
+    uint8_t memory[4];
+    struct cv_writer room;
+    cv_writer_init(&room, memory, sizeof memory);
+    struct cv_rpc_call *call = accept_stream(&e, &stream_1);
+    DATA(&e, call, "\x0d\x02\x01m\x08hi", true);
+    expect(&e, "call(m) message(hi) end ");
+    assert_int_equal(reply(call, "ok", &room), 0);
+    assert_int_equal(cv_writer_size(&room), 4);
+    assert_memory_equal(memory, "\x08ok\x02", 4);
+    assert_int_equal(stats_of(&e).messages_sent, 1);
+    assert_int_equal(reply(call, "ok", &room), COVEY_ERR_STATE);
+    assert_int_equal(finish(&e, call, COVEY_STATUS_OK, ""), COVEY_ERR_STATE);
+    expect(&e, "");
+    assert_int_equal(step(&e, call, CV_RPC_RELEASE), 0);
+    assert_int_equal(step(&e, call, CV_RPC_STREAM_CLOSED), 0);
+    assert_int_equal(cv_rpc_conn_count(e.rc), 0);
+
+    /* The client is still sending: it is stopped, and its deadline has nothing to end any more. */
+    cv_writer_init(&room, memory, sizeof memory);
+    call = accept_stream(&e, &stream_2);
+    DATA(&e, call, "\x19\x01\x01\x05\x02\x01m", false);
+    expect(&e, "call(m) in 5 us consume 7 ");
+    assert_int_equal(reply(call, "ok", &room), 0);
+    expect(&e, "stop 4 ");
+    assert_true(cv_rpc_conn_deadline(e.rc) == COVEY_NEVER);
+}
+
+static void a_reply_that_does_not_fit_goes_the_usual_way(void **state)
+{
+    (void)state;
+    uint8_t memory[64];
+    struct cv_writer room;
+    const struct cv_rpc_metadata entry = {cv_slice_text("k"), cv_slice_text("v")};
+    struct cv_rpc_call *call = serve(&e, &stream_1);
+    cv_writer_init(&room, memory, 3);
+    assert_int_equal(reply(call, "ok", &room), 0);
+    assert_int_equal(cv_writer_size(&room), 0);
+    expect(&e, "write 4 fin stop 4 ");
+    expect_written(&e, "\x08ok\x02", 4);
+
+    /* Nor does one that metadata goes before. */
+    call = serve(&e, &stream_2);
+    cv_writer_init(&room, memory, sizeof memory);
+    assert_int_equal(send_metadata(&e, call, &entry, 1), 0);
+    assert_int_equal(reply(call, "ok", &room), 0);
+    assert_int_equal(cv_writer_size(&room), 0);
+    expect(&e, "write 10 fin stop 4 ");
+
+    /* A client that is gone, and an answer that is too large. */
+    call = serve(&e, &stream_2);
+    stream_reset(&e, call, CV_RPC_CODE_CANCELLED);
+    assert_int_equal(reply(call, "ok", &room), COVEY_ERR_STATE);
+    expect(&e, "cancelled reset 1 ");
+    struct cv_rpc_limits limits;
+    struct end small;
+    cv_rpc_limits_init(&limits);
+    limits.message_send_max = 1;
+    end_init_limits(&small, &limits);
+    call = serve(&small, &stream_1);
+    struct cv_rpc_input in = {.type = CV_RPC_REPLY,
+                              .now = small.now,
+                              .call = call,
+                              .reply = {.message = cv_slice_text("ok"), .room = &room}};
+    assert_int_equal(cv_rpc_conn_step(small.rc, &in), COVEY_ERR_TOO_LARGE);
+    assert_int_equal(cv_writer_size(&room), 0);
+    end_fini(&small);
+}
+
 static void header_with_everything(void **state)
 {
     (void)state;
@@ -434,6 +555,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(unary_is_one_write, setup, teardown),
         cmocka_unit_test_setup_teardown(echo_between_two_polls, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_large_message_is_not_copied_where_it_is_the_first, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_small_reply_is_written_where_it_is_sent_from, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_reply_that_does_not_fit_goes_the_usual_way, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(header_with_everything, setup, teardown),
         cmocka_unit_test_setup_teardown(metadata_before_the_first_message, setup, teardown),
         cmocka_unit_test_setup_teardown(metadata_that_is_refused, setup, teardown),
