@@ -373,6 +373,7 @@ static void begin(struct run *r, const struct sim_scenario *scenario, struct sim
 {
     struct sim_config config = sim_config_default(scenario->seed, scenario->nodes);
     config.steps_max = SIZE_MAX / 2; /* the duration is the bound */
+    config.has_full_views = scenario->nodes > SIM_SCENARIO_JOINED_MAX;
     const size_t tags = (size_t)(scenario->duration / TAG_EVERY) + 1;
     const struct sim_percentiles none = {0, COVEY_NEVER, COVEY_NEVER, COVEY_NEVER};
     *figures = (struct sim_figures){
