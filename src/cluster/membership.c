@@ -123,6 +123,7 @@ int cv_membership_new(const struct cv_membership_config *config, covey_time now,
         cv_join_skip(m);
     else
         cv_join_start(m);
+    cv_partition_update(m);
     *out = m;
     return COVEY_OK;
 

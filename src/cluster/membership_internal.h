@@ -166,7 +166,7 @@ COVEY_MUST_USE int cv_sync_answer(struct cv_membership *m, const covey_node_id *
 
 /* membership_partition.c */
 void cv_partition_init(struct cv_membership *m, const struct cv_membership_config *config);
-/* At the end of a step: the members may have changed. */
+/* At the end of a step, and at the start: the members may have changed. */
 void cv_partition_update(struct cv_membership *m);
 void cv_partition_alarm(struct cv_membership *m);
 void cv_partition_expect(struct cv_membership *m, uint32_t size);
