@@ -41,7 +41,8 @@ struct cv_peer {
     struct cv_token_bucket chunks;
     covey_time last_heard; /* on this connection */
     bool we_dialled;
-    size_t index; /* in the order of the links */
+    bool knows_a_part; /* it asked us for all members before we knew them */
+    size_t index;      /* in the order of the links */
 };
 
 struct cv_dial {

@@ -156,6 +156,8 @@ void cv_sync_init(struct cv_membership *m, covey_time interval);
 void cv_sync_start(struct cv_membership *m);
 void cv_sync_stop(struct cv_membership *m);
 void cv_sync_alarm(struct cv_membership *m);
+/* We know all members now: compares with those who asked us for them before. */
+void cv_sync_joined(struct cv_membership *m);
 void cv_sync_connected(struct cv_membership *m, const covey_node_id *peer);
 /* Somebody's root: tells it our buckets when ours is another. */
 void cv_sync_root(struct cv_membership *m, const covey_node_id *from, struct cv_slice root);

@@ -11,6 +11,15 @@ static int read_message(struct cv_membership *m, const covey_node_id *from, stru
     return error;
 }
 
+/* One that joins with us while we do so ourselves will not hear of all members. */
+static void note_part(struct cv_membership *m, const covey_node_id *from)
+{
+    struct cv_peer *peer = cv_links_peer(&m->gossip.links, from);
+    if (peer != NULL && m->message.head.type == CV_MESSAGE_JOIN &&
+        (m->state == CV_MEMBERSHIP_JOINING || m->state == CV_MEMBERSHIP_JOIN_FAILED))
+        peer->knows_a_part = true;
+}
+
 static void dispatch(struct cv_membership *m, const covey_node_id *from, struct cv_transfer *answer)
 {
     const struct cv_message_head *head = &m->message.head;
@@ -32,6 +41,7 @@ static void dispatch(struct cv_membership *m, const covey_node_id *from, struct 
         if (answer == NULL)
             break;
         cv_gossip_protocol_charge(&m->gossip, from, CV_GLITCH_LIST);
+        note_part(m, from);
         cv_transfer_begin(m, answer);
         break;
     case CV_MESSAGE_SYNC:
