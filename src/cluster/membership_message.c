@@ -77,6 +77,12 @@ static int prepare(struct cv_membership *m, const covey_node_id *from, struct cv
     return error;
 }
 
+/* Just after a pause of ours it may be our own fault that a peer said so much at once. */
+static bool is_catching_up(const struct cv_gossip_protocol *g)
+{
+    return g->paused_at > 0 && g->now - g->paused_at < g->config.protocol_period;
+}
+
 /* More than a peer may say at once is not read. */
 static bool is_too_much(struct cv_gossip_protocol *g, struct cv_peer *peer,
                         enum cv_message_type type)
@@ -85,7 +91,8 @@ static bool is_too_much(struct cv_gossip_protocol *g, struct cv_peer *peer,
     if (cv_token_bucket_take(bucket, g->now, 1))
         return false;
     g->counters.messages_shed++;
-    cv_gossip_protocol_charge(g, &peer->id, CV_GLITCH_REFUSED);
+    if (!is_catching_up(g))
+        cv_gossip_protocol_charge(g, &peer->id, CV_GLITCH_REFUSED);
     return true;
 }
 

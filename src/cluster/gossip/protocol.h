@@ -128,7 +128,7 @@ struct cv_gossip_protocol {
     covey_node_id news_from;
     covey_time push_next;     /* earliest time of the next push */
     covey_time overdue;       /* the missed deadline that showed the last pause */
-    covey_time paused_at;     /* when that pause was over */
+    covey_time paused_at;     /* when that pause was over; 0: there was none */
     bool has_no_quorum;       /* who joins now does not count for the size of the cluster yet */
     uint32_t deferred_joins;  /* members that do not count yet */
     uint32_t expected_joins;  /* members that now count for the size of the cluster, */
