@@ -120,6 +120,11 @@ static int take(struct cv_membership *m, const covey_node_id *from, struct cv_sl
     g->counters.messages_received++;
     peer->last_heard = g->now;
     cv_gossip_protocol_apply(g, from, &m->message, &plan);
+    /* Closed for what it said of others: what else it wants is no longer of interest. */
+    if (cv_links_peer(&g->links, from) == NULL) {
+        cv_release(m->alloc, answer);
+        return COVEY_OK;
+    }
     struct cv_member *member = cv_node_registry_get(&g->registry, from);
     if (member != NULL && member->trouble != NULL)
         member->trouble->heard = g->now;

@@ -83,6 +83,7 @@ void cv_gossip_protocol_close(struct cv_gossip_protocol *p, const covey_node_id 
         m->link = cv_link_of(p, &output.close.peer);
     cv_outbox_put(&p->outbox, &output);
 }
+    cv_watching_unlinked(p, &output.close.peer);
 
 void cv_gossip_protocol_charge(struct cv_gossip_protocol *p, const covey_node_id *from,
                                uint32_t cost)
