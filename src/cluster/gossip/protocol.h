@@ -216,8 +216,8 @@ size_t cv_gossip_protocol_select_random(struct cv_gossip_protocol *p, const cove
 void cv_gossip_protocol_probe(struct cv_gossip_protocol *p, struct cv_member *m);
 /* True when a connection with this node is to stay: one of the full mesh, or of the watch rings. */
 bool cv_gossip_protocol_is_warm(struct cv_gossip_protocol *p, const covey_node_id *id);
-/* Dials a known node that is not connected; false when there is no place for it. Needs a reserve.
- */
+/* Dials a known node that is not connected; false when there is no place for it, or it is kept out.
+ * Needs a reserve. */
 bool cv_gossip_protocol_dial(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Forgets the connection and has it closed. Needs a reserve. */
 void cv_gossip_protocol_close(struct cv_gossip_protocol *p, const covey_node_id *peer);

@@ -144,6 +144,22 @@ static void the_last_straw_asks_for_nothing(void **state)
     assert_int_equal(core.m->gossip.watches.watcher_count, 0);
 }
 
+/* Who is kept out is not sought either, whatever for: to watch, to probe, to meet again. */
+static void who_is_kept_out_is_not_dialled(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    close_1();
+    covey_time until = core.now + 60 * SEC;
+    while (cv_membership_deadline(core.m) < until) {
+        core_tick();
+        assert_null(core_find(CV_OUTPUT_DIAL, 0));
+    }
+    while (core.now < until + 11 * SEC && core_find(CV_OUTPUT_DIAL, 0) == NULL)
+        core_tick();
+    assert_non_null(core_find(CV_OUTPUT_DIAL, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +171,7 @@ int main(void)
         CORE_TEST(a_failed_dial_does_not_hide_a_connection),
         CORE_TEST(who_we_close_is_no_watcher),
         CORE_TEST(the_last_straw_asks_for_nothing),
+        CORE_TEST(who_is_kept_out_is_not_dialled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
