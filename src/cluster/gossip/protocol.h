@@ -45,8 +45,11 @@
  * has room for it as one DATAGRAM frame with every header at its largest. */
 #define CV_DATAGRAM_MESSAGE_SIZE 1100
 
-/* Up to so many members everybody is connected with everybody: the connection pool's size. */
-#define CV_FULL_MESH_MAX 50
+/* Up to so many members everybody is connected with everybody: the connection pool's size. Where
+ * there were more it takes a good few less until it is so again: one that comes and goes would have
+ * all of them dialled each time. */
+#define CV_FULL_MESH_MAX  50
+#define CV_FULL_MESH_BACK 40
 
 /* Other accusers that shorten a suspicion (K), and how many members there must be besides the
  * accuser and the suspect so that they can be had. */
