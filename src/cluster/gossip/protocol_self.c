@@ -8,12 +8,10 @@
  *
  *      what is told         our answer
  *      before our own       none: old news
- *      at our own, accused, our own + 1
- *      or with a body that
- *      we never said
+ *      at our own           our own + 1, if we are accused or the body is none of ours
  *      after our own        while learning: past it, so that our last life is over; later: ours
- * again, unchanged, and a point against the teller, because only we ever raise it. An alive one is
- * another process with our key.
+ *                           again, unchanged, and a point against the teller, because only we
+ *                           ever raise it. An alive one is another process with our key.
  *
  * Learning is over when we have joined, and with members known from before it is at once; but one
  * whom that news did not reach, and who holds our last life for what it was, says so when it joins
