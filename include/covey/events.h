@@ -20,9 +20,11 @@ COVEY_BEGIN
     X(NODE_CONFLICT, 8, "node_conflict")                                                           \
     X(PEER_MISBEHAVED, 9, "peer_misbehaved")                                                       \
     X(EVENTS_DROPPED, 10, "events_dropped")
-/* PARTITION_DETECTED comes, with no node, each time this node finds itself on a side without the
- * quorum, or with it again. HEALTH_CHECK_FAILED: the heartbeats of the node stay away and it answers
- * no probe; NODE_FAILED follows unless it takes that back. */
+/* PARTITION_DETECTED comes, with no node, when this node sees no quorum of the members that there
+ * should be, be it right after it joined; again when that has lasted for the grace time, 30 s; and when
+ * the quorum has been back for a protocol period. That all is well at first is no event.
+ * HEALTH_CHECK_FAILED: the heartbeats of the node stay away and it answers no probe; NODE_FAILED
+ * follows unless it takes that back. */
 
 enum covey_event_type {
 #define X(name, number, text) COVEY_EVENT_##name = number,

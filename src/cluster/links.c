@@ -151,6 +151,13 @@ bool cv_links_take_dial(struct cv_links *l, uint32_t number, struct cv_dial *out
     return false;
 }
 
+void cv_links_catch_up(struct cv_links *l, covey_time now, covey_time pause)
+{
+    covey_time length = pause < CV_CATCH_UP_MAX ? pause : CV_CATCH_UP_MAX;
+    for (size_t i = 0; i < l->count; i++)
+        cv_token_bucket_credit(&l->order[i]->messages, now, length);
+}
+
 void cv_links_banish(struct cv_links *l, const covey_node_id *id, covey_time now)
 {
     l->quarantine[l->quarantine_next] =

@@ -31,6 +31,9 @@
 #define CV_MESSAGE_INTERVAL (COVEY_SECOND / 200)
 #define CV_CHUNK_BURST      4096
 #define CV_CHUNK_INTERVAL   (COVEY_SECOND / 64)
+/* After a pause of ours a peer may have sent as much as it was allowed to in that time, up to this:
+ * of those who pause for longer the others let go. */
+#define CV_CATCH_UP_MAX (30 * COVEY_SECOND)
 
 struct cv_peer {
     covey_node_id id;
@@ -41,7 +44,8 @@ struct cv_peer {
     struct cv_token_bucket chunks;
     covey_time last_heard; /* on this connection */
     bool we_dialled;
-    size_t index; /* in the order of the links */
+    bool knows_a_part; /* it asked us for all members before we knew them */
+    size_t index;      /* in the order of the links */
 };
 
 struct cv_dial {
@@ -89,6 +93,9 @@ uint32_t cv_links_dial_seed(struct cv_links *l, uint32_t seed);
 bool cv_links_is_dialling(const struct cv_links *l, const covey_node_id *id);
 /* Takes the dial of that number out; false when there is none. */
 bool cv_links_take_dial(struct cv_links *l, uint32_t number, struct cv_dial *out);
+
+/* We paused for so long: what the peers sent meanwhile comes at once. */
+void cv_links_catch_up(struct cv_links *l, covey_time now, covey_time pause);
 
 void cv_links_banish(struct cv_links *l, const covey_node_id *id, covey_time now);
 bool cv_links_is_banished(const struct cv_links *l, const covey_node_id *id, covey_time now);

@@ -6,8 +6,6 @@
 #include <assert.h>
 #include <covey/error.h>
 
-#define MEMBERS_MAX (1u << 20)
-
 static bool is_gossip_valid(const struct cv_gossip_config *c)
 {
     return c->protocol_period > 0 && c->ack_timeout > 0 && c->indirect_timeout > 0 &&
@@ -36,7 +34,7 @@ static int check_config(const struct cv_membership_config *config)
     const struct cv_join_config *join = &config->join;
     if (!is_name_valid(config->name) || !cv_address_is_usable(&config->address) ||
         !is_gossip_valid(&config->gossip) || !is_partition_valid(&config->partition) ||
-        config->members_max == 0 || config->members_max > MEMBERS_MAX ||
+        config->members_max == 0 || config->members_max > CV_MEMBERS_MAX ||
         config->seed_count > CV_SEEDS_MAX || config->reconnect_interval == 0 ||
         join->backoff_min == 0 || join->backoff_max < join->backoff_min || join->timeout == 0)
         return COVEY_ERR_INVALID_ARGUMENT;
@@ -125,6 +123,7 @@ int cv_membership_new(const struct cv_membership_config *config, covey_time now,
         cv_join_skip(m);
     else
         cv_join_start(m);
+    cv_partition_update(m);
     *out = m;
     return COVEY_OK;
 

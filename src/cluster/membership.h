@@ -68,7 +68,7 @@ struct cv_membership_config {
     uint32_t expected_size;               /* of the cluster, by hand; 0: learnt */
     covey_time reconnect_interval;        /* H: a failed member or lost seed is tried again, 10 s */
     covey_time leave_timeout;             /* 5 s */
-    uint32_t members_max;                 /* 16,384 */
+    uint32_t members_max;                 /* 16,384, at most CV_MEMBERS_MAX */
     covey_time tombstone_ttl; /* 24 h: how long failed and left members are remembered */
     uint64_t seed;            /* of the random generator: schedules replay by it */
     uint64_t hash_secret[2];  /* of the maps */

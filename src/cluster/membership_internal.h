@@ -156,6 +156,8 @@ void cv_sync_init(struct cv_membership *m, covey_time interval);
 void cv_sync_start(struct cv_membership *m);
 void cv_sync_stop(struct cv_membership *m);
 void cv_sync_alarm(struct cv_membership *m);
+/* We know all members now: compares with those who asked us for them before. */
+void cv_sync_joined(struct cv_membership *m);
 void cv_sync_connected(struct cv_membership *m, const covey_node_id *peer);
 /* Somebody's root: tells it our buckets when ours is another. */
 void cv_sync_root(struct cv_membership *m, const covey_node_id *from, struct cv_slice root);
@@ -166,7 +168,7 @@ COVEY_MUST_USE int cv_sync_answer(struct cv_membership *m, const covey_node_id *
 
 /* membership_partition.c */
 void cv_partition_init(struct cv_membership *m, const struct cv_membership_config *config);
-/* At the end of a step: the members may have changed. */
+/* At the end of a step, and at the start: the members may have changed. */
 void cv_partition_update(struct cv_membership *m);
 void cv_partition_alarm(struct cv_membership *m);
 void cv_partition_expect(struct cv_membership *m, uint32_t size);

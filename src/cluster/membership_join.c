@@ -13,6 +13,10 @@
  *       |  +--(wait)----------------+      | (disconnected, or no answer)
  *       v                           |      v
  *     no seed connected ------------+<-- no other seed --(attempts_max)--> JOIN_FAILED
+ *
+ * One that is asked while it joins itself answers with what it knows, so nodes that start together
+ * with each other for seeds wait for nobody; when it has joined it compares with whom it told only a
+ * part.
  */
 
 /* How long a connected seed may take to answer before it is closed and another one is asked. */
@@ -52,6 +56,7 @@ static void succeed(struct cv_membership *m)
     cv_gossip_protocol_announce(&m->gossip);
     cv_heap_set(&m->gossip.heap, &m->reconnect.timer, m->gossip.now + m->reconnect_interval);
     cv_sync_start(m);
+    cv_sync_joined(m);
 }
 
 void cv_join_skip(struct cv_membership *m)

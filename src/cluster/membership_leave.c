@@ -17,18 +17,27 @@ static void say_goodbye(struct cv_membership *m, const covey_node_id *to)
     cv_gossip_protocol_post(g, to, true);
 }
 
-/* Tells those who are connected; as many others as are still wanted are dialled. */
-static void tell_members(struct cv_membership *m)
+/* Tells those who are connected and not gone themselves; how many. One that we do not know may know
+ * us: a seed that has our JOIN and has not answered yet. */
+static size_t tell_connected(struct cv_membership *m)
 {
     struct cv_gossip_protocol *g = &m->gossip;
     size_t told = 0;
-    for (size_t i = 0; i < cv_node_registry_count(&g->registry); i++) {
-        const struct cv_member *member = cv_node_registry_at(&g->registry, i);
-        if (member->link != CV_LINK_UP || !cv_member_is_live(member))
+    for (size_t i = 0; i < cv_links_count(&g->links); i++) {
+        const covey_node_id *id = &cv_links_at(&g->links, i)->id;
+        const struct cv_member *member = cv_node_registry_get(&g->registry, id);
+        if (member != NULL && !cv_member_is_live(member))
             continue;
-        say_goodbye(m, cv_member_id(member));
+        say_goodbye(m, id);
         told++;
     }
+    return told;
+}
+
+/* Dials members that are not connected, until so many are told or sought. */
+static void seek_members(struct cv_membership *m, size_t told)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
     for (size_t i = 0; i < cv_node_registry_count(&g->registry) && told < m->leave.ack_wanted;
          i++) {
         struct cv_member *member = cv_node_registry_at(&g->registry, i);
@@ -43,7 +52,6 @@ void cv_leave_start(struct cv_membership *m)
     struct cv_gossip_protocol *g = &m->gossip;
     struct cv_node_status status = {.incarnation = g->self->incarnation, .state = COVEY_NODE_LEFT};
     size_t others = cv_node_registry_live_count(&g->registry) - 1;
-    bool was_joined = m->state == CV_MEMBERSHIP_JOINED;
     cv_join_stop(m);
     cv_heap_clear(&g->heap, &m->reconnect.timer);
     cv_heap_clear(&g->heap, &m->partition.alarm.timer);
@@ -53,15 +61,18 @@ void cv_leave_start(struct cv_membership *m)
     g->is_leaving = true;
     cv_node_registry_set_status(&g->registry, g->self, &status, g->now);
     cv_membership_enter(m, CV_MEMBERSHIP_LEAVING, COVEY_OK);
-    m->leave.ack_wanted = others < CV_LEAVE_ACKS_MAX ? others : CV_LEAVE_ACKS_MAX;
-    if (!was_joined || m->leave.ack_wanted == 0) {
+    /* With our name: a goodbye may overtake the JOIN that it ends. */
+    const struct cv_record own = cv_member_record(g->self);
+    cv_gossip_protocol_broadcast(g, CV_PRIORITY_CRITICAL, &own);
+    size_t told = tell_connected(m);
+    size_t wanted = others > told ? others : told;
+    m->leave.ack_wanted = wanted < CV_LEAVE_ACKS_MAX ? wanted : CV_LEAVE_ACKS_MAX;
+    if (wanted == 0) {
         cv_leave_finish(m);
         return;
     }
     cv_heap_set(&g->heap, &m->leave.alarm.timer, g->now + m->leave.timeout);
-    const struct cv_record own = cv_member_record(g->self);
-    cv_gossip_protocol_broadcast(g, CV_PRIORITY_CRITICAL, &own);
-    tell_members(m);
+    seek_members(m, told);
 }
 
 void cv_leave_finish(struct cv_membership *m)

@@ -11,6 +11,15 @@ static int read_message(struct cv_membership *m, const covey_node_id *from, stru
     return error;
 }
 
+/* One that joins with us while we do so ourselves will not hear of all members. */
+static void note_part(struct cv_membership *m, const covey_node_id *from)
+{
+    struct cv_peer *peer = cv_links_peer(&m->gossip.links, from);
+    if (peer != NULL && m->message.head.type == CV_MESSAGE_JOIN &&
+        (m->state == CV_MEMBERSHIP_JOINING || m->state == CV_MEMBERSHIP_JOIN_FAILED))
+        peer->knows_a_part = true;
+}
+
 static void dispatch(struct cv_membership *m, const covey_node_id *from, struct cv_transfer *answer)
 {
     const struct cv_message_head *head = &m->message.head;
@@ -32,6 +41,7 @@ static void dispatch(struct cv_membership *m, const covey_node_id *from, struct 
         if (answer == NULL)
             break;
         cv_gossip_protocol_charge(&m->gossip, from, CV_GLITCH_LIST);
+        note_part(m, from);
         cv_transfer_begin(m, answer);
         break;
     case CV_MESSAGE_SYNC:
@@ -67,6 +77,12 @@ static int prepare(struct cv_membership *m, const covey_node_id *from, struct cv
     return error;
 }
 
+/* Just after a pause of ours it may be our own fault that a peer said so much at once. */
+static bool is_catching_up(const struct cv_gossip_protocol *g)
+{
+    return g->paused_at > 0 && g->now - g->paused_at < g->config.protocol_period;
+}
+
 /* More than a peer may say at once is not read. */
 static bool is_too_much(struct cv_gossip_protocol *g, struct cv_peer *peer,
                         enum cv_message_type type)
@@ -75,7 +91,8 @@ static bool is_too_much(struct cv_gossip_protocol *g, struct cv_peer *peer,
     if (cv_token_bucket_take(bucket, g->now, 1))
         return false;
     g->counters.messages_shed++;
-    cv_gossip_protocol_charge(g, &peer->id, CV_GLITCH_REFUSED);
+    if (!is_catching_up(g))
+        cv_gossip_protocol_charge(g, &peer->id, CV_GLITCH_REFUSED);
     return true;
 }
 
@@ -103,6 +120,11 @@ static int take(struct cv_membership *m, const covey_node_id *from, struct cv_sl
     g->counters.messages_received++;
     peer->last_heard = g->now;
     cv_gossip_protocol_apply(g, from, &m->message, &plan);
+    /* Closed for what it said of others: what else it wants is no longer of interest. */
+    if (cv_links_peer(&g->links, from) == NULL) {
+        cv_release(m->alloc, answer);
+        return COVEY_OK;
+    }
     struct cv_member *member = cv_node_registry_get(&g->registry, from);
     if (member != NULL && member->trouble != NULL)
         member->trouble->heard = g->now;

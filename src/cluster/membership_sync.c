@@ -67,6 +67,18 @@ static void compare(struct cv_membership *m, const covey_node_id *with)
     m->sync.sent++;
 }
 
+void cv_sync_joined(struct cv_membership *m)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    for (size_t i = 0; i < cv_links_count(&g->links); i++) {
+        struct cv_peer *peer = cv_links_at(&g->links, i);
+        if (!peer->knows_a_part)
+            continue;
+        peer->knows_a_part = false;
+        compare(m, &peer->id);
+    }
+}
+
 /* Connections that we made for a while and that nobody uses. */
 static void close_cold(struct cv_membership *m)
 {

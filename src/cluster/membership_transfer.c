@@ -9,6 +9,13 @@
  * chunk by chunk as they are polled, so a long list takes one message's memory at a time.
  */
 
+/* A chunk has room for so many records at least, beside its head. */
+#define CHUNK_HEAD_MAX    64
+#define RECORDS_PER_CHUNK ((CV_MAX_MESSAGE_SIZE - CHUNK_HEAD_MAX) / (CV_UPDATE_SIZE_MAX + 4))
+static_assert((2 * CV_MEMBERS_MAX + CV_MAX_UPDATES_PER_MESSAGE) / RECORDS_PER_CHUNK + 1 <
+                  UINT16_MAX,
+              "the members and the tombstones fit one list");
+
 static bool is_wanted(const struct cv_transfer *t, const covey_node_id *id)
 {
     return t->type == CV_MESSAGE_JOIN_ACK || cv_bucket_set_has(&t->buckets, id);

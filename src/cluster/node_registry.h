@@ -97,8 +97,8 @@ struct cv_node_status cv_member_status(const struct cv_member *m);
 /* What is told of it to others; borrows the body. */
 struct cv_record cv_member_record(const struct cv_member *m);
 
-/* The most that members_max may be. */
-#define CV_MEMBERS_MAX (1u << 22)
+/* The most that members_max may be: with as many tombstones they fit one list of chunks. */
+#define CV_MEMBERS_MAX (1u << 17)
 
 /* Makes sure that `more` further inserts, and as many and CV_REGISTRY_CHANGES other changes of
  * status, need no memory. 0 or COVEY_ERR_NO_MEMORY. */

@@ -20,4 +20,8 @@ void cv_token_bucket_init(struct cv_token_bucket *b, covey_time now, uint32_t to
 /* Takes `cost` tokens; false, and the bucket is empty, when there are fewer. */
 bool cv_token_bucket_take(struct cv_token_bucket *b, covey_time now, uint32_t cost);
 
+/* What was earned in so long a time is there at once, even if it is more than a burst; what is too
+ * much goes again as fast as tokens come, unless it is taken. */
+void cv_token_bucket_credit(struct cv_token_bucket *b, covey_time now, covey_time length);
+
 #endif

@@ -127,6 +127,29 @@ static void restart_with_the_same_key(void **state)
     }
 }
 
+/* C35: the clock is set back to the very millisecond of the last start, so incarnation and version
+ * come again, with other tags. */
+static void restart_at_the_same_incarnation(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct sim *s = quiet_cluster(seed, 5);
+        assert_int_equal(sim_command(s, 3, CV_COMMAND_TAG_SET, "life", "first"), COVEY_OK);
+        assert_sim(s, sim_run_for(s, 2 * S));
+        const uint64_t last = sim_view(s, 3, 3)->incarnation;
+        sim_crash(s, 3);
+        sim_set_clock(s, 3, -(int64_t)(sim_now(s) / MS));
+        sim_start(s, 3);
+        assert_int_equal(sim_view(s, 3, 3)->incarnation, last);
+        assert_int_equal(sim_command(s, 3, CV_COMMAND_TAG_SET, "life", "second"), COVEY_OK);
+        assert_sim(s, sim_run_for(s, 5 * S));
+        assert_sim(s, sim_all_alive(s));
+        for (size_t o = 0; o < 5; o++)
+            assert_sim(s, strcmp(sim_view(s, o, 3)->body->tags[0].value, "second") == 0);
+        sim_free(s);
+    }
+}
+
 /* A restarted first node, which has no seeds and starts alone, is found by the others. */
 static void a_restarted_first_node_is_found_again(void **state)
 {
@@ -171,6 +194,7 @@ int main(void)
         cmocka_unit_test(leaving_alone_takes_its_timeout),
         cmocka_unit_test(who_left_may_come_back),
         cmocka_unit_test(restart_with_the_same_key),
+        cmocka_unit_test(restart_at_the_same_incarnation),
         cmocka_unit_test(a_restarted_first_node_is_found_again),
         cmocka_unit_test(all_restart_at_once),
     };

@@ -214,6 +214,7 @@ int cv_gossip_protocol_begin(struct cv_gossip_protocol *p, covey_time now, uint6
     p->wall_ms = wall_ms;
     if (late && deadline != p->overdue) {
         p->overdue = deadline;
+        cv_links_catch_up(&p->links, now, now - deadline);
         cv_probing_restart(p);
         cv_suspicions_restart(p);
         cv_watching_restart(p);

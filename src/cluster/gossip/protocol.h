@@ -45,8 +45,11 @@
  * has room for it as one DATAGRAM frame with every header at its largest. */
 #define CV_DATAGRAM_MESSAGE_SIZE 1100
 
-/* Up to so many members everybody is connected with everybody: the connection pool's size. */
-#define CV_FULL_MESH_MAX 50
+/* Up to so many members everybody is connected with everybody: the connection pool's size. Where
+ * there were more it takes a good few less until it is so again: one that comes and goes would have
+ * all of them dialled each time. */
+#define CV_FULL_MESH_MAX  50
+#define CV_FULL_MESH_BACK 40
 
 /* Other accusers that shorten a suspicion (K), and how many members there must be besides the
  * accuser and the suspect so that they can be had. */
@@ -128,7 +131,7 @@ struct cv_gossip_protocol {
     covey_node_id news_from;
     covey_time push_next;     /* earliest time of the next push */
     covey_time overdue;       /* the missed deadline that showed the last pause */
-    covey_time paused_at;     /* when that pause was over */
+    covey_time paused_at;     /* when that pause was over; 0: there was none */
     bool has_no_quorum;       /* who joins now does not count for the size of the cluster yet */
     uint32_t deferred_joins;  /* members that do not count yet */
     uint32_t expected_joins;  /* members that now count for the size of the cluster, */
@@ -216,8 +219,8 @@ size_t cv_gossip_protocol_select_random(struct cv_gossip_protocol *p, const cove
 void cv_gossip_protocol_probe(struct cv_gossip_protocol *p, struct cv_member *m);
 /* True when a connection with this node is to stay: one of the full mesh, or of the watch rings. */
 bool cv_gossip_protocol_is_warm(struct cv_gossip_protocol *p, const covey_node_id *id);
-/* Dials a known node that is not connected; false when there is no place for it. Needs a reserve.
- */
+/* Dials a known node that is not connected; false when there is no place for it, or it is kept out.
+ * Needs a reserve. */
 bool cv_gossip_protocol_dial(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Forgets the connection and has it closed. Needs a reserve. */
 void cv_gossip_protocol_close(struct cv_gossip_protocol *p, const covey_node_id *peer);

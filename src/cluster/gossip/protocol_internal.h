@@ -43,6 +43,9 @@ void cv_watching_update(struct cv_gossip_protocol *p);
 void cv_watching_alarm(struct cv_gossip_protocol *p, struct cv_watch *watch);
 void cv_watching_beat(struct cv_gossip_protocol *p);
 void cv_watching_connected(struct cv_gossip_protocol *p, const covey_node_id *peer);
+/* The connection is gone, whoever closed it, and with it what was asked and heard on it. */
+void cv_watching_unlinked(struct cv_gossip_protocol *p, const covey_node_id *peer);
+/* The same, and it was not us. */
 void cv_watching_disconnected(struct cv_gossip_protocol *p, const covey_node_id *peer);
 void cv_watching_asked(struct cv_gossip_protocol *p, const covey_node_id *from);
 void cv_watching_unasked(struct cv_gossip_protocol *p, const covey_node_id *from);

@@ -60,6 +60,8 @@ void cv_gossip_protocol_dial_failed(struct cv_gossip_protocol *p, const covey_no
 bool cv_gossip_protocol_dial(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     assert(m->link == CV_LINK_NONE && m != p->self);
+    if (cv_links_is_banished(&p->links, cv_member_id(m), p->now))
+        return false;
     uint32_t number = cv_links_dial_node(&p->links, cv_member_id(m));
     if (number == 0)
         return false;
@@ -81,6 +83,7 @@ void cv_gossip_protocol_close(struct cv_gossip_protocol *p, const covey_node_id 
     struct cv_member *m = cv_node_registry_get(&p->registry, &output.close.peer);
     if (m != NULL)
         m->link = cv_link_of(p, &output.close.peer);
+    cv_watching_unlinked(p, &output.close.peer);
     cv_outbox_put(&p->outbox, &output);
 }
 

@@ -8,10 +8,10 @@
  *
  *      what is told         our answer
  *      before our own       none: old news
- *      at our own, accused  our own + 1
+ *      at our own           our own + 1, if we are accused or the body is none of ours
  *      after our own        while learning: past it, so that our last life is over; later: ours
- * again, unchanged, and a point against the teller, because only we ever raise it. An alive one is
- * another process with our key.
+ *                           again, unchanged, and a point against the teller, because only we
+ *                           ever raise it. An alive one is another process with our key.
  *
  * Learning is over when we have joined, and with members known from before it is at once; but one
  * whom that news did not reach, and who holds our last life for what it was, says so when it joins
@@ -51,6 +51,16 @@ static bool is_of_another(const struct cv_gossip_protocol *p, const struct cv_up
     return told->has_body && !is_of_our_address(p, told);
 }
 
+/* True when the update's body has our age, or a later one, and we did not say that: it is of a last
+ * life, or of another process with our key, that came to the same incarnation. */
+static bool is_not_our_word(const struct cv_gossip_protocol *p, const struct cv_update *told)
+{
+    const struct cv_cluster_node age = {.incarnation = told->body_incarnation,
+                                        .version = told->version};
+    int order = cv_body_compare(&age, p->self->body);
+    return told->has_body && (order > 0 || (order == 0 && !cv_update_says(told, p->self->body)));
+}
+
 static enum answer answer_to(const struct cv_gossip_protocol *p, enum cv_message_type type,
                              const struct cv_update *told)
 {
@@ -65,7 +75,7 @@ static enum answer answer_to(const struct cv_gossip_protocol *p, enum cv_message
     if (order > 0)
         return is_joining && (is_accused || is_of_our_address(p, told)) ? ANSWER_RAISE
                                                                         : ANSWER_REPEAT;
-    return is_accused ? ANSWER_RAISE : ANSWER_NONE;
+    return is_accused || is_not_our_word(p, told) ? ANSWER_RAISE : ANSWER_NONE;
 }
 
 bool cv_self_needs_body(const struct cv_gossip_protocol *p, enum cv_message_type type,

@@ -9,7 +9,8 @@
 
 static bool is_small(const struct cv_gossip_protocol *p)
 {
-    return cv_node_registry_live_count(&p->registry) <= CV_FULL_MESH_MAX;
+    size_t most = p->is_mesh ? CV_FULL_MESH_MAX : CV_FULL_MESH_BACK;
+    return cv_node_registry_live_count(&p->registry) <= most;
 }
 
 /* Without rings there are no neighbours, and somebody must be probed. */

@@ -178,18 +178,23 @@ void cv_watching_connected(struct cv_gossip_protocol *p, const covey_node_id *pe
     wake(p, watch, p->now + p->config.heartbeat_interval);
 }
 
-void cv_watching_disconnected(struct cv_gossip_protocol *p, const covey_node_id *peer)
+void cv_watching_unlinked(struct cv_gossip_protocol *p, const covey_node_id *peer)
 {
     struct cv_watch *watch = cv_watches_subject(&p->watches, peer);
-    struct cv_member *m = cv_node_registry_get(&p->registry, peer);
-    if (cv_watches_unsubscribe(&p->watches, peer))
-        p->warm_changed = true;
+    cv_watching_unasked(p, peer);
     if (watch == NULL)
         return;
     forget_heard(watch);
     wake(p, watch, p->now + p->config.heartbeat_interval);
+}
+
+void cv_watching_disconnected(struct cv_gossip_protocol *p, const covey_node_id *peer)
+{
+    struct cv_member *m = cv_node_registry_get(&p->registry, peer);
+    cv_watching_unlinked(p, peer);
     /* A connection seldom ends for nothing. */
-    if (m != NULL && cv_member_is_live(m) && !p->is_leaving)
+    if (cv_watches_subject(&p->watches, peer) != NULL && m != NULL && cv_member_is_live(m) &&
+        !p->is_leaving)
         cv_gossip_protocol_probe(p, m);
 }
 

@@ -208,6 +208,21 @@ struct cv_update cv_update_read(struct cv_reader *r)
     return u;
 }
 
+bool cv_update_says(const struct cv_update *update, const struct cv_cluster_node *body)
+{
+    struct cv_reader r;
+    bool same = update->has_body && cv_address_equal(&update->address, &body->address) &&
+                cv_slice_equal(update->name, cv_slice_text(body->name));
+    cv_reader_init(&r, update->tags);
+    for (size_t i = 0; same && i < body->tag_count; i++) {
+        struct cv_slice key = cv_read_prefixed(&r, COVEY_TAG_KEY_MAX);
+        struct cv_slice value = cv_read_prefixed(&r, COVEY_TAG_VALUE_MAX);
+        same = cv_reader_ok(&r) && cv_slice_equal(key, cv_slice_text(body->tags[i].key)) &&
+               cv_slice_equal(value, cv_slice_text(body->tags[i].value));
+    }
+    return same && cv_reader_left(&r) == 0;
+}
+
 /* A NUL-terminated copy at *next, which moves on. */
 static const char *copy_text(char **next, struct cv_slice text)
 {

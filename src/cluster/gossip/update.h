@@ -35,4 +35,7 @@ struct cv_update cv_update_read(struct cv_reader *r);
 COVEY_MUST_USE int cv_update_body(const struct cv_alloc *alloc, const struct cv_update *update,
                                   struct cv_cluster_node **out);
 
+/* True when the update carries a body, and that says the same as this one, but for its age. */
+bool cv_update_says(const struct cv_update *update, const struct cv_cluster_node *body);
+
 #endif

@@ -192,6 +192,26 @@ static void a_joining_node_answers(void **state)
     cv_cluster_node_release(body);
 }
 
+/* One that answered while it joined itself told only a part: when it has its own list they compare,
+ * once. */
+static void who_was_told_a_part_is_compared_with(void **state)
+{
+    (void)state;
+    reach_seed(core_find(CV_OUTPUT_RESOLVE, 0)->resolve.resolve, 7);
+    core_add_member(5);
+    assert_non_null(core_sent(5, CV_MESSAGE_JOIN_ACK, NULL));
+    core_connected(6, 0);
+    answer(7, 0, 1, 20);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_JOINED);
+    bool is_reliable = false;
+    assert_non_null(core_sent(5, CV_MESSAGE_SYNC, &is_reliable));
+    assert_true(is_reliable);
+    assert_int_equal(core_count_sent(CV_MESSAGE_SYNC), 1);
+    /* Who asks from now on is told all. */
+    core_add_member(8);
+    assert_int_equal(core_count_sent(CV_MESSAGE_SYNC), 0);
+}
+
 #define JOIN_TEST(test) cmocka_unit_test_setup_teardown(test, two_seeds, core_teardown)
 
 /* Closed once, and the other seed is asked at once, not when patience is over. */
@@ -245,6 +265,7 @@ int main(void)
         JOIN_TEST(a_lost_seed_is_replaced_at_once),
         JOIN_TEST(reached_but_not_answered_is_a_timeout),
         JOIN_TEST(a_joining_node_answers),
+        JOIN_TEST(who_was_told_a_part_is_compared_with),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

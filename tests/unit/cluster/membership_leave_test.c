@@ -172,6 +172,51 @@ static void who_leaves_probes_nobody(void **state)
     assert_int_equal(core_state(1), COVEY_NODE_ALIVE);
 }
 
+/* Who has our JOIN holds us for a member, though we have no list yet. */
+static void who_leaves_while_it_joins_tells_the_seed(void **state)
+{
+    (void)state;
+    struct cv_address address = address_of(7);
+    core_teardown(state);
+    core_start_joining(1);
+    core_resolved(core_find(CV_OUTPUT_RESOLVE, 0)->resolve.resolve, COVEY_OK, &address, 1);
+    core_connected(7, core_find(CV_OUTPUT_DIAL, 0)->dial.dial);
+    assert_non_null(core_sent(7, CV_MESSAGE_JOIN, NULL));
+    assert_int_equal(core_command(CV_COMMAND_LEAVE, NULL, NULL), COVEY_OK);
+    const struct cv_message *goodbye = core_sent(7, CV_MESSAGE_LEAVE, NULL);
+    assert_non_null(goodbye);
+    /* It may come before the JOIN: so it says who leaves. */
+    assert_int_equal(core_update(goodbye, 0)->status.state, COVEY_NODE_LEFT);
+    assert_true(core_update(goodbye, 0)->has_body);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEAVING);
+    ack_leave(7);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEFT);
+}
+
+static void who_was_told_nothing_is_told_no_goodbye(void **state)
+{
+    (void)state;
+    core_teardown(state);
+    core_start_joining(1);
+    assert_int_equal(core_command(CV_COMMAND_LEAVE, NULL, NULL), COVEY_OK);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEFT);
+}
+
+static void a_goodbye_that_overtakes_the_join_stands(void **state)
+{
+    (void)state;
+    struct cv_message_head leave = {.type = CV_MESSAGE_LEAVE, .incarnation = CORE_WALL_MS};
+    struct cv_cluster_node *body = body_of(cv_alloc_default(), 1, CORE_WALL_MS, 0);
+    struct cv_record gone = record_of(1, CORE_WALL_MS, COVEY_NODE_LEFT, body);
+    assert_int_equal(core_connected(1, 0), COVEY_OK);
+    assert_int_equal(core_message(1, &leave, &gone, NULL), COVEY_OK);
+    assert_non_null(core_sent(1, CV_MESSAGE_LEAVE_ACK, NULL));
+    core_add_member(1);
+    assert_int_equal(core_state(1), COVEY_NODE_LEFT);
+    assert_true(core_member(1)->left_is_direct);
+    cv_cluster_node_release(body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +230,9 @@ int main(void)
         CORE_TEST(a_goodbye_is_acknowledged_and_told),
         CORE_TEST(who_leaves_accuses_nobody),
         CORE_TEST(who_leaves_probes_nobody),
+        CORE_TEST(who_leaves_while_it_joins_tells_the_seed),
+        CORE_TEST(who_was_told_nothing_is_told_no_goodbye),
+        CORE_TEST(a_goodbye_that_overtakes_the_join_stands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,7 @@ static void a_flood_is_not_read(void **state)
     (void)state;
     const struct cv_message_head ack = {.type = CV_MESSAGE_ACK, .sequence = 1};
     core_add_member(1);
-    core.now += 10 * SEC;
+    core.now += 5 * MS; /* its JOIN was one */
     for (int i = 0; i < 400; i++)
         core_message(1, &ack, NULL, NULL);
     assert_int_equal(core_stats().messages_shed, 0);
@@ -88,6 +88,34 @@ static void a_member_list_is_no_flood(void **state)
     assert_int_equal(core_stats().messages_shed, 1);
 }
 
+/* What waited while we paused was sent in good time. More than that is not read either, but nobody
+ * pays for it until we have caught up. */
+static void what_waited_for_us_is_no_flood(void **state)
+{
+    (void)state;
+    const struct cv_message_head ack = {.type = CV_MESSAGE_ACK, .sequence = 1};
+    core_add_member(1);
+    core.now += 10 * SEC;
+    for (int i = 0; i < 400 + 10 * 200; i++)
+        core_message(1, &ack, NULL, NULL);
+    assert_int_equal(core_stats().messages_shed, 0);
+    for (int i = 0; i < 2000; i++) {
+        core_message(1, &ack, NULL, NULL);
+        assert_int_equal(core_count(CV_OUTPUT_CLOSE), 0);
+    }
+    /* A second is 200 more, paid for or not. */
+    assert_in_range(core_stats().messages_shed, 1790, 2000);
+    core.now += 400 * MS;
+    core_head(1, CV_MESSAGE_GOSSIP, 0);
+    core.now += 400 * MS;
+    core_head(1, CV_MESSAGE_GOSSIP, 0);
+    core.now += 400 * MS;
+    core_head(1, CV_MESSAGE_GOSSIP, 0);
+    for (int i = 0; i < 2000 && core_count(CV_OUTPUT_CLOSE) == 0; i++)
+        core_message(1, &ack, NULL, NULL);
+    assert_int_equal(core_count(CV_OUTPUT_CLOSE), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -96,6 +124,7 @@ int main(void)
         CORE_TEST(every_message_is_a_sign_of_life),
         CORE_TEST(a_flood_is_not_read),
         CORE_TEST(a_member_list_is_no_flood),
+        CORE_TEST(what_waited_for_us_is_no_flood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -410,6 +410,26 @@ static void who_waited_counts_with_the_quorum(void **state)
     assert_int_equal(status().alive, 3);
 }
 
+/* Before any step, too. */
+static void the_size_is_known_from_the_start(void **state)
+{
+    (void)state;
+    struct cv_membership_config config = core_config();
+    assert_int_equal(status().state, CV_PARTITION_HEALTHY);
+    core_start_known(&config, 4);
+    assert_null(partition_event());
+    assert_int_equal(status().state, CV_PARTITION_HEALTHY);
+    assert_int_equal(status().expected, 5);
+    assert_int_equal(status().alive, 5);
+    /* Fewer than there should be is news. */
+    config.expected_size = 20;
+    core_start_known(&config, 4);
+    assert_non_null(partition_event());
+    assert_int_equal(status().state, CV_PARTITION_SUSPECT);
+    core_step(&(struct cv_input){.type = CV_INPUT_TIME});
+    assert_null(partition_event());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -429,6 +449,7 @@ int main(void)
         CORE_TEST(who_joins_a_minority_does_not_count_yet),
         CORE_TEST(with_a_size_by_hand_all_who_come_count),
         CORE_TEST(who_waited_counts_with_the_quorum),
+        CORE_TEST(the_size_is_known_from_the_start),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,12 @@ static void a_bad_configuration_is_refused(void **state)
     config = core_config();
     config.gossip.gossip_interval = 0;
     assert_int_equal(cv_membership_new(&config, 0, &m), COVEY_ERR_INVALID_ARGUMENT);
+    config = core_config();
+    config.members_max = 0;
+    assert_int_equal(cv_membership_new(&config, 0, &m), COVEY_ERR_INVALID_ARGUMENT);
+    config.members_max = CV_MEMBERS_MAX + 1;
+    assert_int_equal(cv_membership_new(&config, 0, &m), COVEY_ERR_INVALID_ARGUMENT);
+    assert_int_equal(CV_MEMBERS_MAX, 1 << 17);
     assert_null(m);
 }
 

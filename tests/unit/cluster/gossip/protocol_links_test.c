@@ -1,5 +1,7 @@
 #include "unit/cluster/core_fixture.h"
 
+#include "cluster/membership_internal.h"
+
 static void a_lost_connection_is_a_hint(void **state)
 {
     (void)state;
@@ -92,6 +94,72 @@ static void a_failed_dial_does_not_hide_a_connection(void **state)
     core_dial_failed(12345, COVEY_ERR_UNREACHABLE);
 }
 
+/* Has node 1 closed for what it says. */
+static void close_1(void)
+{
+    for (int i = 0; i < 200 && core_count(CV_OUTPUT_CLOSE) == 0; i++)
+        core_bytes(1, cv_slice_text("\x7f"));
+    assert_int_equal(core_count(CV_OUTPUT_CLOSE), 1);
+}
+
+static void beat_1(uint32_t number)
+{
+    assert_int_equal(core_head(1, CV_MESSAGE_HEARTBEAT, number), COVEY_OK);
+}
+
+/* A connection that we close takes with it what the peer wanted of us and what we heard on it. */
+static void who_we_close_is_no_watcher(void **state)
+{
+    (void)state;
+    const struct cv_watches *w = &core.m->gossip.watches;
+    core_add_member(1);
+    core_tick();
+    beat_1(1);
+    assert_int_equal(core_head(1, CV_MESSAGE_WATCH, 0), COVEY_OK);
+    const covey_node_id id = id_of(1);
+    const struct cv_watch *watch = cv_watches_subject(&core.m->gossip.watches, &id);
+    assert_true(watch->is_heard && w->watcher_count == 1);
+    close_1();
+    assert_false(watch->is_heard);
+    assert_int_equal(w->watcher_count, 0);
+    uint64_t beats = core_stats().heartbeats_sent;
+    core_run(2 * SEC);
+    assert_int_equal(core_stats().heartbeats_sent, beats);
+}
+
+/* Nor is who was closed for the very message that asks for it. */
+static void the_last_straw_asks_for_nothing(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    core_add_member(2);
+    for (int i = 0; i < 99; i++)
+        assert_int_equal(core_bytes(1, cv_slice_text("\x7f")), COVEY_ERR_MALFORMED);
+    struct cv_record wild =
+        record_of(2, CORE_WALL_MS + (UINT64_C(1) << 41), COVEY_NODE_SUSPECT, NULL);
+    assert_int_equal(
+        core_message(1, &(struct cv_message_head){.type = CV_MESSAGE_WATCH}, &wild, NULL),
+        COVEY_OK);
+    assert_int_equal(core_count(CV_OUTPUT_CLOSE), 1);
+    assert_int_equal(core.m->gossip.watches.watcher_count, 0);
+}
+
+/* Who is kept out is not sought either, whatever for: to watch, to probe, to meet again. */
+static void who_is_kept_out_is_not_dialled(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    close_1();
+    covey_time until = core.now + 60 * SEC;
+    while (cv_membership_deadline(core.m) < until) {
+        core_tick();
+        assert_null(core_find(CV_OUTPUT_DIAL, 0));
+    }
+    while (core.now < until + 11 * SEC && core_find(CV_OUTPUT_DIAL, 0) == NULL)
+        core_tick();
+    assert_non_null(core_find(CV_OUTPUT_DIAL, 0));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -101,6 +169,9 @@ int main(void)
         CORE_TEST(some_nonsense_is_borne),
         CORE_TEST(connected_again_is_greeted_again),
         CORE_TEST(a_failed_dial_does_not_hide_a_connection),
+        CORE_TEST(who_we_close_is_no_watcher),
+        CORE_TEST(the_last_straw_asks_for_nothing),
+        CORE_TEST(who_is_kept_out_is_not_dialled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,6 +148,57 @@ static void another_process_with_our_key_is_a_conflict(void **state)
     assert_int_equal(conflicts, 1);
 }
 
+/* A record of us at our own incarnation, that says something else than we do. */
+static void told_alive(uint32_t version, const char *key, struct cv_address address,
+                       enum cv_message_type type)
+{
+    const struct covey_tag tag = {key, "v"};
+    struct cv_cluster_node_config config = {.id = id_of(0),
+                                            .incarnation = own_incarnation(),
+                                            .version = version,
+                                            .address = address,
+                                            .name = cv_slice_text("n0"),
+                                            .tags = &tag,
+                                            .tag_count = key == NULL ? 0 : 1};
+    struct cv_cluster_node *body = NULL;
+    assert_int_equal(cv_cluster_node_new(cv_alloc_default(), &config, &body), COVEY_OK);
+    struct cv_record us = record_of(0, own_incarnation(), COVEY_NODE_ALIVE, body);
+    assert_int_equal(core_message(1, &(struct cv_message_head){.type = type}, &us, NULL), COVEY_OK);
+    cv_cluster_node_release(body);
+}
+
+/* C35: the clock is set back to where an incarnation of our last life was, or our last one was raised
+ * to where this one is: only we can end that there are two of us at the same age. */
+static void our_last_life_at_the_same_age_is_gone_past(void **state)
+{
+    (void)state;
+    const struct cv_address address = core_config().address;
+    core_add_member(1);
+    assert_int_equal(core_command(CV_COMMAND_TAG_SET, "a", "v"), COVEY_OK);
+    /* What we said ourselves, now and before. */
+    told_alive(1, "a", address, CV_MESSAGE_GOSSIP);
+    told_alive(0, NULL, address, CV_MESSAGE_GOSSIP);
+    told_alive(0, "b", address, CV_MESSAGE_GOSSIP);
+    assert_int_equal(own_incarnation(), CORE_WALL_MS);
+    core.now += 300 * MS;
+    told_alive(1, "b", address, CV_MESSAGE_GOSSIP);
+    assert_int_equal(own_incarnation(), CORE_WALL_MS + 1);
+    const struct cv_update *u = core_update(core_sent(1, CV_MESSAGE_GOSSIP, NULL), 0);
+    assert_non_null(u);
+    assert_int_equal(u->status.incarnation, CORE_WALL_MS + 1);
+    assert_int_equal(u->body_incarnation, CORE_WALL_MS + 1);
+    assert_string_equal(core_member(0)->body->tags[0].key, "a");
+    /* A later one. */
+    told_alive(1, "a", address, CV_MESSAGE_GOSSIP);
+    assert_int_equal(own_incarnation(), CORE_WALL_MS + 2);
+    /* From where we were before. */
+    told_alive(0, "a", address_of(9), CV_MESSAGE_GOSSIP);
+    assert_int_equal(own_incarnation(), CORE_WALL_MS + 3);
+    /* Not a word of it is held against the teller, or ourselves. */
+    assert_int_equal(core_stats().local_health, 0);
+    assert_int_equal(core_count_events(COVEY_EVENT_NODE_CONFLICT), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +206,7 @@ int main(void)
         CORE_TEST(an_ack_carries_the_refutation),
         CORE_TEST(an_accusation_ahead_of_us_changes_nothing),
         CORE_TEST(our_last_life_is_gone_past),
+        CORE_TEST(our_last_life_at_the_same_age_is_gone_past),
         CORE_TEST(another_process_with_our_key_is_a_conflict),
         CORE_TEST(our_last_life_is_gone_past_without_joining),
         CORE_TEST(refuting_counts_against_our_health),

@@ -60,6 +60,35 @@ static void a_body_comes_back(void **state)
     test_alloc_assert_empty(&t);
 }
 
+static void what_it_says_is_compared_without_its_age(void **state)
+{
+    (void)state;
+    const struct covey_tag tags[] = {{"a", ""}, {"b", "1"}};
+    const struct covey_tag other[] = {{"a", ""}, {"b", "2"}};
+    struct cv_cluster_node *body = tagged_body(cv_alloc_default(), 7, 5, 3, tags, 2);
+    struct cv_cluster_node *bodies[] = {
+        tagged_body(cv_alloc_default(), 7, 6, 4, tags, 2),  /* the same */
+        tagged_body(cv_alloc_default(), 7, 5, 3, tags, 1),  /* a tag less, and one more */
+        tagged_body(cv_alloc_default(), 7, 5, 3, NULL, 0),  /* none */
+        tagged_body(cv_alloc_default(), 7, 5, 3, other, 2), /* another value */
+        tagged_body(cv_alloc_default(), 7, 5, 3, tags, 2),  /* another address */
+    };
+    bodies[4]->address = address_of(8);
+    for (size_t i = 0; i < 5; i++) {
+        struct cv_record record = record_of(7, 6, COVEY_NODE_ALIVE, body);
+        struct cv_update u;
+        assert_true(reads(written(&record), &u));
+        assert_int_equal(cv_update_says(&u, bodies[i]), i == 0);
+        record.body = bodies[i];
+        assert_true(reads(written(&record), &u));
+        assert_int_equal(cv_update_says(&u, body), i == 0);
+        u.has_body = false;
+        assert_false(cv_update_says(&u, body));
+        cv_cluster_node_release(bodies[i]);
+    }
+    cv_cluster_node_release(body);
+}
+
 /* T4: the largest record there can be. */
 static void the_largest_record_is_within_the_limit(void **state)
 {
@@ -184,6 +213,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_state_comes_back),
         cmocka_unit_test(a_body_comes_back),
+        cmocka_unit_test(what_it_says_is_compared_without_its_age),
         cmocka_unit_test(the_largest_record_is_within_the_limit),
         cmocka_unit_test(what_does_not_fit_together_is_refused),
         cmocka_unit_test(unknown_fields_are_skipped),
