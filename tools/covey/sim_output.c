@@ -7,7 +7,8 @@
 /* Microseconds are as exact as anybody reads them. */
 static double ms_of(covey_time time)
 {
-    return (double)(time / COVEY_MICROSECOND) / 1000;
+    const uint64_t us = time / COVEY_MICROSECOND;
+    return (double)us / 1000;
 }
 
 /* --- JSON --- */
