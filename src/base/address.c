@@ -215,7 +215,7 @@ struct cv_address cv_address_read(struct cv_reader *r)
         cv_reader_fail(r);
     struct cv_slice ip = cv_read_bytes(r, ip_size(address.family));
     address.port = cv_read_u16(r);
-    if (!cv_reader_ok(r) || ip.size > sizeof(address.ip))
+    if (!cv_reader_ok(r) || ip.data == NULL)
         return (struct cv_address){0};
     memcpy(address.ip, ip.data, ip.size);
     if (!cv_address_is_usable(&address)) {
