@@ -24,7 +24,7 @@ enum value { HEALED_MS, FALSE_FAILED, LOAD, VALUE_COUNT };
 
 static uint32_t seeds_of(uint32_t nodes)
 {
-    return nodes > 50 ? 5 : 20;
+    return nodes > 50 ? 3 : 20;
 }
 
 static void plan(const struct experiment_limits *limits, struct results *cases)
