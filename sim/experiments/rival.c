@@ -32,6 +32,7 @@ struct rival_node {
     struct sim_memberlist *machine; /* NULL: crashed */
     bool is_paused;
     uint32_t loss_from, loss_to;
+    covey_time delay_max; /* more than the network's */
     struct packet *waiting_first, *waiting_last;
 };
 
@@ -73,9 +74,13 @@ static bool is_lost(struct rival *r, uint16_t from, uint16_t to)
     return false;
 }
 
-static covey_time delay(struct rival *r)
+static covey_time delay(struct rival *r, uint16_t from, uint16_t to)
 {
-    return r->link.delay_min + cv_rand_below(&r->rand, r->link.delay_max - r->link.delay_min + 1);
+    const struct rival_node *slow = &r->nodes[from];
+    if (r->nodes[to].delay_max > slow->delay_max)
+        slow = &r->nodes[to];
+    covey_time range = r->link.delay_max - r->link.delay_min + slow->delay_max;
+    return r->link.delay_min + cv_rand_below(&r->rand, range + 1);
 }
 
 /* Adds the time of one packet that is sent again until it is through; false when it never is. */
@@ -88,7 +93,7 @@ static bool pass_stream(struct rival *r, uint16_t from, uint16_t to, covey_time 
         if (*time >= STREAM_TIME)
             return false;
     }
-    *time += delay(r);
+    *time += delay(r, from, to);
     return true;
 }
 
@@ -104,7 +109,7 @@ static bool pass(struct rival *r, uint16_t from, const struct sim_memberlist_out
 {
     *time = 0;
     if (!o->is_stream) {
-        *time = delay(r);
+        *time = delay(r, from, o->peer);
         return !is_lost(r, from, o->peer);
     }
     bool is_open = is_answer(o) ||
@@ -332,6 +337,11 @@ void rival_set_loss_from(struct rival *r, uint16_t node, uint32_t permille)
 void rival_set_loss_to(struct rival *r, uint16_t node, uint32_t permille)
 {
     r->nodes[node].loss_to = permille;
+}
+
+void rival_set_delay(struct rival *r, uint16_t node, covey_time max)
+{
+    r->nodes[node].delay_max = max;
 }
 
 void rival_on_change(struct rival *r, rival_change_fn change, void *user)

@@ -36,6 +36,8 @@ void rival_resume(struct rival *r, uint16_t node);
 void rival_set_loss(struct rival *r, uint32_t permille);
 void rival_set_loss_from(struct rival *r, uint16_t node, uint32_t permille);
 void rival_set_loss_to(struct rival *r, uint16_t node, uint32_t permille);
+/* Packets from and to the node are under way for up to so much longer, at random. */
+void rival_set_delay(struct rival *r, uint16_t node, covey_time max);
 
 /* Told of each change of what a node thinks of another, before the view is changed back by a later
  * one; must not change the cluster. */

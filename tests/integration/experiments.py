@@ -14,7 +14,7 @@ PROGRAM = os.environ["COVEY_EXPERIMENTS"]
 # Flags of a run of some seconds, how many lines it measures, and the charts it draws.
 RUNS = {
     "heal": (["--nodes", "5", "--seeds", "2"], 2, ["heal"]),
-    "lifeguard": (["--nodes", "16", "--seeds", "2"], 16, ["lifeguard"]),
+    "lifeguard": (["--nodes", "16", "--seeds", "1"], 16, ["lifeguard-stop", "lifeguard-late"]),
     "loss": (["--nodes", "5", "--seeds", "2", "--minutes", "2"], 8, ["loss"]),
     "rapid": (["--nodes", "12", "--seeds", "1"], 6, ["rapid"]),
     "scale": (["--nodes", "10", "--seeds", "1"], 4,
