@@ -230,9 +230,10 @@ static void check_agreement(struct sim *s, const struct sim_node *o, const struc
 {
     const struct sim_view v = look(s, o, n);
     const struct sim_issue *issue = &n->issues.items[v.issue];
+    const struct sim_seen own = sim_see(s, n, n->own);
     sim_require(s, SIM_M13, issue->incarnation == n->own->incarnation,
                 "%s knows an old incarnation of %s", o->name, n->name);
-    sim_require(s, SIM_T2, n->bodies.items[v.body] == n->own->body, "%s has old tags of %s",
+    sim_require(s, SIM_T2, v.body == sim_body_find(&n->bodies, &own), "%s has old tags of %s",
                 o->name, n->name);
 }
 

@@ -81,6 +81,7 @@ struct sim_totals sim_totals(const struct sim *s)
         .suspicions = o->suspicions,
         .failures = o->failures,
         .false_failed = o->false_failed,
+        .period_bytes_max = o->period_bytes_max,
         .healed_at = o->healed_at,
         .whole_at = o->whole_at,
         .violations = s->violation[0] != '\0',

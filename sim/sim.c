@@ -35,6 +35,8 @@ struct sim *sim_new(const struct sim_config *config)
     s->hash = FNV_BASIS;
     cv_membership_config_init(&s->core, config->profile);
     s->core.bodies = &s->bodies;
+    if (config->is_always_well)
+        s->core.gossip.local_health_max = 0;
     cv_rand_seed(&s->rand, config->seed);
     sim_clock_init(&s->clock, config->events_max, 2 * config->node_count);
     sim_graph_init(&s->graph, config->node_count, &all, config->seed);

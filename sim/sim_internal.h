@@ -83,16 +83,17 @@ struct sim_oracle {
     uint64_t faults[SIM_FAULT_COUNT];
     uint64_t lies[SIM_LIE_COUNT];
     size_t liar_count;
-    size_t refused_count; /* nodes that are refused now */
-    covey_time disturbed; /* the last fault of the network, or pause */
-    covey_time shaken;    /* that, or the last crash */
-    covey_time stirred;   /* that, or the last start */
-    bool has_disturbance; /* anything but starts and clocks, ever */
-    bool is_calm_awaited; /* there is a deadline for it */
-    uint64_t strangers;   /* records of nodes that do not exist */
-    uint32_t told_by;     /* whose message is the input; SIM_NONE: it is something else */
-    bool has_wrong_count; /* the next one is right */
-    size_t wrong_count;   /* pairs that run where one does not hold the other for alive */
+    size_t refused_count;      /* nodes that are refused now */
+    covey_time disturbed;      /* the last fault of the network, or pause */
+    covey_time shaken;         /* that, or the last crash */
+    covey_time stirred;        /* that, or the last start */
+    bool has_disturbance;      /* anything but starts and clocks, ever */
+    bool is_calm_awaited;      /* there is a deadline for it */
+    uint64_t period_bytes_max; /* G7: the most of any node */
+    uint64_t strangers;        /* records of nodes that do not exist */
+    uint32_t told_by;          /* whose message is the input; SIM_NONE: it is something else */
+    bool has_wrong_count;      /* the next one is right */
+    size_t wrong_count;        /* pairs that run where one does not hold the other for alive */
     covey_time healed_at;
     covey_time whole_at;
     uint64_t suspicions;

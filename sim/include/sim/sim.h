@@ -38,6 +38,8 @@ struct sim_config {
     covey_time idle_timeout; /* a connection without a packet for so long is lost; 0: never */
     covey_time handshake_cpu;
     bool has_full_views; /* nodes know each other from the start, as after a full join */
+    bool is_always_well; /* nodes have no doubts about their own health: to see what these change */
+    bool is_load_free;   /* G7 is measured and may break: for storms that it is not made for */
     size_t steps_max;    /* a run that needs more is stuck */
     size_t events_max;   /* so much may be under way at once */
 };
@@ -132,11 +134,12 @@ struct sim_totals {
     uint64_t handshakes;
     uint64_t suspicions;
     uint64_t failures;
-    uint64_t false_failed; /* transitions to failed about a node that runs and can be reached */
-    covey_time healed_at;  /* of the last sim_heal() or sim_resume(); COVEY_NEVER: none */
-    covey_time whole_at;   /* all saw all again after it; COVEY_NEVER: not yet */
-    uint64_t checks;       /* of invariants */
-    uint64_t violations;   /* 0 or 1: the first stops the run */
+    uint64_t false_failed;     /* transitions to failed about a node that runs and can be reached */
+    uint64_t period_bytes_max; /* the most that a node sent in a period, as G7 counts */
+    covey_time healed_at;      /* of the last sim_heal() or sim_resume(); COVEY_NEVER: none */
+    covey_time whole_at;       /* all saw all again after it; COVEY_NEVER: not yet */
+    uint64_t checks;           /* of invariants */
+    uint64_t violations;       /* 0 or 1: the first stops the run */
     uint64_t hash;
 };
 struct sim_totals sim_totals(const struct sim *s);
