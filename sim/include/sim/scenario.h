@@ -35,9 +35,9 @@ struct sim_scenario {
         *plot; /* is told who thinks what of whom and which faults there were; borrowed */
 };
 
-#define SIM_SCENARIO_NODES_MAX    10000u
+#define SIM_SCENARIO_NODES_MAX 10000u
 /* So many join through three of them before the run begins; more know each other from the start. */
-#define SIM_SCENARIO_JOINED_MAX 100
+#define SIM_SCENARIO_JOINED_MAX   100
 #define SIM_SCENARIO_DURATION_MAX (86400 * COVEY_SECOND)
 
 /* Five nodes, seed 1, a minute without faults. */
