@@ -1,7 +1,5 @@
 #include "cluster/gossip/protocol_internal.h"
 
-#include <assert.h>
-
 /* Heartbeats and their absence: gossip/watch.h draws them, DESIGN D8 says why. */
 
 static void say(struct cv_gossip_protocol *p, const covey_node_id *to,

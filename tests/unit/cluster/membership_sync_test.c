@@ -345,13 +345,13 @@ static void answer(const struct core_output *kept)
 /* Carries out the outputs of the last step, and those of the steps that this takes. */
 static void answer_all(void)
 {
-    static struct core_output todo[1024];
+    static struct core_output waiting[1024];
     size_t count = core.count;
-    memcpy(todo, core.outputs, count * sizeof(todo[0]));
+    memcpy(waiting, core.outputs, count * sizeof(waiting[0]));
     for (size_t i = 0; i < count; i++) {
-        answer(&todo[i]);
+        answer(&waiting[i]);
         assert_true(count + core.count <= 1024);
-        memcpy(&todo[count], core.outputs, core.count * sizeof(todo[0]));
+        memcpy(&waiting[count], core.outputs, core.count * sizeof(waiting[0]));
         count += core.count;
     }
     core.count = 0;
