@@ -29,9 +29,9 @@ static void accuses_itself(const struct sim_node *o, struct sim_seen *seen)
 /* From failed at once to suspect, at a later incarnation. */
 static void skips_alive(const struct sim_node *o, struct sim_seen *seen)
 {
-    if (seen->subject == SIM_NONE || o->views == NULL || seen->subject == o->index)
+    if (seen->subject == SIM_NONE || o->views.pages == NULL || seen->subject == o->index)
         return;
-    const struct sim_view *v = &o->views[seen->subject];
+    const struct sim_view *v = sim_views_at(&o->views, seen->subject);
     if (v->is_known && v->state == COVEY_NODE_FAILED && seen->status.state == COVEY_NODE_ALIVE)
         seen->status.state = COVEY_NODE_SUSPECT;
 }

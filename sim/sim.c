@@ -38,7 +38,7 @@ struct sim *sim_new(const struct sim_config *config)
     if (config->is_always_well)
         s->core.gossip.local_health_max = 0;
     cv_rand_seed(&s->rand, config->seed);
-    sim_clock_init(&s->clock, config->events_max, 2 * config->node_count);
+    sim_clock_init(&s->clock, config->events_max);
     sim_graph_init(&s->graph, config->node_count, &all, config->seed);
     sim_connections_init(&s->connections, config->node_count, config->seed);
     cv_body_table_init(&s->bodies, cv_alloc_default(), secret);
@@ -72,6 +72,9 @@ void sim_free(struct sim *s)
     sim_graph_fini(&s->graph);
     sim_clock_fini(&s->clock);
     cv_body_table_fini(&s->bodies);
+    if (s->known != NULL)
+        cv_roster_fini(&s->roster);
+    sim_address_book_fini(&s->addresses);
     free(s->known);
     free(s->nodes);
     free(s->trace);

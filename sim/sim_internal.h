@@ -3,6 +3,7 @@
 
 #include "sim/sim.h"
 
+#include "address_book.h"
 #include "base/rand.h"
 #include "clock.h"
 #include "connection.h"
@@ -10,6 +11,7 @@
 #include "graph.h"
 #include "oracle.h"
 #include "planted.h"
+#include "views.h"
 
 #include <inttypes.h>
 
@@ -64,7 +66,9 @@ struct sim_node {
     struct cv_registry_watcher watcher;
     struct sim_issues issues;
     struct sim_bodies bodies;
-    struct sim_view *views; /* of all nodes, as this one sees them */
+    struct sim_views views; /* of all nodes, as this one sees them */
+    bool begins_as_known;   /* its views do, and are checked against what it was given */
+    uint32_t known_count;   /* how many members it had as they were given */
     uint32_t failed_by;     /* how many nodes that run hold it for failed */
     uint32_t shown_by;      /* how many others that run have its last body */
     struct sim_death death;
@@ -115,6 +119,7 @@ struct sim {
     struct sim_node *nodes;
     struct cv_body_table bodies;
     struct cv_record *known; /* of all nodes as they first start; NULL without full views */
+    struct cv_roster roster; /* the same */
     size_t up_count;
     uint64_t steps;
     uint64_t events;
@@ -127,6 +132,8 @@ struct sim {
     size_t trace_capacity;
     char violation[320];
     struct cv_message message; /* being checked */
+    struct sim_view_page known_page; /* what there is to see at first of each, with full views */
+    struct sim_address_book addresses;
 };
 
 /* sim.c */
@@ -177,8 +184,13 @@ void sim_oracle_init(struct sim *s);
 void sim_oracle_fini(struct sim *s);
 struct sim_node *sim_node_of(struct sim *s, const covey_node_id *id); /* NULL: no node of ours */
 struct sim_seen sim_see(struct sim *s, const struct sim_node *o, const struct cv_member *m);
-struct sim_view *sim_view_of(const struct sim_node *o, const struct sim_node *subject);
+/* The state alone, which is asked for more often than all that goes with it. */
+enum covey_node_state sim_see_state(struct sim *s, const struct sim_node *o,
+                                    const struct cv_member *m);
+const struct sim_view *sim_view_of(const struct sim_node *o, const struct sim_node *subject);
+struct sim_view *sim_view_edit(struct sim_node *o, const struct sim_node *subject);
 void sim_watch(struct sim_node *n);
+void sim_oracle_starts(struct sim *s, struct sim_node *n);
 void sim_oracle_started(struct sim *s, struct sim_node *n);
 void sim_oracle_crashed(struct sim *s, struct sim_node *n); /* its views are still there */
 /* A node less has to know of what happened. */
@@ -211,7 +223,7 @@ enum sim_invariant sim_quiet_invariant(const struct sim *s);
 /* check_self.c: M4 */
 struct sim_told {
     bool is_told;  /* something about the node itself */
-    uint64_t own;  /* its incarnation before */
+    uint64_t own;  /* its incarnation before, when it is told */
     uint64_t read; /* how many messages it had read before */
     struct cv_node_status status;
 };

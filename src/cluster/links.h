@@ -35,17 +35,18 @@
  * of those who pause for longer the others let go. */
 #define CV_CATCH_UP_MAX (30 * COVEY_SECOND)
 
+/* What each message asks for comes first. */
 struct cv_peer {
     covey_node_id id;
-    char name[COVEY_NODE_NAME_MAX + 1]; /* of its certificate; "" when not known */
-    struct cv_address remote;
-    struct cv_token_bucket glitches;
     struct cv_token_bucket messages;
-    struct cv_token_bucket chunks;
     covey_time last_heard; /* on this connection */
     bool we_dialled;
     bool knows_a_part; /* it asked us for all members before we knew them */
     size_t index;      /* in the order of the links */
+    struct cv_token_bucket glitches;
+    struct cv_token_bucket chunks;
+    struct cv_address remote;
+    char name[COVEY_NODE_NAME_MAX + 1]; /* of its certificate; "" when not known */
 };
 
 struct cv_dial {

@@ -245,6 +245,59 @@ struct cv_member *cv_node_registry_insert(struct cv_node_registry *r,
     return m;
 }
 
+/* Slot k for the k-th of the roster; ours, which is at `place` there, comes first in the order. */
+static void write_adopted(struct cv_node_registry *r, const struct cv_roster *roster,
+                          uint32_t place, const struct cv_member *self)
+{
+    for (uint32_t k = 0; k < roster->count; k++) {
+        const struct cv_record *record = &roster->records[k];
+        uint32_t index = k + (k < place);
+        if (k == place)
+            continue;
+        r->order[index] = k;
+        *at_slot(r, k) = (struct cv_member){.body = cv_cluster_node_retain(record->body),
+                                            .incarnation = record->status.incarnation,
+                                            .index = index,
+                                            .slot = k & 0x7fffff};
+    }
+    r->order[0] = place;
+    *at_slot(r, place) = *self;
+    at_slot(r, place)->slot = place & 0x7fffff;
+}
+
+int cv_node_registry_adopt(struct cv_node_registry *r, const struct cv_roster *roster,
+                           struct cv_member **self)
+{
+    const struct cv_member own = **self;
+    uint32_t place = cv_roster_find(roster, cv_member_id(*self));
+    assert(r->count == 1 && own.trouble == NULL && own.index == 0);
+    assert(place != CV_MEMBER_TABLE_NONE && roster->count <= r->members_max);
+    while (capacity_of(r) < roster->count) {
+        if (add_block(r) != COVEY_OK)
+            return COVEY_ERR_NO_MEMORY;
+    }
+    cv_member_table_remove(&r->table, cv_member_id(*self));
+    int error = cv_member_table_copy(&r->table, &roster->table);
+    if (error != COVEY_OK) {
+        cv_member_table_put(&r->table, own.slot);
+        return error;
+    }
+    write_adopted(r, roster, place, &own);
+    *self = at_slot(r, place);
+    for (size_t i = roster->count; i < capacity_of(r); i++)
+        r->order[i] = (uint32_t)i;
+    r->count = roster->count;
+    r->state_count[COVEY_NODE_ALIVE] = roster->count;
+    r->digest = roster->digest;
+    cv_digest_remove(&r->digest, roster->records[place].body,
+                     roster->records[place].status.incarnation);
+    cv_digest_add(&r->digest, own.body, own.incarnation);
+    r->version += roster->count;
+    for (size_t i = 0; r->watcher != NULL && i < r->count; i++)
+        r->watcher->changed(r->watcher->user, cv_node_registry_at(r, i));
+    return COVEY_OK;
+}
+
 void cv_node_registry_remove(struct cv_node_registry *r, struct cv_member *m)
 {
     if (r->watcher != NULL)

@@ -26,7 +26,7 @@ static void events_come_in_order(void **state)
 {
     (void)state;
     struct sim_clock c;
-    sim_clock_init(&c, 10, 0);
+    sim_clock_init(&c, 10);
     at(&c, 100 * S, 4);
     at(&c, 2 * S, 2);
     at(&c, 2 * S, 3);
@@ -45,7 +45,7 @@ static void an_event_may_be_moved_and_cleared(void **state)
 {
     (void)state;
     struct sim_clock c;
-    sim_clock_init(&c, 10, 0);
+    sim_clock_init(&c, 10);
     struct sim_event *e = at(&c, 100 * S, 1);
     at(&c, 3 * S, 2);
     sim_clock_set(&c, e, 1 * S);
@@ -53,7 +53,7 @@ static void an_event_may_be_moved_and_cleared(void **state)
     e = at(&c, 2 * S, 3);
     sim_clock_set(&c, e, 50 * S);
     assert_next(&c, 3 * S, 2);
-    sim_clock_clear(&c, e);
+    sim_clock_clear(e);
     assert_null(sim_clock_next(&c, COVEY_NEVER));
     sim_clock_free(&c, e);
     sim_clock_fini(&c);
@@ -63,7 +63,7 @@ static void what_is_set_to_the_past_comes_now(void **state)
 {
     (void)state;
     struct sim_clock c;
-    sim_clock_init(&c, 10, 0);
+    sim_clock_init(&c, 10);
     at(&c, 2 * S, 1);
     assert_next(&c, 2 * S, 1);
     at(&c, 1 * S, 2);
@@ -76,11 +76,11 @@ static void there_are_so_many_at_most(void **state)
     (void)state;
     struct sim_clock c;
     struct sim_event *last = NULL;
-    sim_clock_init(&c, 300, 0);
+    sim_clock_init(&c, 300);
     for (uint32_t i = 0; i < 300; i++)
         last = at(&c, i, i);
     assert_null(sim_clock_new(&c, SIM_MESSAGE, 0));
-    sim_clock_clear(&c, last);
+    sim_clock_clear(last);
     sim_clock_free(&c, last);
     assert_non_null(at(&c, 0, 0));
     sim_clock_fini(&c);

@@ -113,6 +113,27 @@ int cv_gossip_protocol_recall(struct cv_gossip_protocol *p, const struct cv_reco
     return COVEY_OK;
 }
 
+/* One by one where there are few, because then each of them is dialled, or when not all have room. */
+static bool is_adoptable(const struct cv_gossip_protocol *p, const struct cv_roster *roster)
+{
+    return roster->count > CV_FULL_MESH_MAX && p->rings.ring_count > 0 && !p->has_no_quorum &&
+           roster->count <= p->registry.members_max;
+}
+
+int cv_gossip_protocol_adopt(struct cv_gossip_protocol *p, const struct cv_roster *roster)
+{
+    if (!is_adoptable(p, roster))
+        return cv_gossip_protocol_recall(p, roster->records, roster->count);
+    int error = cv_node_registry_adopt(&p->registry, roster, &p->self);
+    if (error != COVEY_OK)
+        return error;
+    p->is_mesh = false;
+    for (size_t i = 1; i < roster->count; i++)
+        cv_member_adopted(p, cv_node_registry_at(&p->registry, i));
+    cv_members_adopted(p);
+    return COVEY_OK;
+}
+
 void cv_gossip_protocol_fini(struct cv_gossip_protocol *p)
 {
     cv_probe_order_fini(&p->order);
@@ -126,13 +147,9 @@ void cv_gossip_protocol_fini(struct cv_gossip_protocol *p)
 void cv_gossip_protocol_stop(struct cv_gossip_protocol *p)
 {
     struct cv_heap *heap = &p->heap;
-    cv_heap_clear(heap, &p->tick.timer);
     cv_heap_clear(heap, &p->gossip.timer);
     cv_watching_stop(p);
-    for (size_t i = 0; i < CV_PROBES_MAX; i++) {
-        p->probes[i].phase = CV_PROBE_IDLE;
-        cv_heap_clear(heap, &p->probes[i].alarm.timer);
-    }
+    cv_probing_stop(p);
     for (size_t i = 0; i < CV_OWED_ACKS_MAX; i++)
         cv_heap_clear(heap, &p->owed.acks[i].alarm.timer);
     for (size_t i = 0; i < cv_node_registry_count(&p->registry); i++) {

@@ -180,6 +180,19 @@ void cv_member_recalled(struct cv_gossip_protocol *p, struct cv_member *m)
     enter_live(p, m);
 }
 
+void cv_member_adopted(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    m->is_announced = true;
+    expect(p, m);
+}
+
+void cv_members_adopted(struct cv_gossip_protocol *p)
+{
+    p->rings_changed = true;
+    p->warm_changed = true;
+    cv_probing_start(p);
+}
+
 void cv_member_entered(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     /* Those that the others count as failed count for a newcomer too. */
