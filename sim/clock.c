@@ -110,7 +110,7 @@ static void add_entry(struct sim_clock *c, struct sim_event *e)
     size_t heap = 0;
     while (heap < SIM_HEAPS - 1 && e->time > c->now + ahead_of_heap[heap])
         heap++;
-    sim_event_heap_push(&c->heaps[heap], &(struct sim_entry){e->time, e->order, e});
+    sim_event_heap_push(&c->heaps[heap], &(struct sim_entry){e->time, e->order, e, e->node});
     e->entry = e->order;
     e->entry_time = e->time;
 }
@@ -156,18 +156,57 @@ static struct sim_event_heap *first_heap(struct sim_clock *c)
     return first;
 }
 
-/* Takes out the first entry; true when its event is due by it, and not set any more then. */
-static bool take_first(struct sim_clock *c, struct sim_event_heap *heap, struct sim_event **out)
+static struct sim_entry *ready_at(struct sim_clock *c, size_t index)
 {
-    const struct sim_entry entry = sim_event_heap_pop(heap);
-    struct sim_event *e = entry.event;
-    *out = e;
-    if (e->entry != entry.order)
+    return &c->ready[(c->ready_first + index) % SIM_AHEAD];
+}
+
+const struct sim_entry *sim_clock_ahead(const struct sim_clock *c, size_t index)
+{
+    return index < c->ready_count ? &c->ready[(c->ready_first + index) % SIM_AHEAD] : NULL;
+}
+
+static void look_ahead(struct sim_clock *c)
+{
+    struct sim_event_heap *heap;
+    while (c->ready_count < SIM_AHEAD && (heap = first_heap(c)) != NULL) {
+        if (c->ready_count > 0 &&
+            sim_entry_is_before(heap->entries, ready_at(c, c->ready_count - 1)))
+            return;
+        *ready_at(c, c->ready_count) = sim_event_heap_pop(heap);
+        c->ready_count++;
+    }
+}
+
+/* Takes out the first entry of all up to `end`; false when there is none. */
+static bool take_first(struct sim_clock *c, covey_time end, struct sim_entry *out)
+{
+    look_ahead(c);
+    struct sim_event_heap *heap = first_heap(c);
+    bool is_ready = c->ready_count > 0 &&
+                    (heap == NULL || sim_entry_is_before(ready_at(c, 0), heap->entries));
+    if ((!is_ready && heap == NULL) || (is_ready ? ready_at(c, 0) : heap->entries)->time > end)
+        return false;
+    if (!is_ready) {
+        *out = sim_event_heap_pop(heap);
+        return true;
+    }
+    *out = *ready_at(c, 0);
+    c->ready_first = (c->ready_first + 1) % SIM_AHEAD;
+    c->ready_count--;
+    return true;
+}
+
+/* True when the event of an entry that was taken out is due by it; it is not set any more then. */
+static bool is_due(struct sim_clock *c, const struct sim_entry *entry)
+{
+    struct sim_event *e = entry->event;
+    if (e->entry != entry->order)
         return false; /* it has another, or is not what it was */
     e->entry = 0;
     if (!e->is_set)
         return false;
-    if (e->order != entry.order) {
+    if (e->order != entry->order) {
         add_entry(c, e);
         return false;
     }
@@ -177,26 +216,23 @@ static bool take_first(struct sim_clock *c, struct sim_event_heap *heap, struct 
 
 struct sim_event *sim_clock_next(struct sim_clock *c, covey_time end)
 {
-    struct sim_event_heap *heap;
-    struct sim_event *e;
-    while ((heap = first_heap(c)) != NULL && heap->entries[0].time <= end) {
-        covey_time due = heap->entries[0].time;
-        if (!take_first(c, heap, &e))
+    struct sim_entry entry;
+    while (take_first(c, end, &entry)) {
+        if (!is_due(c, &entry))
             continue;
-        assert(due >= c->now);
-        c->now = due;
-        return e;
+        assert(entry.time >= c->now);
+        c->now = entry.time;
+        return entry.event;
     }
     return NULL;
 }
 
 struct sim_event *sim_clock_take(struct sim_clock *c)
 {
-    struct sim_event_heap *heap;
-    struct sim_event *e;
-    while ((heap = first_heap(c)) != NULL) {
-        if (take_first(c, heap, &e))
-            return e;
+    struct sim_entry entry;
+    while (take_first(c, COVEY_NEVER, &entry)) {
+        if (is_due(c, &entry))
+            return entry.event;
     }
     return NULL;
 }

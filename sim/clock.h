@@ -47,6 +47,8 @@ struct sim_event {
 
 #define SIM_SIZE_CLASSES 4
 #define SIM_HEAPS        3
+/* So many events are known in their order before the first of them happens. */
+#define SIM_AHEAD 24
 
 struct sim_slab;
 
@@ -54,6 +56,10 @@ struct sim_clock {
     covey_time now;
     /* By how far ahead it is: what travels, what nodes wait for, connections that may be idle. */
     struct sim_event_heap heaps[SIM_HEAPS];
+    /* A ring of entries that came before all in the heaps; what is set since may come before them. */
+    struct sim_entry ready[SIM_AHEAD];
+    size_t ready_first;
+    size_t ready_count;
     uint64_t order; /* of the event that was set last */
     size_t event_count;
     size_t event_count_max;
@@ -75,6 +81,10 @@ void sim_clock_clear(struct sim_event *e);
 void sim_clock_free(struct sim_clock *c, struct sim_event *e);
 /* Takes out the next event up to `end` and moves the time there; NULL when there is none. */
 struct sim_event *sim_clock_next(struct sim_clock *c, covey_time end);
+
+/* What comes so many events after the next one, as far as is known now; NULL when there is nothing. It
+ * may be void. */
+const struct sim_entry *sim_clock_ahead(const struct sim_clock *c, size_t index);
 
 /* Takes out any event, whenever it is due; NULL when there is none. */
 struct sim_event *sim_clock_take(struct sim_clock *c);

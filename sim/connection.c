@@ -63,6 +63,19 @@ struct sim_connection *sim_connection_find(const struct sim_connections *cs, uin
     return cv_map_get(&cs->map, cv_slice_of(&key, sizeof(key)));
 }
 
+void sim_connection_prefetch_place(const struct sim_connections *cs, uint32_t a, uint32_t b)
+{
+    uint64_t key = key_of(a, b);
+    cv_map_prefetch(&cs->map, cv_slice_of(&key, sizeof(key)));
+}
+
+void sim_connection_prefetch(const struct sim_connections *cs, uint32_t a, uint32_t b)
+{
+    const char *c = (const char *)sim_connection_find(cs, a, b);
+    for (size_t i = 0; c != NULL && i < sizeof(struct sim_connection); i += 64)
+        __builtin_prefetch(c + i);
+}
+
 static struct sim_connection *take_free(struct sim_connections *cs)
 {
     struct sim_connection *c = cs->free;

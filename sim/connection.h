@@ -42,6 +42,9 @@ void sim_connections_fini(struct sim_connections *cs);
 /* NULL when there is none. */
 struct sim_connection *sim_connection_find(const struct sim_connections *cs, uint32_t a,
                                            uint32_t b);
+/* Has what is found so fetched, in two steps that lie some time apart. */
+void sim_connection_prefetch_place(const struct sim_connections *cs, uint32_t a, uint32_t b);
+void sim_connection_prefetch(const struct sim_connections *cs, uint32_t a, uint32_t b);
 /* A new connection in the place of an old one, up on both sides. */
 struct sim_connection *sim_connection_open(struct sim_connections *cs, uint32_t a, uint32_t b,
                                            covey_time now);

@@ -17,6 +17,7 @@ struct sim_entry {
     covey_time time;
     uint64_t order;
     struct sim_event *event;
+    uint32_t node; /* of the event */
 };
 
 struct sim_event_heap {

@@ -35,6 +35,9 @@ struct sim *sim_new(const struct sim_config *config)
     s->hash = FNV_BASIS;
     cv_membership_config_init(&s->core, config->profile);
     s->core.bodies = &s->bodies;
+    sim_arena_init(&s->arena);
+    if (!sim_is_small(s))
+        s->core.alloc = &s->arena.alloc;
     if (config->is_always_well)
         s->core.gossip.local_health_max = 0;
     cv_rand_seed(&s->rand, config->seed);
@@ -78,6 +81,7 @@ void sim_free(struct sim *s)
     free(s->known);
     free(s->nodes);
     free(s->trace);
+    sim_arena_fini(&s->arena);
     free(s);
 }
 
@@ -127,6 +131,7 @@ static bool run_one(struct sim *s, covey_time end)
     if (e == NULL)
         return false;
     s->events++;
+    sim_look_ahead(s);
     sim_happen(s, e);
     if (sim_is_small(s) && s->clock.now >= s->oracle.next_scan) {
         s->oracle.next_scan = s->clock.now + COVEY_SECOND;

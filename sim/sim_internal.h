@@ -4,6 +4,7 @@
 #include "sim/sim.h"
 
 #include "address_book.h"
+#include "arena.h"
 #include "base/rand.h"
 #include "clock.h"
 #include "connection.h"
@@ -112,6 +113,7 @@ struct sim_oracle {
 struct sim {
     struct sim_config config;
     struct cv_membership_config core; /* what all cores begin with */
+    struct sim_arena arena;           /* of the cores, when they are many */
     struct sim_clock clock;
     struct cv_rand rand;
     struct sim_graph graph;
@@ -140,6 +142,9 @@ struct sim {
 struct sim_event *sim_event_new(struct sim *s, enum sim_event_kind kind, uint32_t node,
                                 size_t size);
 bool sim_is_small(const struct sim *s);
+
+/* ahead.c: before the next event happens */
+void sim_look_ahead(struct sim *s);
 
 /* fault.c */
 void sim_fault(struct sim *s, enum sim_fault fault); /* counts it, and what it disturbs */

@@ -101,6 +101,12 @@ void *cv_map_get(const struct cv_map *m, struct cv_slice key)
     return slot == NULL ? NULL : slot->value;
 }
 
+void cv_map_prefetch(const struct cv_map *m, struct cv_slice key)
+{
+    if (m->slot_count > 0)
+        __builtin_prefetch(&m->slots[(size_t)hash_key(m, key) & (m->slot_count - 1)]);
+}
+
 int cv_map_put(struct cv_map *m, struct cv_slice key, void *value)
 {
     assert(value != NULL && key.size <= UINT32_MAX);

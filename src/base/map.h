@@ -43,6 +43,9 @@ void cv_map_fini(struct cv_map *m);
 /* NULL when there is none. */
 void *cv_map_get(const struct cv_map *m, struct cv_slice key);
 
+/* Has the memory where the search for a key begins fetched, for a lookup that comes soon. */
+void cv_map_prefetch(const struct cv_map *m, struct cv_slice key);
+
 /*
  * Adds an entry. Returns 0, or
  *   COVEY_ERR_EXISTS     the key is there already

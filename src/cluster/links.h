@@ -35,11 +35,14 @@
  * of those who pause for longer the others let go. */
 #define CV_CATCH_UP_MAX (30 * COVEY_SECOND)
 
+struct cv_member;
+
 /* What each message asks for comes first. */
 struct cv_peer {
     covey_node_id id;
     struct cv_token_bucket messages;
-    covey_time last_heard; /* on this connection */
+    covey_time last_heard;    /* on this connection */
+    struct cv_member *member; /* NULL: it is not known. Kept by the protocol */
     bool we_dialled;
     bool knows_a_part; /* it asked us for all members before we knew them */
     size_t index;      /* in the order of the links */
@@ -67,6 +70,7 @@ struct cv_links {
     struct cv_peer **order; /* all of them: as they came, but the last one fills a gap */
     size_t count;
     size_t capacity;
+    uint64_t removals; /* while it stays the same, so do all peers */
     uint32_t last_dial;
     size_t dial_count;
     struct cv_dial dials[CV_DIALS_MAX];

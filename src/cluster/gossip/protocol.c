@@ -254,7 +254,9 @@ void cv_gossip_protocol_compose(struct cv_gossip_protocol *p, const covey_node_i
     cv_message_begin(&p->writer, p->scratch, size, head);
     if (head->type == CV_MESSAGE_JOIN)
         cv_gossip_protocol_add(p, p->self);
-    const struct cv_member *m = cv_node_registry_get(&p->registry, to);
+    /* To one that is not connected nothing is sent. */
+    const struct cv_peer *peer = cv_links_peer(&p->links, to);
+    const struct cv_member *m = peer == NULL ? NULL : peer->member;
     if (m == NULL || m->state == COVEY_NODE_ALIVE)
         return;
     struct cv_record record = cv_member_record(m);
@@ -312,10 +314,10 @@ size_t cv_gossip_protocol_select_random(struct cv_gossip_protocol *p, const cove
     size_t tries = 4 * count;
     for (size_t i = 0; connected > 0 && i < tries + connected && chosen < count; i++) {
         size_t place = i < tries ? (size_t)cv_rand_below(&p->rand, connected) : i - tries;
-        const covey_node_id *id = &cv_links_at(&p->links, place)->id;
-        struct cv_member *m = cv_node_registry_get(&p->registry, id);
+        const struct cv_peer *peer = cv_links_at(&p->links, place);
+        struct cv_member *m = peer->member;
         if (m == NULL || !cv_member_is_live(m) || is_chosen(out, chosen, m) ||
-            (except != NULL && covey_node_id_compare(id, except) == 0))
+            (except != NULL && cv_node_id_equal(&peer->id, except)))
             continue;
         out[chosen] = m;
         chosen++;

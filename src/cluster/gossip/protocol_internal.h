@@ -16,6 +16,8 @@ void cv_gossip_ping(struct cv_gossip_protocol *p, const covey_node_id *to, uint3
 /* protocol_links.c */
 /* What the links say of a node. */
 enum cv_member_link cv_link_of(const struct cv_gossip_protocol *p, const covey_node_id *id);
+/* The peer with this id, if it is connected, is this member; NULL: none. */
+void cv_link_member(struct cv_gossip_protocol *p, const covey_node_id *id, struct cv_member *m);
 /* Others hear from a node that is alive: when we do not, our connection is dead and is closed. */
 void cv_link_doubt(struct cv_gossip_protocol *p, struct cv_member *m);
 

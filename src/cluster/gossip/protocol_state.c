@@ -125,6 +125,7 @@ static void forget(struct cv_gossip_protocol *p, struct cv_member *m)
     cv_member_unexpect(p, m);
     clear_alarm(p, m);
     cv_gossip_queue_remove(&p->queue, cv_member_id(m));
+    cv_link_member(p, cv_member_id(m), NULL);
     cv_node_registry_remove(&p->registry, m);
 }
 
