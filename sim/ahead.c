@@ -27,10 +27,21 @@ static void touch(const void *memory, size_t size)
         __builtin_prefetch((const char *)memory + i);
 }
 
+static struct cv_slice key_of(const covey_node_id *id)
+{
+    return cv_slice_of(id->bytes, sizeof(id->bytes));
+}
+
 static bool is_beat(const struct cv_gossip_protocol *g, const struct sim_event *e)
 {
     return e->kind == SIM_WAKE && g->heap.count > 0 &&
            g->heap.entries[0].timer == &g->heartbeat.timer;
+}
+
+static bool is_tick(const struct cv_gossip_protocol *g, const struct sim_event *e)
+{
+    return e->kind == SIM_WAKE && g->heap.count > 0 &&
+           g->heap.entries[0].timer == &g->tick.timer && g->order.next < g->order.count;
 }
 
 static void fetch_node(struct sim *s, const struct sim_entry *entry)
@@ -73,16 +84,19 @@ static void fetch_places(struct sim *s, const struct sim_entry *entry)
     touch(g->heap.entries, 4 * LINE);
     touch(g->outbox.ring.elements, 3 * LINE);
     touch(g->self, LINE);
+    if (is_tick(g, e))
+        touch(&g->order.ids[g->order.next], LINE);
     if (e->kind == SIM_MESSAGE) {
         const covey_node_id *from = &s->nodes[e->peer].id;
-        cv_map_prefetch(&g->links.peers, cv_slice_of(from->bytes, sizeof(from->bytes)));
+        cv_map_prefetch(&g->links.peers, key_of(from));
     }
     for (size_t i = 0; is_beat(g, e) && i < g->watches.watcher_count; i++) {
         const covey_node_id *id = &g->watches.watchers[i].id;
-        const struct sim_node *to = sim_node_of(s, id);
-        cv_map_prefetch(&g->links.peers, cv_slice_of(id->bytes, sizeof(id->bytes)));
-        if (to != NULL)
-            sim_connection_prefetch_place(&s->connections, entry->node, to->index);
+        uint32_t to = sim_index_of(id);
+        cv_map_prefetch(&g->links.peers, key_of(id));
+        sim_connection_prefetch_place(&s->connections, entry->node, to);
+        if (to < s->config.node_count)
+            touch(&s->nodes[to].id, LINE);
     }
 }
 
@@ -101,21 +115,20 @@ static void fetch_peers(struct sim *s, const struct sim_entry *entry)
     if (n->membership == NULL)
         return;
     const struct cv_gossip_protocol *g = &n->membership->gossip;
+    if (is_tick(g, e)) {
+        const covey_node_id *id = &g->order.ids[g->order.next];
+        cv_map_prefetch(&g->links.peers, key_of(id));
+        sim_connection_prefetch_place(&s->connections, entry->node, sim_index_of(id));
+    }
     if (e->kind == SIM_MESSAGE) {
         const covey_node_id *from = &s->nodes[e->peer].id;
-        const struct cv_peer *peer = cv_links_peer(&g->links, from);
-        if (peer != NULL)
-            touch(peer, 2 * LINE);
+        cv_map_prefetch_value(&g->links.peers, key_of(from), 2 * LINE);
         fetch_watch(&g->watches, from);
     }
     for (size_t i = 0; is_beat(g, e) && i < g->watches.watcher_count; i++) {
         const covey_node_id *id = &g->watches.watchers[i].id;
-        const struct cv_peer *peer = cv_links_peer(&g->links, id);
-        const struct sim_node *to = sim_node_of(s, id);
-        if (peer != NULL)
-            touch(peer, 2 * LINE);
-        if (to != NULL)
-            sim_connection_prefetch(&s->connections, entry->node, to->index);
+        cv_map_prefetch_value(&g->links.peers, key_of(id), 2 * LINE);
+        sim_connection_prefetch(&s->connections, entry->node, sim_index_of(id));
     }
 }
 
@@ -134,6 +147,11 @@ static void fetch_members(struct sim *s, const struct sim_entry *entry)
         return;
     const struct cv_gossip_protocol *g = &n->membership->gossip;
     touch(g->self->body, LINE);
+    if (is_tick(g, e)) {
+        const covey_node_id *id = &g->order.ids[g->order.next];
+        cv_map_prefetch_value(&g->links.peers, key_of(id), 2 * LINE);
+        sim_connection_prefetch(&s->connections, entry->node, sim_index_of(id));
+    }
     if (e->kind == SIM_MESSAGE)
         fetch_member(&g->links, &s->nodes[e->peer].id);
     for (size_t i = 0; is_beat(g, e) && i < g->watches.watcher_count; i++)

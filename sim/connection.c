@@ -71,9 +71,8 @@ void sim_connection_prefetch_place(const struct sim_connections *cs, uint32_t a,
 
 void sim_connection_prefetch(const struct sim_connections *cs, uint32_t a, uint32_t b)
 {
-    const char *c = (const char *)sim_connection_find(cs, a, b);
-    for (size_t i = 0; c != NULL && i < sizeof(struct sim_connection); i += 64)
-        __builtin_prefetch(c + i);
+    uint64_t key = key_of(a, b);
+    cv_map_prefetch_value(&cs->map, cv_slice_of(&key, sizeof(key)), sizeof(struct sim_connection));
 }
 
 static struct sim_connection *take_free(struct sim_connections *cs)

@@ -82,11 +82,17 @@ void sim_oracle_fini(struct sim *s)
 
 /* --- who is who --- */
 
-struct sim_node *sim_node_of(struct sim *s, const covey_node_id *id)
+uint32_t sim_index_of(const covey_node_id *id)
 {
-    size_t index = 0;
+    uint32_t index = 0;
     for (size_t i = 0; i < 4; i++)
         index = index << 8 | id->bytes[12 + i];
+    return index;
+}
+
+struct sim_node *sim_node_of(struct sim *s, const covey_node_id *id)
+{
+    uint32_t index = sim_index_of(id);
     struct sim_node *n = index < s->config.node_count ? &s->nodes[index] : NULL;
     return n != NULL && cv_node_id_equal(&n->id, id) ? n : NULL;
 }

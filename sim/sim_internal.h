@@ -187,6 +187,8 @@ void sim_liar_free(struct sim_liar *liar);
 /* oracle.c */
 void sim_oracle_init(struct sim *s);
 void sim_oracle_fini(struct sim *s);
+/* The number in an id, whether there is such a node or not. */
+uint32_t sim_index_of(const covey_node_id *id);
 struct sim_node *sim_node_of(struct sim *s, const covey_node_id *id); /* NULL: no node of ours */
 struct sim_seen sim_see(struct sim *s, const struct sim_node *o, const struct cv_member *m);
 /* The state alone, which is asked for more often than all that goes with it. */
