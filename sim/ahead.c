@@ -40,8 +40,8 @@ static bool is_beat(const struct cv_gossip_protocol *g, const struct sim_event *
 
 static bool is_tick(const struct cv_gossip_protocol *g, const struct sim_event *e)
 {
-    return e->kind == SIM_WAKE && g->heap.count > 0 &&
-           g->heap.entries[0].timer == &g->tick.timer && g->order.next < g->order.count;
+    return e->kind == SIM_WAKE && g->heap.count > 0 && g->heap.entries[0].timer == &g->tick.timer &&
+           g->order.next < g->order.count;
 }
 
 static void fetch_node(struct sim *s, const struct sim_entry *entry)
@@ -163,7 +163,10 @@ void sim_look_ahead(struct sim *s)
     static const struct {
         size_t ahead;
         fetch *fetch;
-    } steps[] = {{20, fetch_node}, {15, fetch_core}, {10, fetch_places}, {6, fetch_peers},
+    } steps[] = {{20, fetch_node},
+                 {15, fetch_core},
+                 {10, fetch_places},
+                 {6, fetch_peers},
                  {3, fetch_members}};
     if (sim_is_small(s))
         return;

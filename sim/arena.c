@@ -14,7 +14,7 @@ struct sim_arena_part {
     size_t size;
 };
 
-/* Before each piece stands its size, in ALIGNMENT bytes. */
+/* Before each piece stands its size, in ALIGNMENT bytes; in one that is free, the next one. */
 struct sim_arena_piece {
     struct sim_arena_piece *next;
 };
@@ -24,7 +24,7 @@ static size_t round_up(size_t size, size_t step)
     return (size + step - 1) / step * step;
 }
 
-/* Each class has pieces of at least its size: multiples of ALIGNMENT first, then four to a doubling. */
+/* Pieces have the size of their class: multiples of ALIGNMENT first, then four to a doubling. */
 static size_t size_of_class(size_t class)
 {
     if (class < 64)
@@ -39,13 +39,6 @@ static size_t class_for(size_t size)
     while (size_of_class(class) < size)
         class ++;
     return class;
-}
-
-/* The one whose pieces a piece of this size may be. */
-static size_t class_of(size_t size)
-{
-    size_t class = class_for(size);
-    return size_of_class(class) > size ? class - 1 : class;
 }
 
 static size_t *size_at(void *piece)
@@ -71,8 +64,8 @@ static void add_part(struct sim_arena *a, size_t needed)
 static void *allocate(void *user, size_t size)
 {
     struct sim_arena *a = user;
-    size_t wanted = round_up(size == 0 ? 1 : size, ALIGNMENT);
-    size_t class = class_for(wanted);
+    size_t class = class_for(size == 0 ? 1 : size);
+    size_t wanted = size_of_class(class);
     assert(class < SIM_ARENA_CLASSES);
     struct sim_arena_piece *piece = a->free[class];
     if (piece != NULL) {
@@ -93,7 +86,7 @@ static void release(void *user, void *memory)
     struct sim_arena *a = user;
     if (memory == NULL)
         return;
-    size_t class = class_of(*size_at(memory));
+    size_t class = class_for(*size_at(memory));
     struct sim_arena_piece *piece = memory;
     piece->next = a->free[class];
     a->free[class] = piece;
@@ -113,10 +106,8 @@ static void *reallocate(void *user, void *memory, size_t size)
 
 void sim_arena_init(struct sim_arena *a)
 {
-    *a = (struct sim_arena){.alloc = {.allocate = allocate,
-                                      .reallocate = reallocate,
-                                      .release = release,
-                                      .user = a}};
+    *a = (struct sim_arena){
+        .alloc = {.allocate = allocate, .reallocate = reallocate, .release = release, .user = a}};
 }
 
 void sim_arena_fini(struct sim_arena *a)

@@ -6,7 +6,7 @@
 /*
  * Where the cores of a large run have their memory: taken from the system in large parts, and asked for
  * in large pages, because each first touch of a page costs more than what is written there. Memory
- * that is given back is used again for the same size or less; nothing goes back to the system before
+ * that is given back is used again for about the same size; nothing goes back to the system before
  * the end. A run that is small enough to be looked at has its memory from malloc, which sanitizers
  * know.
  */

@@ -183,8 +183,8 @@ static bool take_first(struct sim_clock *c, covey_time end, struct sim_entry *ou
 {
     look_ahead(c);
     struct sim_event_heap *heap = first_heap(c);
-    bool is_ready = c->ready_count > 0 &&
-                    (heap == NULL || sim_entry_is_before(ready_at(c, 0), heap->entries));
+    bool is_ready =
+        c->ready_count > 0 && (heap == NULL || sim_entry_is_before(ready_at(c, 0), heap->entries));
     if ((!is_ready && heap == NULL) || (is_ready ? ready_at(c, 0) : heap->entries)->time > end)
         return false;
     if (!is_ready) {

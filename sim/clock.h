@@ -28,8 +28,8 @@ struct sim_event {
     uint64_t order;  /* among those of one time; another one each time that it is set */
     uint64_t entry;  /* the order of its entry in the heaps; 0: it has none there */
     covey_time entry_time;
-    struct sim_event *next; /* in a paused node's queue, or in the pool */
-    uint64_t connection;    /* its number */
+    struct sim_event *next;      /* in a paused node's queue, or in the pool */
+    uint64_t connection;         /* its number */
     struct sim_connection *link; /* what had that number when the event was made; of messages */
     covey_time begun;
     uint32_t node;

@@ -12,8 +12,9 @@
  * it learns otherwise; when neither does, it is forgotten.
  */
 struct sim_connection {
-    uint64_t key;    /* both nodes, the lower number first */
-    uint64_t number; /* another for each handshake: what is under way on an old one is void; 0: free */
+    uint64_t key; /* both nodes, the lower number first */
+    uint64_t
+        number; /* another for each handshake: what is under way on an old one is void; 0: free */
     struct sim_connection *next_free;
     covey_time since;
     bool is_up[2];
@@ -31,7 +32,7 @@ struct sim_peers {
 struct sim_connections {
     struct cv_map map;
     struct sim_connection *free; /* their memory stays theirs: events point to it */
-    struct sim_peers *peers_of; /* each node's */
+    struct sim_peers *peers_of;  /* each node's */
     size_t node_count;
     uint64_t last_number;
 };

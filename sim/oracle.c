@@ -198,6 +198,8 @@ static void changed(void *user, const struct cv_member *m)
     if (o->is_starting && o->begins_as_known && is_as_known(s, o, m)) {
         const struct sim_view before = {.is_known = false};
         o->known_count++;
+        s->oracle.checks[SIM_M2]++;
+        s->oracle.checks[SIM_T1]++;
         note_body(s, &s->nodes[m->slot], &before, sim_view_of(o, &s->nodes[m->slot]));
         return;
     }

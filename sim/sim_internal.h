@@ -133,7 +133,7 @@ struct sim {
     size_t trace_size;
     size_t trace_capacity;
     char violation[320];
-    struct cv_message message; /* being checked */
+    struct cv_message message;       /* being checked */
     struct sim_view_page known_page; /* what there is to see at first of each, with full views */
     struct sim_address_book addresses;
 };

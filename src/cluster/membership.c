@@ -43,8 +43,8 @@ static int check_config(const struct cv_membership_config *config)
         !is_gossip_valid(&config->gossip) || !is_partition_valid(&config->partition) ||
         config->members_max == 0 || config->members_max > CV_MEMBERS_MAX ||
         config->seed_count > CV_SEEDS_MAX || config->reconnect_interval == 0 ||
-        !is_roster_valid(config) ||
-        join->backoff_min == 0 || join->backoff_max < join->backoff_min || join->timeout == 0)
+        !is_roster_valid(config) || join->backoff_min == 0 ||
+        join->backoff_max < join->backoff_min || join->timeout == 0)
         return COVEY_ERR_INVALID_ARGUMENT;
     for (size_t i = 0; i < config->seed_count; i++) {
         char host[256];

@@ -69,13 +69,13 @@ struct cv_node_registry {
     uint32_t *order; /* slots: of the members, then the free ones */
     size_t count;
     size_t state_count[4];
-    uint32_t members_max;    /* bounds the members, and apart from them the tombstones */
-    uint64_t version;        /* counts the changes of what a snapshot shows */
-    uint64_t refused;        /* members not taken for members_max */
+    uint32_t members_max; /* bounds the members, and apart from them the tombstones */
+    uint64_t version;     /* counts the changes of what a snapshot shows */
+    uint64_t refused;     /* members not taken for members_max */
     const struct cv_registry_watcher *watcher; /* may be NULL */
     TAILQ_HEAD(, cv_member_trouble) spare;
     size_t spare_count;
-    size_t trouble_count; /* members that have some */
+    size_t trouble_count;    /* members that have some */
     struct cv_digest digest; /* of the live ones */
 };
 
@@ -120,8 +120,7 @@ struct cv_member *cv_node_registry_insert(struct cv_node_registry *r,
  * COVEY_ERR_NO_MEMORY.
  */
 COVEY_MUST_USE int cv_node_registry_adopt(struct cv_node_registry *r,
-                                          const struct cv_roster *roster,
-                                          struct cv_member **self);
+                                          const struct cv_roster *roster, struct cv_member **self);
 /* Its alarm must not be set. */
 void cv_node_registry_remove(struct cv_node_registry *r, struct cv_member *m);
 
