@@ -168,6 +168,32 @@ static void a_core_begins_as_if_told_one_by_one(void **state)
     }
 }
 
+/* Whatever slot it has by then: each slot is used by one member only. */
+static void a_registry_that_had_others_adopts(void **state)
+{
+    (void)state;
+    struct cv_roster r;
+    struct cv_node_registry registry;
+    struct cv_member *self = NULL;
+    assert_int_equal(make(&r, 100), COVEY_OK);
+    cv_node_registry_init(&registry, &core.t.alloc, secret, COUNT);
+    assert_int_equal(cv_node_registry_reserve(&registry, 3), COVEY_OK);
+    for (uint32_t i = 60; i < 63; i++)
+        self = cv_node_registry_insert(&registry, &records[i], SEC);
+    cv_node_registry_remove(&registry, cv_node_registry_get(&registry, &records[60].id));
+    cv_node_registry_remove(&registry, cv_node_registry_get(&registry, &records[61].id));
+    assert_int_equal(cv_node_registry_adopt(&registry, &r, &self), COVEY_OK);
+    assert_true(id_equal(cv_member_id(self), &records[62].id));
+    assert_int_equal(cv_node_registry_reserve(&registry, 100), COVEY_OK);
+    for (uint32_t i = 100; i < COUNT; i++)
+        assert_non_null(cv_node_registry_insert(&registry, &records[i], SEC));
+    for (uint32_t i = 0; i < COUNT; i++)
+        assert_true(id_equal(cv_member_id(cv_node_registry_get(&registry, &records[i].id)),
+                             &records[i].id));
+    cv_node_registry_fini(&registry);
+    cv_roster_fini(&r);
+}
+
 static void a_roster_of_others_is_refused(void **state)
 {
     (void)state;
@@ -236,6 +262,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_roster_knows_where_its_nodes_are, setup, teardown),
         cmocka_unit_test_setup_teardown(what_does_not_fit_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_core_begins_as_if_told_one_by_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_registry_that_had_others_adopts, setup, teardown),
         cmocka_unit_test_setup_teardown(a_roster_of_others_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(there_is_a_bound, setup, teardown),
         cmocka_unit_test_setup_teardown(it_needs_memory, setup, teardown),
