@@ -177,11 +177,16 @@ static void a_registry_that_had_others_adopts(void **state)
     struct cv_member *self = NULL;
     assert_int_equal(make(&r, 100), COVEY_OK);
     cv_node_registry_init(&registry, &core.t.alloc, secret, COUNT);
-    assert_int_equal(cv_node_registry_reserve(&registry, 3), COVEY_OK);
-    for (uint32_t i = 60; i < 63; i++)
-        self = cv_node_registry_insert(&registry, &records[i], SEC);
-    cv_node_registry_remove(&registry, cv_node_registry_get(&registry, &records[60].id));
-    cv_node_registry_remove(&registry, cv_node_registry_get(&registry, &records[61].id));
+    assert_int_equal(cv_node_registry_reserve(&registry, COUNT), COVEY_OK);
+    for (uint32_t i = 60; i < COUNT; i++)
+        cv_node_registry_insert(&registry, &records[i], SEC);
+    for (uint32_t i = 60; i < COUNT; i++) {
+        struct cv_member *m = cv_node_registry_get(&registry, &records[i].id);
+        if (i == 62)
+            self = m;
+        else
+            cv_node_registry_remove(&registry, m);
+    }
     assert_int_equal(cv_node_registry_adopt(&registry, &r, &self), COVEY_OK);
     assert_true(id_equal(cv_member_id(self), &records[62].id));
     assert_int_equal(cv_node_registry_reserve(&registry, 100), COVEY_OK);
