@@ -3,6 +3,7 @@
 
 #include <covey/events.h>
 #include <covey/node.h>
+#include <covey/partition.h>
 
 COVEY_BEGIN
 
@@ -32,6 +33,9 @@ struct covey_cluster_config {
     const struct covey_tag *tags; /* first tags */
     size_t tag_count;
     unsigned join_attempts; /* 10; 0: goes on for ever */
+    struct covey_partition_config partition;
+    covey_time join_timeout;  /* 120 s, of joining in all unless it goes on for ever */
+    covey_time leave_timeout; /* 5 s */
 };
 #define covey_cluster_config_init(config)                                                          \
     covey_cluster_config_init_sized((config), sizeof *(config))
@@ -83,11 +87,21 @@ COVEY_API COVEY_MUST_USE int covey_cluster_nodes_with_all_tags(covey_cluster *cl
  *   COVEY_ERR_TOO_LARGE         a limit of covey/node.h
  *   COVEY_ERR_INVALID_ARGUMENT  not UTF-8, an empty key
  *   COVEY_ERR_NOT_FOUND         (remove) there is no such tag
+ *   COVEY_ERR_PARTITIONED       read-only, see covey/partition.h
  *   COVEY_ERR_STATE             leaving or left
  */
 COVEY_API COVEY_MUST_USE int covey_cluster_update_tag(covey_cluster *cluster, const char *key,
                                                       const char *value);
 COVEY_API COVEY_MUST_USE int covey_cluster_remove_tag(covey_cluster *cluster, const char *key);
+
+/* Whether this node sees enough of the cluster: fills *status, whose `size` is set. As new as the
+ * snapshot that queries read. 0, COVEY_ERR_INVALID_ARGUMENT (size). */
+COVEY_API COVEY_MUST_USE int covey_cluster_partition(covey_cluster *cluster,
+                                                     struct covey_partition_status *status);
+/* Sets by hand how many members there should be, this node included; 0 goes back to what was learnt.
+ * Allowed while partitioned: so an operator declares the rest of the cluster lost. 0,
+ * COVEY_ERR_STATE (leaving or left). */
+COVEY_API COVEY_MUST_USE int covey_cluster_expect_size(covey_cluster *cluster, uint32_t size);
 
 /* A receiver of what happens from now on. 0, COVEY_ERR_LIMIT (64), COVEY_ERR_CLOSED,
  * COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM. */

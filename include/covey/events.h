@@ -3,6 +3,7 @@
 
 #include <covey/error.h>
 #include <covey/node.h>
+#include <covey/partition.h>
 
 COVEY_BEGIN
 
@@ -20,11 +21,19 @@ COVEY_BEGIN
     X(NODE_CONFLICT, 8, "node_conflict")                                                           \
     X(PEER_MISBEHAVED, 9, "peer_misbehaved")                                                       \
     X(EVENTS_DROPPED, 10, "events_dropped")
-/* PARTITION_DETECTED comes, with no node, when this node sees no quorum of the members that there
- * should be, be it right after it joined; again when that has lasted for the grace time, 30 s; and when
- * the quorum has been back for a protocol period. That all is well at first is no event.
- * HEALTH_CHECK_FAILED: the heartbeats of the node stay away and it answers no probe; NODE_FAILED
- * follows unless it takes that back. */
+/*
+ * NODE_...             about a member; NODE_RECOVERED: one that was suspected or failed is alive
+ * PARTITION_DETECTED   `partition` says what this node has become: SUSPECT when it sees no quorum of
+ *                      the members that there should be, be it right after it joined; PARTITIONED when
+ *                      that has lasted for the grace time; HEALTHY when the quorum has been back for a
+ *                      protocol period. One for each of these steps; that all is well at first is none.
+ * HEALTH_CHECK_FAILED  with `check`: a check of this node's own became worse. Without: the heartbeats
+ *                      of `node` stay away and it answers no probe; NODE_FAILED follows unless it takes
+ *                      that back.
+ * NODE_CONFLICT        another process uses this node's key
+ * PEER_MISBEHAVED      `node`, NULL when it is no member, broke the protocol too often: it was closed
+ * EVENTS_DROPPED       this receiver was too slow
+ */
 
 enum covey_event_type {
 #define X(name, number, text) COVEY_EVENT_##name = number,
@@ -42,6 +51,8 @@ struct covey_event {
     uint64_t timestamp_ms;         /* wall clock, milliseconds since 1970 */
     const struct covey_node *node; /* NULL when the event is about no node */
     uint64_t dropped;              /* EVENTS_DROPPED: how many this receiver lost */
+    const struct covey_partition_status *partition; /* PARTITION_DETECTED; else NULL */
+    const char *check; /* HEALTH_CHECK_FAILED of this node; else NULL */
 };
 
 /*
@@ -49,6 +60,9 @@ struct covey_event {
  * every event; one that is more than 1000 behind loses the oldest and gets one EVENTS_DROPPED with
  * their number. A receiver is used by one thread at a time; receivers are independent of each
  * other.
+ *
+ * What an event tells the queries of covey/cluster.h show by the time that a receiver has it: who
+ * hears that a node joined finds it.
  */
 typedef struct covey_event_receiver covey_event_receiver;
 

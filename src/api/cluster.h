@@ -20,7 +20,8 @@ struct covey_cluster {
     pthread_mutex_t lock; /* the members below */
     pthread_cond_t changed;
     enum cv_membership_state state;
-    int error; /* of JOIN_FAILED */
+    int error;                            /* of JOIN_FAILED */
+    struct cv_partition_status partition; /* as last published */
     atomic_bool leave_posted;
     struct cv_mail leave_mail; /* of leave_async, posted once */
 };
@@ -43,6 +44,24 @@ void cv_cluster_give_up_questions(covey_server *server);
 void cv_cluster_forget_questions(covey_server *server);
 /* NULL is allowed. */
 void cv_cluster_free(covey_cluster *cluster);
+
+/* cluster_config.c: the user's over the defaults; NULL is allowed. 0, COVEY_ERR_INVALID_ARGUMENT. */
+COVEY_MUST_USE int cv_cluster_config_take(struct covey_cluster_config *own,
+                                          const struct covey_cluster_config *callers);
+/* All but the seeds and the address. */
+void cv_cluster_config_of(struct cv_membership_config *own,
+                          const struct covey_cluster_config *callers);
+
+/* cluster_partition.c */
+struct covey_partition_status cv_partition_view(const struct cv_partition_status *from);
+/* The loop's thread. */
+void cv_cluster_publish_partition(covey_cluster *cluster, const struct cv_partition_status *status);
+
+/* cluster_commands.c. What cv_membership_step() says, or COVEY_ERR_BUSY, _CLOSED. */
+int cv_cluster_command(covey_cluster *cluster, const struct cv_input *input);
+
+/* The loop's thread: shows other threads what there is now. */
+void cv_cluster_publish(covey_server *server);
 
 /* One reference to the newest snapshot; NULL before the first. */
 struct cv_snapshot *cv_cluster_snapshot(covey_cluster *cluster);

@@ -1,5 +1,7 @@
 #include "api/event_hub.h"
 
+#include "api/cluster.h"
+
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/queue.h>
@@ -21,6 +23,8 @@ struct covey_event_receiver {
     bool fd_is_set;
     struct cv_cluster_node *node; /* of the event last given out */
     struct covey_node view;
+    struct covey_partition_status partition; /* likewise */
+    char check[COVEY_CHECK_NAME_MAX + 1];
     LIST_ENTRY(covey_event_receiver) entry;
 };
 
@@ -190,6 +194,14 @@ static void fill(struct covey_event_receiver *r, const struct cv_event *from,
     if (r->node != NULL) {
         r->view = cv_cluster_node_view(r->node, from->state, from->incarnation);
         full.node = &r->view;
+    }
+    if (from->type == COVEY_EVENT_PARTITION_DETECTED) {
+        r->partition = cv_partition_view(&from->partition);
+        full.partition = &r->partition;
+    }
+    if (from->check[0] != '\0') {
+        memcpy(r->check, from->check, sizeof r->check);
+        full.check = r->check;
     }
     cv_config_give(event, event->size, &full, sizeof full);
 }

@@ -315,6 +315,7 @@ static int add_kept(covey_server *server, struct cv_server_method *kept)
         .name = cv_slice_text(method->name),
         .user = &kept->method,
         .roles = method->allow == 0 ? COVEY_ALLOW_ALL : method->allow,
+        .read_only = method->read_only,
         .blocking = method->blocking,
     };
     pthread_rwlock_wrlock(&server->methods_lock);

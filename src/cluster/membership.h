@@ -48,7 +48,7 @@ struct cv_join_config {
     uint32_t attempts_max;  /* 10; 0: goes on for ever */
     covey_time backoff_min; /* 100 ms, doubling */
     covey_time backoff_max; /* 10 s */
-    covey_time timeout;     /* from reaching a seed to having its member list, and overall: 120 s */
+    covey_time timeout;     /* of joining in all, unless it goes on for ever: 120 s */
 };
 
 struct cv_membership_config {
@@ -171,6 +171,7 @@ void cv_membership_free(struct cv_membership *m);
  *   COVEY_ERR_NOT_FOUND         no such tag or check to remove
  *   COVEY_ERR_EXISTS            a check of that name is there
  *   COVEY_ERR_LIMIT             COVEY_CHECKS_MAX are there
+ *   COVEY_ERR_PARTITIONED       tags, while read-only
  *   COVEY_ERR_STATE             leaving or left; joining again when it did not fail
  *   COVEY_ERR_NO_MEMORY
  * For a message COVEY_ERR_MALFORMED when it cannot be decoded: nothing of it was applied. Otherwise

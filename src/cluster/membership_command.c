@@ -35,6 +35,8 @@ static int change_tags(struct cv_membership *m, const struct cv_tags *tags)
 static int set_tag(struct cv_membership *m, const struct cv_input *input)
 {
     struct cv_tags tags;
+    if (cv_membership_partition(m).read_only)
+        return COVEY_ERR_PARTITIONED;
     int error = cv_tags_set(m->gossip.self->body, input->command.key, input->command.value, &tags);
     return error != COVEY_OK ? error : change_tags(m, &tags);
 }
@@ -42,6 +44,8 @@ static int set_tag(struct cv_membership *m, const struct cv_input *input)
 static int remove_tag(struct cv_membership *m, const struct cv_input *input)
 {
     struct cv_tags tags;
+    if (cv_membership_partition(m).read_only)
+        return COVEY_ERR_PARTITIONED;
     int error = cv_tags_remove(m->gossip.self->body, input->command.key, &tags);
     return error != COVEY_OK ? error : change_tags(m, &tags);
 }

@@ -35,7 +35,7 @@ struct cv_node_events {
     /* A cluster event; the receiver takes the reference to event->node. */
     void (*cluster_event)(void *user, const struct cv_event *event);
     void (*cluster_state)(void *user, enum cv_membership_state state, int error);
-    /* The registry is not what it was at the last call: at most once a turn. */
+    /* The registry or the partition status is not what it was at the last call: at most once a turn. */
     void (*cluster_changed)(void *user);
     struct cv_link_events link;
 };
@@ -102,6 +102,9 @@ COVEY_MUST_USE int cv_node_enable_cluster(struct cv_node *node,
 /* Switches it off without a word to the others (CV_COMMAND_LEAVE says goodbye) and closes its
  * connections. */
 void cv_node_disable_cluster(struct cv_node *node);
+/* A COMMAND or a CHECK_RESULT to membership, whose times are set here; COVEY_ERR_STATE when it is off,
+ * otherwise as cv_membership_step(). */
+int cv_node_input(struct cv_node *node, struct cv_input *input, covey_time now, uint64_t wall_ms);
 /* A command to membership; COVEY_ERR_STATE when it is off, otherwise as cv_membership_step(). */
 int cv_node_command(struct cv_node *node, enum cv_command_type type, const char *key,
                     const char *value, covey_time now, uint64_t wall_ms);
