@@ -22,7 +22,7 @@ COVEY_BEGIN
     X(PEER_MISBEHAVED, 9, "peer_misbehaved")                                                       \
     X(EVENTS_DROPPED, 10, "events_dropped")
 /*
- * NODE_...             about a member; NODE_RECOVERED: one that was suspected or failed is alive
+ * NODE_...             about a member; NODE_RECOVERED: one that failed is heard again
  * PARTITION_DETECTED   `partition` says what this node has become: SUSPECT when it sees no quorum of
  *                      the members that there should be, be it right after it joined; PARTITIONED when
  *                      that has lasted for the grace time; HEALTHY when the quorum has been back for a
@@ -72,6 +72,7 @@ typedef struct covey_event_receiver covey_event_receiver;
  *
  *   COVEY_ERR_TIMEOUT       none came
  *   COVEY_ERR_CLOSED        none will come: the cluster was left or freed
+ *   COVEY_ERR_STATE         the receiver has a handler
  *   COVEY_ERR_WRONG_THREAD  waiting on a loop's thread
  */
 COVEY_API COVEY_MUST_USE int covey_event_receive(covey_event_receiver *receiver, covey_time timeout,
@@ -81,14 +82,47 @@ COVEY_API COVEY_MUST_USE int covey_event_receive(covey_event_receiver *receiver,
  * like. Owned by the receiver; never read from it. */
 COVEY_API int covey_event_receiver_fd(const covey_event_receiver *receiver);
 
+/*
+ * Called with each event that waits or comes, EVENTS_DROPPED among them, and with NULL, once and last,
+ * when none will come any more. The event is valid until it returns.
+ */
+typedef void (*covey_event_handler)(const struct covey_event *event, void *user);
+
+/*
+ * Has `handler` take the events in place of covey_event_receive(), one at a time and in order.
+ *
+ *   COVEY_RUN_THREADS  on a thread of the runtime's that runs nothing but handlers of events. It may
+ *                      block: that holds up the handlers of other receivers, and nothing else
+ *   otherwise          in turns, on the runtime's thread, where it must not block
+ *
+ * In it everything may be called that its thread allows, freeing its own receiver included. 0, or
+ * COVEY_ERR_STATE (it has one), COVEY_ERR_INVALID_ARGUMENT (NULL), COVEY_ERR_NO_MEMORY,
+ * COVEY_ERR_SYSTEM (no thread).
+ */
+COVEY_API COVEY_MUST_USE int covey_event_receiver_on_event(covey_event_receiver *receiver,
+                                                           covey_event_handler handler, void *user);
+
 /* How many events this receiver lost in all. */
 COVEY_API uint64_t covey_event_receiver_dropped(const covey_event_receiver *receiver);
+
+struct covey_event_receiver_stats {
+    size_t size;        /* of this struct as the caller knows it */
+    uint64_t emitted;   /* since it was made: the sum of the other three */
+    uint64_t delivered; /* taken, EVENTS_DROPPED not counted */
+    uint64_t dropped;   /* lost */
+    uint64_t waiting;   /* to be taken */
+};
+/* Of one moment. A clone goes on from the counts of its original. 0, COVEY_ERR_INVALID_ARGUMENT
+ * (size). */
+COVEY_API COVEY_MUST_USE int covey_event_receiver_stats(const covey_event_receiver *receiver,
+                                                        struct covey_event_receiver_stats *stats);
 
 /* A second receiver at the same place. 0, COVEY_ERR_LIMIT, COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM.
  */
 COVEY_API COVEY_MUST_USE int covey_event_receiver_clone(const covey_event_receiver *receiver,
                                                         covey_event_receiver **out);
-/* NULL is allowed. May be called before or after the cluster is freed. */
+/* NULL is allowed. May be called before or after the cluster is freed. Waits for a handler of its own
+ * that runs on another thread; inside the handler, and on a loop's thread, it does not. */
 COVEY_API void covey_event_receiver_free(covey_event_receiver *receiver);
 
 COVEY_END

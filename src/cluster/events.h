@@ -62,4 +62,12 @@ COVEY_MUST_USE int cv_subscriber_next(struct cv_subscriber *s, struct cv_event *
 bool cv_subscriber_is_ready(const struct cv_subscriber *s);
 uint64_t cv_subscriber_dropped(const struct cv_subscriber *s); /* in all */
 
+struct cv_subscriber_stats {
+    uint64_t emitted; /* since it subscribed */
+    uint64_t delivered;
+    uint64_t dropped;
+    uint64_t waiting;
+};
+struct cv_subscriber_stats cv_subscriber_stats(const struct cv_subscriber *s);
+
 #endif
