@@ -2,6 +2,7 @@
 #define COVEY_CLUSTER_H
 
 #include <covey/events.h>
+#include <covey/health.h>
 #include <covey/node.h>
 #include <covey/partition.h>
 
@@ -102,6 +103,32 @@ COVEY_API COVEY_MUST_USE int covey_cluster_partition(covey_cluster *cluster,
  * Allowed while partitioned: so an operator declares the rest of the cluster lost. 0,
  * COVEY_ERR_STATE (leaving or left). */
 COVEY_API COVEY_MUST_USE int covey_cluster_expect_size(covey_cluster *cluster, uint32_t size);
+
+/*
+ * Registers a check of this node's health, which runs at once and then at its interval, and tells of it
+ * with HEALTH_CHECK_FAILED each time that it becomes worse. Health is told to nobody else: what follows
+ * from it, a tag say, is the program's. 0, or
+ *   COVEY_ERR_INVALID_ARGUMENT  a name, a time, no function
+ *   COVEY_ERR_EXISTS            a check of that name is there
+ *   COVEY_ERR_LIMIT             COVEY_CHECKS_MAX are there
+ *   COVEY_ERR_STATE             leaving or left
+ *   COVEY_ERR_NO_MEMORY
+ */
+COVEY_API COVEY_MUST_USE int covey_cluster_add_check(covey_cluster *cluster,
+                                                     const struct covey_health_check *check);
+/* Forgets a check and waits for a run that is under way, however long it takes; not inside the check
+ * itself. Leaving ends all checks, and covey_server_disable_cluster() and _free() wait for those that
+ * run. 0, COVEY_ERR_NOT_FOUND, COVEY_ERR_WRONG_THREAD (in a handler or callback on a loop's thread),
+ * COVEY_ERR_INVALID_ARGUMENT (NULL). */
+COVEY_API COVEY_MUST_USE int covey_cluster_remove_check(covey_cluster *cluster, const char *name);
+/*
+ * How well this node is: fills *status, whose `size` is set, and up to `count` checks in the order in
+ * which they were added; checks[0].size is the size of each. status->check_count says how many there
+ * are. After leaving there are none. 0, COVEY_ERR_INVALID_ARGUMENT (a size).
+ */
+COVEY_API COVEY_MUST_USE int covey_cluster_health(covey_cluster *cluster,
+                                                  struct covey_health_status *status,
+                                                  struct covey_check_health *checks, size_t count);
 
 /* A receiver of what happens from now on. 0, COVEY_ERR_LIMIT (64), COVEY_ERR_CLOSED,
  * COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM. */

@@ -79,6 +79,7 @@ void cv_cluster_free(covey_cluster *cluster)
 {
     if (cluster == NULL)
         return;
+    cv_cluster_free_checks(cluster);
     cv_event_hub_close(cluster->events);
     cv_event_hub_release(cluster->events);
     cv_view_fini(&cluster->view);
@@ -213,9 +214,12 @@ int covey_server_disable_cluster(covey_server *server)
     covey_cluster *cluster = cluster_of(server);
     if (cluster == NULL)
         return COVEY_ERR_STATE;
+    if (cv_cluster_is_check(cluster))
+        return COVEY_ERR_WRONG_THREAD;
     int error = covey_cluster_leave(cluster);
     if (error != 0)
         return error;
+    cv_cluster_stop_checks(cluster);
     struct forgetting f = {.server = server};
     error = cv_loop_call(cv_cluster_host(server)->loop, forget_on_loop, &f);
     /* One that has found it may still run on another loop. */

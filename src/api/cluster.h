@@ -7,6 +7,16 @@
 
 #include <covey/cluster.h>
 
+struct cv_check_entry;
+
+/* The user's health checks; under the cluster's lock. */
+struct cv_cluster_checks {
+    LIST_HEAD(, cv_check_entry) entries;
+    struct cv_workers *workers; /* NULL before the first run */
+    bool is_stopped;            /* none begins, and none says anything any more */
+    uint64_t refused;           /* runs for which there was no thread */
+};
+
 /*
  * Membership as other threads see it: a view, a state and an event hub. The loop's thread is the
  * view's writer.
@@ -22,6 +32,7 @@ struct covey_cluster {
     enum cv_membership_state state;
     int error;                            /* of JOIN_FAILED */
     struct cv_partition_status partition; /* as last published */
+    struct cv_cluster_checks checks;
     atomic_bool leave_posted;
     struct cv_mail leave_mail; /* of leave_async, posted once */
 };
@@ -35,6 +46,7 @@ void cv_cluster_on_resolve(void *user, uint32_t resolve, const char *name);
 void cv_cluster_on_event(void *user, const struct cv_event *event);
 void cv_cluster_on_state(void *user, enum cv_membership_state state, int error);
 void cv_cluster_on_changed(void *user);
+void cv_cluster_on_run_check(void *user, uint64_t run, void *check);
 
 /* The loop's thread: sends the goodbye, if there is a cluster, without waiting for an answer. */
 void cv_cluster_goodbye(covey_server *server);
@@ -56,6 +68,13 @@ void cv_cluster_config_of(struct cv_membership_config *own,
 struct covey_partition_status cv_partition_view(const struct cv_partition_status *from);
 /* The loop's thread. */
 void cv_cluster_publish_partition(covey_cluster *cluster, const struct cv_partition_status *status);
+
+/* cluster_checks.c: whether this thread runs one. */
+bool cv_cluster_is_check(const covey_cluster *cluster);
+/* From here on none comes back; those that run go on. */
+void cv_cluster_stop_checks(covey_cluster *cluster);
+/* After that, and after the loop has settled: waits for those that run. */
+void cv_cluster_free_checks(covey_cluster *cluster);
 
 /* cluster_commands.c. What cv_membership_step() says, or COVEY_ERR_BUSY, _CLOSED. */
 int cv_cluster_command(covey_cluster *cluster, const struct cv_input *input);

@@ -365,7 +365,8 @@ static void do_output(struct cv_node *node, const struct cv_output *out)
         cv_node_cluster_publish(node); /* who hears of it finds it when he looks */
         node->events.cluster_event(node->events_user, &out->event);
         break;
-    case CV_OUTPUT_RUN_CHECK: /* this layer adds none */
+    case CV_OUTPUT_RUN_CHECK:
+        node->events.run_check(node->events_user, out->check.run, out->check.user);
         break;
     case CV_OUTPUT_STATE:
         node->events.cluster_state(node->events_user, out->state.state, out->state.error);

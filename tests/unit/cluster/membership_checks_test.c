@@ -111,6 +111,17 @@ static void who_leaves_runs_no_checks(void **state)
     assert_int_equal(add_check("more", SEC, SEC), COVEY_ERR_STATE);
 }
 
+/* The bound on checks is no lack of memory. */
+static void there_are_32_checks_at_most(void **state)
+{
+    (void)state;
+    for (int i = 0; i < COVEY_CHECKS_MAX; i++) {
+        const char name[] = {(char)('a' + i / 8), (char)('a' + i % 8), '\0'};
+        assert_int_equal(add_check(name, SEC, SEC), COVEY_OK);
+    }
+    assert_int_equal(add_check("more", SEC, SEC), COVEY_ERR_LIMIT);
+}
+
 static void without_memory_there_is_no_check(void **state)
 {
     (void)state;
@@ -129,11 +140,9 @@ static void without_memory_there_is_no_check(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CORE_TEST(a_check_that_gets_worse_is_told),
-        CORE_TEST(a_check_that_hangs_holds_up_no_other),
-        CORE_TEST(bad_checks_are_refused),
-        CORE_TEST(who_leaves_runs_no_checks),
-        CORE_TEST(without_memory_there_is_no_check),
+        CORE_TEST(a_check_that_gets_worse_is_told), CORE_TEST(a_check_that_hangs_holds_up_no_other),
+        CORE_TEST(bad_checks_are_refused),          CORE_TEST(who_leaves_runs_no_checks),
+        CORE_TEST(there_are_32_checks_at_most),     CORE_TEST(without_memory_there_is_no_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
