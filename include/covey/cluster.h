@@ -130,6 +130,56 @@ COVEY_API COVEY_MUST_USE int covey_cluster_health(covey_cluster *cluster,
                                                   struct covey_health_status *status,
                                                   struct covey_check_health *checks, size_t count);
 
+/*
+ * What membership did since it was enabled, and what there is now. X(number, name, text); the numbers
+ * are the wire's and never change.
+ */
+#define COVEY_CLUSTER_COUNTERS(X)                                                                  \
+    X(1, members_alive, "alive members now, this node included")                                   \
+    X(2, members_suspect, "suspects now")                                                          \
+    X(3, members_failed, "failed members now")                                                     \
+    X(4, members_left, "members that left and are remembered")                                     \
+    X(5, connections, "members connected now")                                                     \
+    X(6, connections_refused, "connections refused: too many, not wanted, or to itself")           \
+    X(7, messages_sent, "gossip messages sent")                                                    \
+    X(8, messages_received, "gossip messages received")                                            \
+    X(9, messages_malformed, "dropped: not decodable")                                             \
+    X(10, messages_oversized, "dropped: longer than a message may be")                             \
+    X(11, messages_shed, "dropped: more than one peer may say")                                    \
+    X(12, sends_shed, "not sent: no connection or stream could take them")                         \
+    X(13, outputs_shed, "not sent: the queue to the network was full")                             \
+    X(14, gossip_shed, "news dropped: the gossip queue was full")                                  \
+    X(15, updates_applied, "news taken in")                                                        \
+    X(16, updates_refused, "news not admissible")                                                  \
+    X(17, members_refused, "newcomers refused: too many members")                                  \
+    X(18, probes_sent, "probes begun")                                                             \
+    X(19, probes_failed, "probes without an answer, direct or not")                                \
+    X(20, indirect_pings_sent, "pings through others")                                             \
+    X(21, nacks_received, "others that had no answer either")                                      \
+    X(22, heartbeats_sent, "heartbeats sent")                                                      \
+    X(23, heartbeats_received, "heartbeats received")                                              \
+    X(24, watchers_refused, "members that may not watch this node too")                            \
+    X(25, silences, "members suspected because their heartbeats stay away")                        \
+    X(26, suspicions, "suspicions begun")                                                          \
+    X(27, refutations, "suspicions of this node taken back by it")                                 \
+    X(28, syncs_sent, "comparisons with a member begun")                                           \
+    X(29, syncs_differing, "comparisons by others that found a difference")                        \
+    X(30, local_health, "0 when this node answers in time, up to 8 when it is slow")               \
+    X(31, events_emitted, "events")                                                                \
+    X(32, event_receivers, "event receivers now")                                                  \
+    X(33, checks_refused, "runs of health checks for which there was no thread")
+
+struct covey_cluster_stats {
+    size_t size; /* of this struct as the caller knows it */
+#define X(number, name, text) uint64_t name;
+    COVEY_CLUSTER_COUNTERS(X)
+#undef X
+};
+/* Fills *stats, whose `size` is set; waits for a turn of the loop of membership, no longer. All 0 after
+ * leaving. 0, COVEY_ERR_INVALID_ARGUMENT (size). */
+COVEY_API COVEY_MUST_USE int covey_cluster_stats(covey_cluster *cluster,
+                                                 struct covey_cluster_stats *stats);
+
 /* A receiver of what happens from now on. 0, COVEY_ERR_LIMIT (64), COVEY_ERR_CLOSED,
  * COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM. */
 COVEY_API COVEY_MUST_USE int covey_cluster_events(covey_cluster *cluster,

@@ -69,7 +69,10 @@ struct covey_partition_status cv_partition_view(const struct cv_partition_status
 /* The loop's thread. */
 void cv_cluster_publish_partition(covey_cluster *cluster, const struct cv_partition_status *status);
 
-/* cluster_checks.c: whether this thread runs one. */
+/* cluster_checks.c: fills a caller's array, callers[0].size being the size of each. */
+void cv_checks_give(struct covey_check_health *callers, size_t count,
+                    const struct covey_check_health *from, size_t from_count);
+/* Whether this thread runs one. */
 bool cv_cluster_is_check(const covey_cluster *cluster);
 /* From here on none comes back; those that run go on. */
 void cv_cluster_stop_checks(covey_cluster *cluster);

@@ -286,6 +286,14 @@ void cv_cluster_free_checks(covey_cluster *cluster)
 
 /* ---- asking ---- */
 
+void cv_checks_give(struct covey_check_health *callers, size_t count,
+                    const struct covey_check_health *from, size_t from_count)
+{
+    const size_t size = count > 0 ? callers->size : 0;
+    for (size_t i = 0; i < count && i < from_count; i++)
+        cv_config_give((unsigned char *)callers + i * size, size, &from[i], sizeof from[i]);
+}
+
 struct asking {
     covey_cluster *cluster;
     struct covey_health_status status;
@@ -316,9 +324,6 @@ int covey_cluster_health(covey_cluster *cluster, struct covey_health_status *sta
     if (error != 0)
         return error;
     cv_config_give(status, status->size, &asking.status, sizeof asking.status);
-    const size_t size = count > 0 ? checks->size : 0;
-    for (size_t i = 0; i < count && i < asking.status.check_count; i++)
-        cv_config_give((unsigned char *)checks + i * size, size, &asking.checks[i],
-                       sizeof asking.checks[i]);
+    cv_checks_give(checks, count, asking.checks, asking.status.check_count);
     return 0;
 }

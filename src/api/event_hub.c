@@ -94,6 +94,14 @@ void cv_event_hub_close(struct cv_event_hub *hub)
     pthread_mutex_unlock(&hub->lock);
 }
 
+void cv_event_hub_count(struct cv_event_hub *hub, uint64_t *emitted, uint64_t *receivers)
+{
+    pthread_mutex_lock(&hub->lock);
+    *emitted = hub->emitted;
+    *receivers = hub->receiver_count;
+    pthread_mutex_unlock(&hub->lock);
+}
+
 /* ---- receivers ---- */
 
 /* A receiver without a cursor yet. */

@@ -23,4 +23,7 @@ void cv_event_hub_close(struct cv_event_hub *hub);
 /* 0, COVEY_ERR_LIMIT, COVEY_ERR_CLOSED, COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM. */
 COVEY_MUST_USE int cv_event_hub_subscribe(struct cv_event_hub *hub, covey_event_receiver **out);
 
+/* Events so far, and receivers now. */
+void cv_event_hub_count(struct cv_event_hub *hub, uint64_t *emitted, uint64_t *receivers);
+
 #endif

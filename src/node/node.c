@@ -372,6 +372,11 @@ void cv_node_stats(const struct cv_node *node, struct cv_node_stats *out)
     *out = node->stats;
 }
 
+size_t cv_node_peer_count(const struct cv_node *node)
+{
+    return node->membership == NULL ? 0 : cv_connection_pool_count(&node->pool);
+}
+
 const struct cv_quic_endpoint *cv_node_endpoint(const struct cv_node *node)
 {
     return node->endpoint;

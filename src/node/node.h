@@ -145,6 +145,8 @@ struct cv_node_stats {
     uint64_t links_refused;       /* for identity_connections_max */
 };
 void cv_node_stats(const struct cv_node *node, struct cv_node_stats *out);
+/* Members that a connection speaks for now. */
+size_t cv_node_peer_count(const struct cv_node *node);
 const struct cv_quic_endpoint *cv_node_endpoint(const struct cv_node *node);
 
 #endif
