@@ -186,13 +186,30 @@ COVEY_API COVEY_MUST_USE int covey_cluster_events(covey_cluster *cluster,
                                                   covey_event_receiver **out);
 
 /*
- * Says goodbye: the others show this node as left, not as failed. Returns when up to three members
- * have heard it or after the leave timeout of 5 s. Event receivers then reach their end. 0 (also
- * when left before), COVEY_ERR_WRONG_THREAD.
+ * Leaves, in six steps:
+ *
+ *   1. says goodbye: until up to three members have heard it, or for the leave timeout. The others
+ *      show this node as left, not as failed. It answers meanwhile, but accuses nobody
+ *   2. ends gossip
+ *   3. ends health checks
+ *   4. closes the connections to members; calls are not touched
+ *   5. forgets the members: queries find none
+ *   6. lets event receivers reach their end, after what waits for them
+ *
+ * Returns after the last. From any number of threads at once and any number of times; also in a handler
+ * of events or in a check. 0 (also when left before), COVEY_ERR_WRONG_THREAD on a loop's thread.
  */
 COVEY_API int covey_cluster_leave(covey_cluster *cluster);
 /* The same without waiting; usable on every thread. */
 COVEY_API void covey_cluster_leave_async(covey_cluster *cluster);
+/*
+ * Leaves within 250 ms: tells the members that are connected, waits for up to three of them to have heard
+ * it, and goes through the other steps. Should no word reach anybody they show this node as failed in time.
+ * Cuts short a covey_cluster_leave() that is under way. On a loop's thread it only begins, as
+ * covey_cluster_leave_async() does. 0, also when left before; COVEY_ERR_TIMEOUT: the loop is busy, and goes
+ * on with it.
+ */
+COVEY_API int covey_cluster_shutdown_immediate(covey_cluster *cluster);
 
 COVEY_END
 

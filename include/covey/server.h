@@ -165,7 +165,8 @@ COVEY_API COVEY_MUST_USE int covey_server_update_tag(covey_server *server, const
 COVEY_API COVEY_MUST_USE int covey_server_cluster_events(covey_server *server,
                                                          covey_event_receiver **out);
 
-/* Tells up to three members that it goes, closes every connection and frees. Calls that are not
+/* Leaves as by covey_cluster_shutdown_immediate(), if it is in a cluster (on a loop of libuv's that the
+ * user runs it says goodbye without waiting), closes every connection and frees. Calls that are not
  * finished stay valid for their owners, who must still finish them; handlers that run on worker threads
  * see their calls cancelled and are waited for: until they return the server is there for them. (On a loop
  * of libuv's that the user runs such a handler must not wait for calls of the same runtime then.)

@@ -41,24 +41,39 @@ void cv_cluster_publish(covey_server *server)
         cv_node_publish_again(cv_cluster_host(server)->node);
 }
 
+static void set_state(covey_cluster *cluster, enum cv_membership_state state, int error)
+{
+    pthread_mutex_lock(&cluster->lock);
+    cluster->state = state;
+    cluster->error = error;
+    pthread_cond_broadcast(&cluster->changed);
+    pthread_mutex_unlock(&cluster->lock);
+}
+
+/* The steps of covey/cluster.h: LEFT comes when the first three are done; the node takes the fourth, and
+ * tells when it has. */
 void cv_cluster_on_state(void *user, enum cv_membership_state state, int error)
 {
     covey_server *server = server_of(user);
     covey_cluster *cluster = cluster_of(server);
     if (cluster == NULL)
         return;
-    if (state == CV_MEMBERSHIP_LEFT) {
-        static const struct cv_partition_status unknown = {.state = CV_PARTITION_UNKNOWN};
-        cv_cluster_publish(server);
-        cv_cluster_publish_partition(cluster, &unknown);
+    if (state == CV_MEMBERSHIP_LEFT)
         cv_node_disable_cluster(cv_cluster_host(server)->node);
-        cv_event_hub_close(cluster->events);
-    }
-    pthread_mutex_lock(&cluster->lock);
-    cluster->state = state;
-    cluster->error = error;
-    pthread_cond_broadcast(&cluster->changed);
-    pthread_mutex_unlock(&cluster->lock);
+    else
+        set_state(cluster, state, error);
+}
+
+void cv_cluster_on_ended(void *user)
+{
+    static const struct cv_partition_status unknown = {.state = CV_PARTITION_UNKNOWN};
+    covey_cluster *cluster = cluster_of(server_of(user));
+    if (cluster == NULL)
+        return;
+    cv_cluster_publish_partition(cluster, &unknown);
+    cv_view_clear(&cluster->view);
+    cv_event_hub_close(cluster->events);
+    set_state(cluster, CV_MEMBERSHIP_LEFT, 0);
 }
 
 void cv_cluster_on_changed(void *user)
@@ -68,7 +83,7 @@ void cv_cluster_on_changed(void *user)
 
 void cv_cluster_goodbye(covey_server *server)
 {
-    cv_node_command(cv_cluster_host(server)->node, CV_COMMAND_LEAVE, NULL, NULL,
+    cv_node_command(cv_cluster_host(server)->node, CV_COMMAND_SHUTDOWN, NULL, NULL,
                     cv_loop_now(cv_cluster_host(server)->loop), cv_clock_wall_ms());
     cv_host_turn(cv_cluster_host(server));
 }
@@ -205,7 +220,6 @@ static void forget_on_loop(void *user)
     cv_cluster_give_up_questions(f->server);
     cv_node_disable_cluster(cv_cluster_host(f->server)->node);
     cv_host_turn(cv_cluster_host(f->server));
-    atomic_store_explicit(&f->server->is_read_only, false, memory_order_relaxed);
     f->cluster = atomic_exchange(&f->server->cluster, NULL);
 }
 

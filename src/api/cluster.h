@@ -7,6 +7,14 @@
 
 #include <covey/cluster.h>
 
+/* The order to leave by a thread that does not wait. Posted once. */
+struct cv_leave_mail {
+    struct cv_mail mail; /* first: it names this */
+    covey_cluster *cluster;
+    enum cv_command_type type;
+    atomic_bool is_posted;
+};
+
 struct cv_check_entry;
 
 /* The user's health checks; under the cluster's lock. */
@@ -33,8 +41,8 @@ struct covey_cluster {
     int error;                            /* of JOIN_FAILED */
     struct cv_partition_status partition; /* as last published */
     struct cv_cluster_checks checks;
-    atomic_bool leave_posted;
-    struct cv_mail leave_mail; /* of leave_async, posted once */
+    struct cv_leave_mail leave_mail;
+    struct cv_leave_mail shutdown_mail;
 };
 
 /* Membership lives on a server's first loop. */
@@ -46,10 +54,14 @@ void cv_cluster_on_resolve(void *user, uint32_t resolve, const char *name);
 void cv_cluster_on_event(void *user, const struct cv_event *event);
 void cv_cluster_on_state(void *user, enum cv_membership_state state, int error);
 void cv_cluster_on_changed(void *user);
+void cv_cluster_on_ended(void *user);
 void cv_cluster_on_run_check(void *user, uint64_t run, void *check);
 
 /* The loop's thread: sends the goodbye, if there is a cluster, without waiting for an answer. */
 void cv_cluster_goodbye(covey_server *server);
+/* A thread that may free the server: leaves if there is a cluster, within 250 ms; where the turns are made
+ * by this thread it makes them, unless they are libuv's. */
+void cv_cluster_shut_down(covey_server *server);
 /* The loop's thread: the core that asked is gone; their answers are for nobody. */
 void cv_cluster_give_up_questions(covey_server *server);
 /* The loop's thread, when the resolver will not answer any more. */

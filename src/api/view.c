@@ -59,6 +59,16 @@ int cv_view_publish(struct cv_view *v, const struct cv_alloc *alloc,
     return 0;
 }
 
+void cv_view_clear(struct cv_view *v)
+{
+    struct cv_snapshot *old = v->newest;
+    pthread_mutex_lock(&v->lock);
+    v->newest = NULL;
+    pthread_mutex_unlock(&v->lock);
+    if (old != NULL)
+        retire(v, old);
+}
+
 struct cv_snapshot *cv_view_take(struct cv_view *v)
 {
     pthread_mutex_lock(&v->lock);

@@ -30,7 +30,9 @@ void cv_view_fini(struct cv_view *v);
 /* The writer: shows the members of now. 0, or COVEY_ERR_NO_MEMORY with the view as it was. */
 COVEY_MUST_USE int cv_view_publish(struct cv_view *v, const struct cv_alloc *alloc,
                                    const struct cv_node_registry *registry);
-/* One reference to the newest; NULL before the first was published. */
+/* The writer: shows nothing any more. */
+void cv_view_clear(struct cv_view *v);
+/* One reference to the newest; NULL before the first was published, and when it was cleared. */
 struct cv_snapshot *cv_view_take(struct cv_view *v);
 
 #endif

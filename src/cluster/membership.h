@@ -90,12 +90,14 @@ void cv_membership_config_init(struct cv_membership_config *config, enum cv_prof
 enum cv_command_type {
     CV_COMMAND_TAG_SET,
     CV_COMMAND_TAG_REMOVE,
-    CV_COMMAND_LEAVE,       /* says goodbye, waits for min(3, N-1) members to have heard it, at most
+    CV_COMMAND_LEAVE,     /* says goodbye, waits for min(3, N-1) members to have heard it, at most
                          leave_timeout */
-    CV_COMMAND_JOIN,        /* again, after JOIN_FAILED */
-    CV_COMMAND_EXPECT,      /* so many members: `size`, 0 for what is learnt */
-    CV_COMMAND_CHECK_ADD,   /* a health check of the user's: `check`; first run at once */
-    CV_COMMAND_CHECK_REMOVE /* of that name: `key` */
+    CV_COMMAND_JOIN,      /* again, after JOIN_FAILED */
+    CV_COMMAND_EXPECT,    /* so many members: `size`, 0 for what is learnt */
+    CV_COMMAND_CHECK_ADD, /* a health check of the user's: `check`; first run at once */
+    CV_COMMAND_CHECK_REMOVE, /* of that name: `key` */
+    CV_COMMAND_SHUTDOWN /* leaves as by LEAVE, but tells only who is connected and waits 200 ms at
+                                most; also while it leaves already */
 };
 
 enum cv_input_type {

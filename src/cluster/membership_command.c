@@ -52,7 +52,7 @@ static int remove_tag(struct cv_membership *m, const struct cv_input *input)
 
 int cv_membership_command(struct cv_membership *m, const struct cv_input *input)
 {
-    if (m->state == CV_MEMBERSHIP_LEAVING)
+    if (m->state == CV_MEMBERSHIP_LEAVING && input->command.type != CV_COMMAND_SHUTDOWN)
         return COVEY_ERR_STATE;
     switch (input->command.type) {
     case CV_COMMAND_TAG_SET:
@@ -61,6 +61,9 @@ int cv_membership_command(struct cv_membership *m, const struct cv_input *input)
         return remove_tag(m, input);
     case CV_COMMAND_LEAVE:
         cv_leave_start(m);
+        return COVEY_OK;
+    case CV_COMMAND_SHUTDOWN:
+        cv_leave_shut_down(m);
         return COVEY_OK;
     case CV_COMMAND_JOIN:
         if (m->state != CV_MEMBERSHIP_JOIN_FAILED)

@@ -37,6 +37,8 @@ struct cv_node_events {
     void (*cluster_state)(void *user, enum cv_membership_state state, int error);
     /* The registry or the partition status is not what it was at the last call: at most once a turn. */
     void (*cluster_changed)(void *user);
+    /* Membership is over, and its connections are being closed. */
+    void (*cluster_ended)(void *user);
     /* One of the checks of CV_COMMAND_CHECK_ADD is to be run: a CV_INPUT_CHECK_RESULT answers. */
     void (*run_check)(void *user, uint64_t run, void *check);
     struct cv_link_events link;

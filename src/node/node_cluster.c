@@ -386,6 +386,7 @@ static void cluster_end(struct cv_node *node)
     cv_connection_pool_fini(&node->pool);
     TAILQ_FOREACH (peer, &node->peers, all)
         cv_quic_conn_close(peer->head.conn, CV_CLOSE_DONE);
+    node->events.cluster_ended(node->events_user);
 }
 
 static void drain(struct cv_node *node)

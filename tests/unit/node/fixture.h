@@ -30,7 +30,7 @@ struct station {
     /* what happened */
     enum cv_membership_state state;
     int state_error;
-    uint64_t joined, left, failed, recovered, changed;
+    uint64_t joined, left, failed, recovered, changed, ended;
     uint64_t calls, cancelled, statuses, refused, ready, retiring, closed;
     struct cv_link *link; /* for new calls; NULL once it retires or is closed */
     int closed_error;
@@ -81,6 +81,12 @@ static inline void on_changed(void *user)
 {
     struct station *s = user;
     s->changed++;
+}
+
+static inline void on_ended(void *user)
+{
+    struct station *s = user;
+    s->ended++;
 }
 
 static inline void finish_call(struct station *s, struct cv_link *link, struct cv_rpc_call *call)
@@ -210,6 +216,7 @@ static inline struct cv_node_config station_config(struct station *s)
                    .cluster_event = on_event,
                    .cluster_state = on_state,
                    .cluster_changed = on_changed,
+                   .cluster_ended = on_ended,
                    .link = {.call = on_call,
                             .ready = on_link_ready,
                             .closed = on_link_closed,
