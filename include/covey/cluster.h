@@ -12,6 +12,11 @@ COVEY_BEGIN
  * Membership: who is there, who is not, and what each says of itself. Got from
  * covey_server_cluster(). Every function may be called from any thread; queries read a snapshot and
  * never wait for the network.
+ *
+ * The snapshot follows what this node learns, at once after a quiet time and else every 10 ms. In this
+ * order: first the snapshot and the partition's status, then the events that are about it and what
+ * covey_cluster_wait_joined() waits for. So who hears of something finds it when he looks, and who changes
+ * something sees it when his call returns.
  */
 typedef struct covey_cluster covey_cluster;
 

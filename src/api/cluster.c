@@ -28,28 +28,6 @@ void cv_cluster_on_event(void *user, const struct cv_event *event)
         cv_cluster_node_release(event->node);
 }
 
-void cv_cluster_publish(covey_server *server)
-{
-    covey_cluster *cluster = cluster_of(server);
-    const struct cv_membership *m = cv_node_membership(cv_cluster_host(server)->node);
-    if (cluster == NULL || m == NULL)
-        return;
-    const struct cv_partition_status partition = cv_membership_partition(m);
-    cv_cluster_publish_partition(cluster, &partition);
-    /* without memory readers keep what they have until there is some */
-    if (cv_view_publish(&cluster->view, &cluster->runtime->alloc, cv_membership_registry(m)) != 0)
-        cv_node_publish_again(cv_cluster_host(server)->node);
-}
-
-static void set_state(covey_cluster *cluster, enum cv_membership_state state, int error)
-{
-    pthread_mutex_lock(&cluster->lock);
-    cluster->state = state;
-    cluster->error = error;
-    pthread_cond_broadcast(&cluster->changed);
-    pthread_mutex_unlock(&cluster->lock);
-}
-
 /* The steps of covey/cluster.h: LEFT comes when the first three are done; the node takes the fourth, and
  * tells when it has. */
 void cv_cluster_on_state(void *user, enum cv_membership_state state, int error)
@@ -61,7 +39,8 @@ void cv_cluster_on_state(void *user, enum cv_membership_state state, int error)
     if (state == CV_MEMBERSHIP_LEFT)
         cv_node_disable_cluster(cv_cluster_host(server)->node);
     else
-        set_state(cluster, state, error);
+        cluster->next_state =
+            (struct cv_cluster_state){.is_set = true, .state = state, .error = error};
 }
 
 void cv_cluster_on_ended(void *user)
@@ -73,12 +52,8 @@ void cv_cluster_on_ended(void *user)
     cv_cluster_publish_partition(cluster, &unknown);
     cv_view_clear(&cluster->view);
     cv_event_hub_close(cluster->events);
-    set_state(cluster, CV_MEMBERSHIP_LEFT, 0);
-}
-
-void cv_cluster_on_changed(void *user)
-{
-    cv_cluster_publish(server_of(user));
+    cluster->next_state = (struct cv_cluster_state){.is_set = true, .state = CV_MEMBERSHIP_LEFT};
+    cv_cluster_tell_waiting(cluster);
 }
 
 void cv_cluster_goodbye(covey_server *server)
@@ -112,6 +87,7 @@ static int cluster_new(covey_server *server, covey_cluster **out)
     cluster->server = server;
     cluster->self = cv_tls_identity(cv_cluster_host(server)->tls)->id;
     cluster->state = CV_MEMBERSHIP_JOINING;
+    STAILQ_INIT(&cluster->orders);
     int error = cv_event_hub_new(server->runtime, &cluster->events);
     if (error != 0)
         goto no_events;
@@ -178,7 +154,7 @@ static void enable_on_loop(void *user)
     if (e->error != 0)
         return;
     atomic_store(&server->cluster, e->cluster);
-    cv_cluster_publish(server);
+    cv_cluster_publish_now(e->cluster);
 }
 
 int covey_server_enable_cluster(covey_server *server, const struct covey_cluster_config *callers,

@@ -25,6 +25,23 @@ struct cv_cluster_checks {
     uint64_t refused;           /* runs for which there was no thread */
 };
 
+/* A command of another thread's, which waits until it is shown or was refused. */
+struct cv_cluster_order {
+    struct cv_mail mail; /* first: it names this */
+    covey_cluster *cluster;
+    struct cv_input input;
+    int error;
+    bool is_done; /* under the cluster's lock */
+    STAILQ_ENTRY(cv_cluster_order) entry;
+};
+
+/* A state that is not shown yet. */
+struct cv_cluster_state {
+    bool is_set;
+    enum cv_membership_state state;
+    int error;
+};
+
 /*
  * Membership as other threads see it: a view, a state and an event hub. The loop's thread is the
  * view's writer.
@@ -35,7 +52,10 @@ struct covey_cluster {
     covey_node_id self;
     struct cv_event_hub *events;
     struct cv_view view;
-    pthread_mutex_t lock; /* the members below */
+    struct cv_cluster_state next_state;     /* the loop's */
+    bool is_asked;                          /* the loop's: publishing may wait */
+    STAILQ_HEAD(, cv_cluster_order) orders; /* the loop's: taken and not shown yet */
+    pthread_mutex_t lock;                   /* the members below */
     pthread_cond_t changed;
     enum cv_membership_state state;
     int error;                            /* of JOIN_FAILED */
@@ -53,7 +73,7 @@ struct cv_host *cv_cluster_host(const covey_server *server);
 void cv_cluster_on_resolve(void *user, uint32_t resolve, const char *name);
 void cv_cluster_on_event(void *user, const struct cv_event *event);
 void cv_cluster_on_state(void *user, enum cv_membership_state state, int error);
-void cv_cluster_on_changed(void *user);
+bool cv_cluster_on_changed(void *user);
 void cv_cluster_on_ended(void *user);
 void cv_cluster_on_run_check(void *user, uint64_t run, void *check);
 
@@ -94,8 +114,10 @@ void cv_cluster_free_checks(covey_cluster *cluster);
 /* cluster_commands.c. What cv_membership_step() says, or COVEY_ERR_BUSY, _CLOSED. */
 int cv_cluster_command(covey_cluster *cluster, const struct cv_input *input);
 
-/* The loop's thread: shows other threads what there is now. */
-void cv_cluster_publish(covey_server *server);
+/* cluster_publish.c, the loop's thread: shows other threads what there is, now. */
+void cv_cluster_publish_now(covey_cluster *cluster);
+/* What is shown, or never will be: those who wait go on. */
+void cv_cluster_tell_waiting(covey_cluster *cluster);
 
 /* One reference to the newest snapshot; NULL before the first. */
 struct cv_snapshot *cv_cluster_snapshot(covey_cluster *cluster);

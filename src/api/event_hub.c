@@ -82,6 +82,13 @@ void cv_event_hub_publish(struct cv_event_hub *hub, const struct cv_event *event
     pthread_mutex_lock(&hub->lock);
     cv_event_channel_publish(hub->channel, event);
     hub->emitted++;
+    pthread_mutex_unlock(&hub->lock);
+}
+
+void cv_event_hub_show(struct cv_event_hub *hub)
+{
+    pthread_mutex_lock(&hub->lock);
+    cv_event_channel_show(hub->channel);
     wake_all(hub);
     pthread_mutex_unlock(&hub->lock);
 }

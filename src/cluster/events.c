@@ -3,10 +3,12 @@
 #include <assert.h>
 #include <covey/error.h>
 
-/* Events are numbered from 0. The ring holds the numbers [published - count, published). */
+/* Events are numbered from 0. The ring holds the numbers [published - count, published), of which those
+ * below `shown` may be read. */
 struct cv_event_channel {
     const struct cv_alloc *alloc;
     uint64_t published;
+    uint64_t shown;
     size_t count;
     size_t subscriber_count;
     bool closed;
@@ -61,8 +63,14 @@ void cv_event_channel_publish(struct cv_event_channel *ch, const struct cv_event
     ch->published++;
 }
 
+void cv_event_channel_show(struct cv_event_channel *ch)
+{
+    ch->shown = ch->published;
+}
+
 void cv_event_channel_close(struct cv_event_channel *ch)
 {
+    cv_event_channel_show(ch);
     ch->closed = true;
 }
 
@@ -85,8 +93,7 @@ int cv_event_channel_subscribe(struct cv_event_channel *ch, struct cv_subscriber
 {
     if (ch->closed)
         return COVEY_ERR_CLOSED;
-    const struct cv_subscriber fresh = {
-        .channel = ch, .first = ch->published, .next = ch->published};
+    const struct cv_subscriber fresh = {.channel = ch, .first = ch->shown, .next = ch->shown};
     return add_subscriber(&fresh, out);
 }
 
@@ -118,7 +125,7 @@ int cv_subscriber_next(struct cv_subscriber *s, struct cv_event *event, uint64_t
         s->next += *dropped;
         return COVEY_ERR_LAGGED;
     }
-    if (s->next == ch->published)
+    if (s->next >= ch->shown)
         return ch->closed ? COVEY_ERR_CLOSED : COVEY_ERR_WOULD_BLOCK;
     *event = *slot_of(ch, s->next);
     if (event->node != NULL)
@@ -130,7 +137,7 @@ int cv_subscriber_next(struct cv_subscriber *s, struct cv_event *event, uint64_t
 
 bool cv_subscriber_is_ready(const struct cv_subscriber *s)
 {
-    return s->next != s->channel->published || s->channel->closed;
+    return s->next < s->channel->shown || lost(s) > 0 || s->channel->closed;
 }
 
 uint64_t cv_subscriber_dropped(const struct cv_subscriber *s)

@@ -67,10 +67,13 @@ struct cv_gossip_conn {
     TAILQ_ENTRY(cv_gossip_conn) all;
 };
 
-/* What cluster_changed was told last. */
+/* The last publication, and what the next one is for beside what changed. */
 struct cv_publication {
     uint64_t version; /* the registry's */
     struct cv_partition_status partition;
+    covey_time due; /* the next one, unless it is urgent */
+    bool is_wanted; /* an event waits for it */
+    bool is_urgent; /* somebody waits for it */
 };
 
 struct cv_node {
@@ -146,8 +149,10 @@ void cv_link_mark_dirty(struct cv_link *link);
 void cv_link_abandon_stream(struct cv_quic_stream *s);
 
 /* node_publish.c */
-/* Tells of a registry or a partition status that changed. */
+/* At the end of a turn, if it is due. */
 void cv_node_cluster_publish(struct cv_node *node);
+/* COVEY_NEVER when there is nothing to publish. */
+covey_time cv_node_publish_deadline(const struct cv_node *node);
 
 /* node_cluster.c */
 void cv_node_cluster_init(struct cv_node *node);

@@ -350,7 +350,7 @@ covey_time cv_node_deadline(const struct cv_node *node)
         earlier(cv_quic_endpoint_deadline(node->endpoint), cv_heap_deadline(&node->timers));
     if (node->membership != NULL)
         deadline = earlier(deadline, cv_membership_deadline(node->membership));
-    return deadline;
+    return earlier(deadline, cv_node_publish_deadline(node));
 }
 
 void cv_node_stop_accepting(struct cv_node *node)

@@ -362,13 +362,14 @@ static void do_output(struct cv_node *node, const struct cv_output *out)
         node->events.resolve(node->events_user, out->resolve.resolve, out->resolve.name);
         break;
     case CV_OUTPUT_EVENT:
-        cv_node_cluster_publish(node); /* who hears of it finds it when he looks */
+        node->published.is_wanted = true; /* who hears of it finds it when he looks */
         node->events.cluster_event(node->events_user, &out->event);
         break;
     case CV_OUTPUT_RUN_CHECK:
         node->events.run_check(node->events_user, out->check.run, out->check.user);
         break;
     case CV_OUTPUT_STATE:
+        node->published.is_urgent = true;
         node->events.cluster_state(node->events_user, out->state.state, out->state.error);
         break;
     }
@@ -441,7 +442,7 @@ int cv_node_enable_cluster(struct cv_node *node, const struct cv_membership_conf
         return error;
     cv_connection_pool_init(&node->pool, node->alloc, &self->id, config->hash_secret,
                             config->members_max);
-    cv_node_publish_again(node);
+    node->published = (struct cv_publication){.version = UINT64_MAX};
     node->cluster_is_dirty = true;
     return 0;
 }
@@ -459,7 +460,10 @@ int cv_node_input(struct cv_node *node, struct cv_input *input, covey_time now, 
     input->now = now;
     input->wall_ms = wall_ms;
     node->cluster_is_dirty = true;
-    return cv_membership_step(node->membership, input);
+    int error = cv_membership_step(node->membership, input);
+    if (error == 0 && input->type == CV_INPUT_COMMAND)
+        node->published.is_urgent = true;
+    return error;
 }
 
 int cv_node_command(struct cv_node *node, enum cv_command_type type, const char *key,

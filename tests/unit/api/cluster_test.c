@@ -231,6 +231,62 @@ static void tags_from_many_threads_are_all_kept(void **state)
     world_fini(&w);
 }
 
+/* ---- order ---- */
+
+static unsigned shown_value(covey_cluster *cluster, const char *key)
+{
+    covey_node_list *list;
+    assert_int_equal(covey_cluster_nodes_with_tag(cluster, key, NULL, &list), 0);
+    const char *value =
+        covey_node_list_count(list) == 0 ? "0" : covey_node_tag(covey_node_list_at(list, 0), key);
+    unsigned number = (unsigned)strtoul(value, NULL, 10);
+    covey_node_list_free(list);
+    return number;
+}
+
+static void *count_up(void *user)
+{
+    char value[16];
+    for (unsigned i = 1; i <= 500; i++) {
+        snprintf(value, sizeof value, "%u", i);
+        assert_int_equal(covey_cluster_update_tag(user, "n", value), 0);
+        assert_int_equal(shown_value(user, "n"), i); /* he sees what he did */
+    }
+    return NULL;
+}
+
+/* Who has an event finds what it tells, or what came after it, when he looks. */
+static void what_an_event_tells_is_there(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct member a, b;
+    pthread_t thread;
+    struct covey_event event = {.size = sizeof event};
+    world_init(&w);
+    start(&w, &a, "a", NULL);
+    start(&w, &b, "b", covey_server_address(a.server));
+    wait_event(&a, COVEY_EVENT_NODE_JOINED, "b");
+    assert_int_equal(state_of(a.cluster, "b"), COVEY_NODE_ALIVE);
+    assert_int_equal(pthread_create(&thread, NULL, count_up, b.cluster), 0);
+    unsigned told = 0;
+    while (told < 500) {
+        int error = covey_event_receive(a.events, TEST_DEADLINE, &event);
+        if (error != 0)
+            fail_msg("nothing after %u: %s", told, covey_strerror(error));
+        if (event.type != COVEY_EVENT_NODE_TAGS_UPDATED)
+            continue;
+        told = (unsigned)strtoul(covey_node_tag(event.node, "n"), NULL, 10);
+        assert_true(shown_value(a.cluster, "n") >= told);
+    }
+    pthread_join(thread, NULL);
+    stop(&b);
+    wait_event(&a, COVEY_EVENT_NODE_LEFT, "b");
+    assert_int_equal(state_of(a.cluster, "b"), COVEY_NODE_LEFT);
+    stop(&a);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +295,7 @@ int main(void)
         cmocka_unit_test(an_unreachable_seed_is_an_error),
         cmocka_unit_test(receivers_are_independent),
         cmocka_unit_test(tags_from_many_threads_are_all_kept),
+        cmocka_unit_test(what_an_event_tells_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,6 +33,7 @@ static void publish(struct hub *h, unsigned count)
         const struct cv_event event = {.type = COVEY_EVENT_NODE_JOINED, .wall_ms = h->number++};
         cv_event_hub_publish(h->hub, &event);
     }
+    cv_event_hub_show(h->hub);
 }
 
 static covey_event_receiver *subscribe(struct hub *h)
@@ -128,6 +129,25 @@ static void delivered_and_dropped_are_emitted(void **state)
     hub_free(&h);
 }
 
+/* Neither descriptor nor handler nor receiver knows of an event that is not shown. */
+static void nothing_comes_before_it_is_shown(void **state)
+{
+    (void)state;
+    struct hub h = hub_new();
+    struct reader reader = {.r = subscribe(&h)};
+    const struct cv_event event = {.type = COVEY_EVENT_NODE_JOINED, .wall_ms = h.number++};
+    struct pollfd fd = {.fd = covey_event_receiver_fd(reader.r), .events = POLLIN};
+    cv_event_hub_publish(h.hub, &event);
+    assert_int_equal(take(&reader), COVEY_ERR_TIMEOUT);
+    assert_int_equal(poll(&fd, 1, 0), 0);
+    cv_event_hub_show(h.hub);
+    assert_int_equal(poll(&fd, 1, 0), 1);
+    assert_int_equal(take(&reader), 0);
+    assert_int_equal(poll(&fd, 1, 0), 0);
+    covey_event_receiver_free(reader.r);
+    hub_free(&h);
+}
+
 /* Every kind comes out as it went in. */
 static void every_kind_has_its_fields(void **state)
 {
@@ -143,6 +163,7 @@ static void every_kind_has_its_fields(void **state)
         if (type == COVEY_EVENT_HEALTH_CHECK_FAILED)
             strcpy(in.check, "disk");
         cv_event_hub_publish(h.hub, &in);
+        cv_event_hub_show(h.hub);
         assert_int_equal(covey_event_receive(r, 0, &event), 0);
         assert_int_equal(event.type, type);
         assert_string_not_equal(covey_event_name(event.type), "?");
@@ -360,6 +381,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(delivered_and_dropped_are_emitted),
+        cmocka_unit_test(nothing_comes_before_it_is_shown),
         cmocka_unit_test(every_kind_has_its_fields),
         cmocka_unit_test(a_handler_gets_each_event_and_the_end),
         cmocka_unit_test(a_handler_may_block),
