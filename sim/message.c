@@ -47,6 +47,10 @@ void sim_message_send(struct sim *s, uint32_t from, uint32_t to, struct cv_slice
     is_reliable = is_reliable || bytes.size > SIM_PACKET_PAYLOAD;
     if (!sim_connection_is_up(c, from))
         return;
+    if (s->nodes[from].is_held) {
+        sim_hold_sent(s, from, to, c->number, bytes, is_reliable);
+        return;
+    }
     bool passes =
         pass(s, from, to, bytes.size, is_reliable, &delay) && s->nodes[to].membership != NULL;
     if ((!passes && !is_reliable) || vanishes(s, from, to))

@@ -167,4 +167,5 @@ void sim_check_end(struct sim *s)
         return;
     sim_check_scan(s);
     sim_check_calm(s);
+    sim_audience_end(s);
 }

@@ -3,6 +3,7 @@
 
 #include "cluster/membership.h"
 #include "sim/fault.h"
+#include "sim/health.h"
 #include "sim/invariant.h"
 #include "sim/liar.h"
 #include "sim/link.h"
@@ -74,6 +75,13 @@ void sim_crash(struct sim *s, size_t node);
 /* A stopped process: what comes waits until it goes on. */
 void sim_pause(struct sim *s, size_t node);
 void sim_resume(struct sim *s, size_t node);
+/* A process that runs, while what it sends and what comes to it waits; all of that goes through at
+ * once when it is released. */
+void sim_hold(struct sim *s, size_t node);
+void sim_release(struct sim *s, size_t node);
+/* All nodes that run stop for so long and go on together, like machines that are suspended. Days cost
+ * no more than seconds. False when an invariant broke. */
+bool sim_sleep(struct sim *s, covey_time length);
 int sim_command(struct sim *s, size_t node, enum cv_command_type type, const char *key,
                 const char *value);
 
