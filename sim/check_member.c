@@ -172,6 +172,7 @@ void sim_check_removed(struct sim *s, struct sim_node *o, const struct sim_seen 
     const struct sim_view before = *view;
     struct sim_view after = before;
     after.is_known = false;
+    after.is_expected = false; /* one that was forgotten counts for nothing */
     sim_require(s, SIM_M1, before.state == COVEY_NODE_FAILED || before.state == COVEY_NODE_LEFT,
                 "%s forgot %s, which is %s", o->name, n->name, covey_node_state_name(before.state));
     *view = after;

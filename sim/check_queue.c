@@ -12,6 +12,9 @@
  */
 #define QUEUE_SAMPLE 8
 
+/* After so many that do not fit the queue gives up, though a smaller one might. */
+#define MISFITS 16
+
 /* An update that the message has and the queue still holds, as it was before. */
 struct taken {
     struct cv_queued_update update; /* with one send less */
@@ -27,6 +30,7 @@ struct selection {
     size_t skipped; /* of which nobody can tell that */
     size_t dropped; /* sent for the last time: nobody knows any more how urgent they were */
     size_t largest; /* of those taken */
+    size_t misfits; /* left out, for lack of room */
 };
 
 void sim_queue_before(struct sim *s, const struct sim_node *n)
@@ -150,14 +154,35 @@ static void check_wait(struct sim *s, const struct sim_node *n, const struct cv_
                 "%s leaves out what waits longest", n->name);
 }
 
+/* It would still have had room. A tag and a length go with it. */
+static bool fits(const struct sim *s, const struct cv_queued_update *queued)
+{
+    return s->oracle.filling.size + cv_update_size(&queued->record) + 4 <= CV_DATAGRAM_MESSAGE_SIZE;
+}
+
+static bool is_left_out(const struct sim *s, const struct cv_queued_update *queued)
+{
+    return queued->sequence < s->oracle.filling.sequence && !is_in(&s->message, &queued->record.id);
+}
+
+/* Those left out that are too large for the room left. */
+static size_t count_misfits(const struct sim *s, const struct cv_gossip_queue *q)
+{
+    const struct cv_queued_update *u;
+    size_t count = 0;
+    size_t cursor = 0;
+    while ((u = cv_map_next(&q->subjects, &cursor)) != NULL)
+        count += is_left_out(s, u) && !fits(s, u);
+    return count;
+}
+
 static void check_left_out(struct sim *s, const struct sim_node *n,
                            const struct cv_queued_update *queued, const struct selection *x)
 {
     const struct cv_queued_update out = look(s, queued);
     size_t size = cv_update_size(&queued->record);
-    size_t room = CV_DATAGRAM_MESSAGE_SIZE - s->oracle.filling.size;
-    /* A tag and a length go with it. */
-    sim_require(s, SIM_G4, room < size + 4 || x->known == CV_MAX_UPDATES_PER_MESSAGE,
+    sim_require(s, SIM_G4,
+                !fits(s, queued) || x->known == CV_MAX_UPDATES_PER_MESSAGE || x->misfits >= MISFITS,
                 "%s had room for more news", n->name);
     for (size_t i = 0; i < x->count; i++) {
         if (!x->taken[i].is_reserved && size <= x->taken[i].size)
@@ -178,8 +203,9 @@ void sim_check_queue(struct sim *s, const struct sim_node *n)
         cv_message_read(cv_slice_of(f->bytes, f->size), &s->message) != COVEY_OK)
         return;
     select_taken(s, n, &s->message, &x);
+    x.misfits = count_misfits(s, q);
     while ((u = cv_map_next(&q->subjects, &cursor)) != NULL) {
-        if (u->sequence < f->sequence && !is_in(&s->message, &u->record.id))
+        if (is_left_out(s, u))
             check_left_out(s, n, u, &x);
     }
 }

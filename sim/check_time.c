@@ -198,19 +198,29 @@ static void check_mistake(struct sim *s, const struct sim_node *n, const struct 
                 covey_node_state_name(v.state));
 }
 
-/* M14: members before it know it; and it knows them, once it has compared with one of them. */
+/* Joined at about the same time: news of the one ran its course before the other could hear of it. */
+static bool join_together(const struct sim *s, const struct sim_node *o, const struct sim_node *n)
+{
+    return n->joined < o->joined + time_for(s, SIM_DEADLINE_JOIN);
+}
+
+/* M14: members before it know it; and it knows them, once it has compared with one of them. Of two
+ * that join together each knows the other by then. */
 static void check_join(struct sim *s, const struct sim_node *n, const struct sim_event *e)
 {
+    bool is_view = e->number == SIM_DEADLINE_VIEW;
     if (!is_member(n) || n->life != e->life || n->seed_count == 0)
         return;
     for (size_t i = 0; i < s->config.node_count; i++) {
         const struct sim_node *o = &s->nodes[i];
         if (!is_member(o) || o->joined > n->joined || o == n)
             continue;
-        bool is_view = e->number == SIM_DEADLINE_VIEW;
-        const struct sim_view v = is_view ? look(s, n, o) : look(s, o, n);
-        sim_require(s, SIM_M14, is_alive(&v), "%s %s %s", n->name,
-                    is_view ? "does not know" : "is not known to", o->name);
+        const struct sim_view known = look(s, o, n);
+        const struct sim_view knows = look(s, n, o);
+        if (is_view || !join_together(s, o, n))
+            sim_require(s, SIM_M14, is_alive(&known), "%s is not known to %s", n->name, o->name);
+        if (is_view)
+            sim_require(s, SIM_M14, is_alive(&knows), "%s does not know %s", n->name, o->name);
     }
 }
 

@@ -40,6 +40,8 @@ struct sim_config {
     covey_time handshake_cpu;
     bool has_full_views; /* nodes know each other from the start, as after a full join */
     bool is_always_well; /* nodes have no doubts about their own health: to see what these change */
+    bool is_unwatched;   /* nodes get no heartbeats: probes alone find the dead */
+    bool is_hasty;       /* suspicions have their least length, confirmed or not */
     bool is_load_free;   /* G7 is measured and may break: for storms that it is not made for */
     size_t steps_max;    /* a run that needs more is stuck */
     size_t events_max;   /* so much may be under way at once */
