@@ -52,6 +52,7 @@ void sim_lie(struct sim *s, size_t node, unsigned lies, covey_time interval)
     sim_trace_line(s, "%s lies", n->name);
     sim_fault(s, SIM_FAULT_LIE);
     s->oracle.liar_count++;
+    n->has_lied = true;
     n->liar = sim_allocate(1, sizeof(*n->liar));
     n->liar->lies = lies;
     n->liar->interval = interval;

@@ -109,7 +109,7 @@ void sim_message_event(struct sim *s, struct sim_event *e)
         sim_liar_hears(s, to, input.message.bytes);
         s->oracle.told_by = e->peer;
         int error = sim_step(s, e->node, &input);
-        bool may_fail = from->liar != NULL || s->oracle.lies[SIM_LIE_MALFORMED] > 0;
+        bool may_fail = from->has_lied || s->oracle.lies[SIM_LIE_MALFORMED] > 0;
         sim_require(s, SIM_G1, error == COVEY_OK || may_fail, "%s cannot read what %s sent",
                     to->name, from->name);
         c = sim_connection_find(&s->connections, e->node, e->peer);

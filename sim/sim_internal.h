@@ -58,6 +58,7 @@ struct sim_node {
     bool is_paused;
     bool is_held;     /* messages of it and to it wait (hold.c) */
     bool is_starting; /* in cv_membership_new() */
+    bool has_lied;    /* ever: it may still be under way */
     bool has_left;    /* this life ended with a goodbye */
     covey_node_id id;
     char name[16];
