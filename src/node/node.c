@@ -350,7 +350,7 @@ covey_time cv_node_deadline(const struct cv_node *node)
         earlier(cv_quic_endpoint_deadline(node->endpoint), cv_heap_deadline(&node->timers));
     if (node->membership != NULL)
         deadline = earlier(deadline, cv_membership_deadline(node->membership));
-    return deadline;
+    return earlier(deadline, cv_node_publish_deadline(node));
 }
 
 void cv_node_stop_accepting(struct cv_node *node)
@@ -370,6 +370,11 @@ void cv_node_close(struct cv_node *node)
 void cv_node_stats(const struct cv_node *node, struct cv_node_stats *out)
 {
     *out = node->stats;
+}
+
+size_t cv_node_peer_count(const struct cv_node *node)
+{
+    return node->membership == NULL ? 0 : cv_connection_pool_count(&node->pool);
 }
 
 const struct cv_quic_endpoint *cv_node_endpoint(const struct cv_node *node)
