@@ -53,6 +53,8 @@ struct figures {
     long rss_kib;
     uint64_t false_failed;
     double form_cpu_s;
+    struct inside_connections formed; /* of all nodes here */
+    struct inside_connections rested;
     double gossip_updates;
     struct histogram query;
     double pool_hit_ns;
@@ -129,8 +131,13 @@ static int be_victim(void *user, int from_parent, int to_parent)
 
 /* ---- phases ---- */
 
-static void form(const struct plan *plan, struct flock *f, const struct child *victim,
-                 struct figures *out)
+static void count_connections(const struct flock *f, struct inside_connections *out)
+{
+    for (unsigned i = 0; i < f->count; i++)
+        inside_count_connections(f->nodes[i].server, out);
+}
+
+static void form(struct flock *f, const struct child *victim, struct figures *out)
 {
     char seed[PROCESS_ADDRESS_SIZE] = {0};
     uint64_t victim_whole;
@@ -145,8 +152,7 @@ static void form(const struct plan *plan, struct flock *f, const struct child *v
         die("cluster: the other process is gone");
     out->form_s = seconds_between(begun, whole > victim_whole ? whole : victim_whole);
     out->form_cpu_s = cpu_seconds() - cpu;
-    if (!plan->json)
-        fprintf(stderr, "formed in %.2f s, %.2f s of CPU\n", out->form_s, out->form_cpu_s);
+    count_connections(f, &out->formed);
 }
 
 /* From the call that changes a tag until every node of this process has the event. */
@@ -263,37 +269,49 @@ static const char *profile_name(const struct plan *plan)
 
 static void print_json(const struct plan *plan, const struct figures *r)
 {
+    const double here = plan->nodes - 1;
+    char phi[32] = "null"; /* when a probe was first */
+    if (r->phi_trigger_ms >= 0)
+        snprintf(phi, sizeof phi, "%.0f", r->phi_trigger_ms);
     printf("{\"bench\":\"cluster\",\"nodes\":%u,\"profile\":\"%s\",\"form_s\":%.3f,"
-           "\"form_cpu_s\":%.3f,\"phi_trigger_ms\":%.0f,\"suspect_first_s\":%.3f,"
-           "\"failed_first_s\":%.3f,\"failed_all_s\":%.3f,\"tag_all_ms\":{\"p50\":%.2f,"
-           "\"p99\":%.2f},",
-           plan->nodes, profile_name(plan), r->form_s, r->form_cpu_s, r->phi_trigger_ms,
-           r->suspect_first_s, r->failed_first_s, r->failed_all_s,
-           percentile(&r->tag_all, 0.5, 1e6), percentile(&r->tag_all, 0.99, 1e6));
-    printf("\"idle_s\":%u,\"idle_cpu_pct_per_node\":%.3f,\"idle_bytes_per_node_s\":%.0f,"
-           "\"idle_packets_per_node_s\":%.2f,\"bytes_are_own\":%s,\"false_failed\":%" PRIu64
-           ",\"rss_kib_per_node\":%ld,\"gossip_updates_per_s\":%.0f,",
-           plan->idle_s, r->idle_cpu_pct, r->idle_bytes, r->idle_packets,
-           plan->is_isolated ? "true" : "false", r->false_failed, r->rss_kib, r->gossip_updates);
-    printf("\"tag_query_ns\":{\"p50\":%.0f,\"p95\":%.0f,\"p99\":%.0f},\"pool_hit_ns\":%.1f,"
-           "\"connect_us\":%.0f}\n",
-           percentile(&r->query, 0.5, 1), percentile(&r->query, 0.95, 1),
+           "\"form_cpu_s\":%.3f,\"form_dials_per_node\":%.1f,\"form_failed_handshakes\":%" PRIu64
+           ",\"phi_trigger_ms\":%s,\"suspect_first_s\":%.3f,\"failed_first_s\":%.3f,"
+           "\"failed_all_s\":%.3f,",
+           plan->nodes, profile_name(plan), r->form_s, r->form_cpu_s,
+           (double)r->formed.dialled / here, r->formed.failed, phi, r->suspect_first_s,
+           r->failed_first_s, r->failed_all_s);
+    printf("\"tag_all_ms\":{\"p50\":%.2f,\"p99\":%.2f},\"idle_s\":%u,"
+           "\"idle_cpu_pct_per_node\":%.3f,\"idle_bytes_per_node_s\":%.0f,"
+           "\"idle_packets_per_node_s\":%.2f,\"bytes_are_own\":%s,"
+           "\"idle_connections_per_node\":%.1f,\"false_failed\":%" PRIu64
+           ",\"rss_kib_per_node\":%ld,",
+           percentile(&r->tag_all, 0.5, 1e6), percentile(&r->tag_all, 0.99, 1e6), plan->idle_s,
+           r->idle_cpu_pct, r->idle_bytes, r->idle_packets, plan->is_isolated ? "true" : "false",
+           (double)r->rested.open / here, r->false_failed, r->rss_kib);
+    printf("\"gossip_updates_per_s\":%.0f,\"tag_query_ns\":{\"p50\":%.0f,\"p95\":%.0f,"
+           "\"p99\":%.0f},\"pool_hit_ns\":%.1f,\"connect_us\":%.0f}\n",
+           r->gossip_updates, percentile(&r->query, 0.5, 1), percentile(&r->query, 0.95, 1),
            percentile(&r->query, 0.99, 1), r->pool_hit_ns, percentile(&r->connect, 0.5, 1e3));
 }
 
 static void print_text(const struct plan *plan, const struct figures *r)
 {
+    const double here = plan->nodes - 1;
     printf("%u nodes, profile %s\n", plan->nodes, profile_name(plan));
-    printf("  formed in          %8.2f s, %.2f s of CPU\n", r->form_s, r->form_cpu_s);
+    printf("  formed in          %8.2f s, %.2f s of CPU, %.1f dials a node, %" PRIu64
+           " handshakes failed\n",
+           r->form_s, r->form_cpu_s, (double)r->formed.dialled / here, r->formed.failed);
     printf("  tag known to all   %8.2f ms P50, %.2f P99\n", percentile(&r->tag_all, 0.5, 1e6),
            percentile(&r->tag_all, 0.99, 1e6));
+    if (r->phi_trigger_ms >= 0)
+        printf("  killed: phi says   %8.2f s\n", r->phi_trigger_ms / 1e3);
+    printf("  killed: suspect    %8.2f s, failed first %.2f, failed everywhere %.2f\n",
+           r->suspect_first_s, r->failed_first_s, r->failed_all_s);
     printf(
-        "  killed: phi says   %8.2f s, suspect %.2f, failed first %.2f, failed everywhere %.2f\n",
-        r->phi_trigger_ms / 1e3, r->suspect_first_s, r->failed_first_s, r->failed_all_s);
-    printf(
-        "  idle for %u s: a node takes %.3f %% of a core, %.0f bytes/s in %.1f packets, %ld KiB; "
-        "%" PRIu64 " failed by mistake\n",
-        plan->idle_s, r->idle_cpu_pct, r->idle_bytes, r->idle_packets, r->rss_kib, r->false_failed);
+        "  idle for %u s: a node takes %.3f %% of a core, %.0f bytes/s in %.1f packets, %ld KiB, "
+        "%.1f connections; %" PRIu64 " failed by mistake\n",
+        plan->idle_s, r->idle_cpu_pct, r->idle_bytes, r->idle_packets, r->rss_kib,
+        (double)r->rested.open / here, r->false_failed);
     printf("  one core takes in  %8.0f updates/s\n", r->gossip_updates);
     printf("  tag query          %8.0f ns P50, %.0f P95, %.0f P99\n", percentile(&r->query, 0.5, 1),
            percentile(&r->query, 0.95, 1), percentile(&r->query, 0.99, 1));
@@ -320,12 +338,13 @@ static void measure(const struct plan *plan, struct child *victim, struct figure
     flock_open(&f, &config);
     if (!read_all(victim->from, &dead, sizeof dead))
         die("cluster: the other process is gone");
-    form(plan, &f, victim, out);
+    form(&f, victim, out);
     sleep_until_ns(now_ns() + SETTLE_S * UINT64_C(1000000000));
     spread_tags(&f, out);
     sleep_until_ns(now_ns() + SETTLE_S * UINT64_C(1000000000));
     rest(plan, out);
     out->rss_kib = (current_rss_kib() - before) / (long)f.count;
+    count_connections(&f, &out->rested);
     ask_tags(&f, out);
     connect_often(plan, &f, out);
     out->false_failed = flock_failures(&f);

@@ -3,11 +3,34 @@
 #include "gossip_core.h"
 #include "process.h"
 
+#include "api/server.h"
 #include "transport/connection_pool.h"
 
 #include <covey/error.h>
 
 #define HITS 5000000
+
+struct counting {
+    const covey_server *server;
+    struct cv_quic_stats stats;
+};
+
+static void count_on_loop(void *user)
+{
+    struct counting *c = user;
+    cv_quic_endpoint_stats(cv_node_endpoint(c->server->loops[0].host.node), &c->stats);
+}
+
+void inside_count_connections(covey_server *server, struct inside_connections *sum)
+{
+    struct counting c = {.server = server};
+    if (cv_loop_call(server->loops[0].host.loop, count_on_loop, &c) != 0)
+        die("cluster: a loop that takes no question");
+    sum->dialled += c.stats.connections_dialled;
+    sum->accepted += c.stats.connections_accepted;
+    sum->failed += c.stats.handshakes_failed;
+    sum->open += c.stats.connections_open;
+}
 
 static covey_node_id id_of(unsigned number)
 {
