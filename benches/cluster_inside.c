@@ -7,6 +7,7 @@
 #include "transport/connection_pool.h"
 
 #include <covey/error.h>
+#include <stdlib.h>
 
 #define HITS 5000000
 
@@ -42,25 +43,30 @@ double inside_pool_hit_ns(unsigned connections)
 {
     static const uint64_t secret[2] = {1, 2};
     struct cv_connection_pool pool;
+    struct cv_pool_config config;
+    struct cv_pool_waiter waiter;
     const covey_node_id self = {.bytes = {[15] = 1}};
+    struct cv_pooled *pooled = calloc(connections, sizeof *pooled), *hit;
     unsigned found = 0;
-    cv_connection_pool_init(&pool, cv_alloc_default(), &self, secret, connections);
+    cv_pool_config_init(&config);
+    cv_connection_pool_init(&pool, cv_alloc_default(), &self, secret, &config);
     for (unsigned i = 0; i < connections; i++) {
-        enum cv_pool_verdict verdict;
-        void *loser;
-        const covey_node_id id = id_of(i);
-        if (cv_connection_pool_add(&pool, &id, &found, false, 0, &verdict, &loser) != 0)
+        struct cv_pool_offer offer = {.peer = id_of(i), .connection = &pooled[i], .accepted = true};
+        if (pooled == NULL || cv_connection_pool_connected(&pool, &offer, 0) != 0)
             die("cluster: no memory");
     }
     uint64_t begun = now_ns();
     for (unsigned i = 0; i < HITS; i++) {
-        const covey_node_id id = id_of(i % connections);
-        found += cv_connection_pool_get(&pool, &id) != NULL;
+        const struct cv_pool_wish wish = {.has_id = true, .id = id_of(i % connections)};
+        int error = cv_connection_pool_acquire(&pool, &wish, i, i + 1, &waiter, &hit);
+        found += error == 0 && hit != NULL;
+        cv_connection_pool_release(&pool, hit, i);
     }
     double each = (double)(now_ns() - begun) / HITS;
     if (found != HITS)
         die("cluster: the pool lost a connection");
     cv_connection_pool_fini(&pool);
+    free(pooled);
     return each;
 }
 

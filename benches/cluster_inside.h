@@ -19,7 +19,7 @@ void inside_count_connections(covey_server *server, struct inside_connections *s
 
 /* The next two are measured apart from any network, in this thread. */
 
-/* One lookup of a connection that is there, among `connections`. */
+/* A connection that is there, among `connections`: leased and given back. */
 double inside_pool_hit_ns(unsigned connections);
 /* Updates that one core which knows `members` decodes, merges and queues in a second. */
 double inside_gossip_rate(unsigned members, uint64_t updates);
