@@ -266,6 +266,11 @@ enum cv_membership_state cv_membership_state(const struct cv_membership *m)
     return m->state;
 }
 
+bool cv_membership_keeps(struct cv_membership *m, const covey_node_id *id)
+{
+    return cv_gossip_protocol_is_warm(&m->gossip, id);
+}
+
 const struct cv_node_registry *cv_membership_registry(const struct cv_membership *m)
 {
     return &m->gossip.registry;

@@ -186,6 +186,9 @@ bool cv_membership_poll(struct cv_membership *m, struct cv_output *output);
 covey_time cv_membership_deadline(const struct cv_membership *m);
 
 enum cv_membership_state cv_membership_state(const struct cv_membership *m);
+/* Whether it wants to stay connected with this node for good: what it closes by itself is not among them.
+ */
+bool cv_membership_keeps(struct cv_membership *m, const covey_node_id *id);
 /* What is known of every member, ourselves included; changes only inside step(). */
 const struct cv_node_registry *cv_membership_registry(const struct cv_membership *m);
 

@@ -209,6 +209,8 @@ static int endpoint_new(struct cv_node *node, const struct cv_node_config *confi
         .loop_count = config->loop_count,
         .hand_over = config->hand_over,
         .hand_over_user = config->hand_over_user,
+        .is_in_vain = cv_node_pool_is_in_vain,
+        .is_in_vain_user = node,
         .random = config->random,
         .random_user = config->random_user,
     };
@@ -349,7 +351,8 @@ covey_time cv_node_deadline(const struct cv_node *node)
     covey_time deadline =
         earlier(cv_quic_endpoint_deadline(node->endpoint), cv_heap_deadline(&node->timers));
     if (node->membership != NULL)
-        deadline = earlier(deadline, cv_membership_deadline(node->membership));
+        deadline = earlier(deadline, earlier(cv_membership_deadline(node->membership),
+                                             cv_connection_pool_deadline(&node->pool)));
     return earlier(deadline, cv_node_publish_deadline(node));
 }
 
@@ -370,11 +373,6 @@ void cv_node_close(struct cv_node *node)
 void cv_node_stats(const struct cv_node *node, struct cv_node_stats *out)
 {
     *out = node->stats;
-}
-
-size_t cv_node_peer_count(const struct cv_node *node)
-{
-    return node->membership == NULL ? 0 : cv_connection_pool_count(&node->pool);
 }
 
 const struct cv_quic_endpoint *cv_node_endpoint(const struct cv_node *node)
