@@ -201,7 +201,7 @@ void cv_stream_peer_reset(struct cv_quic_stream *s, uint64_t code)
 
 /* Streams end nearly in the order in which they began: the next one's turn comes soon. */
 #define STREAM_NEAR_SIZE 192
-#define USER_NEAR_SIZE   256
+#define USER_NEAR_SIZE   320
 static void fetch_next(const struct cv_quic_stream *s)
 {
     const struct cv_quic_stream *next = TAILQ_NEXT(s, link);

@@ -55,7 +55,7 @@ static void give_memory(struct cv_rpc_conn *rc, struct cv_rpc_call *call)
 /* Each member up to the two buffers, which are large and need no zeroes. */
 static void init(struct cv_rpc_call *call, struct cv_rpc_conn *rc, bool is_client)
 {
-    memset(call, 0, offsetof(struct cv_rpc_call, receive));
+    memset(call, 0, offsetof(struct cv_rpc_call, send));
     call->conn = rc;
     call->deadline = COVEY_NEVER;
     call->state = is_client ? CV_RPC_CALL_RUNNING : CV_RPC_CALL_WAITING;
@@ -63,8 +63,8 @@ static void init(struct cv_rpc_call *call, struct cv_rpc_conn *rc, bool is_clien
     call->released = true;
     call->closed = true;
     call->receiving = true;
-    cv_rpc_receive_init(&call->receive);
-    cv_rpc_send_init(&call->send);
+    cv_rpc_receive_init(&call->receive, call->own_received);
+    cv_rpc_send_init(&call->send, call->own_sent);
 }
 
 struct cv_rpc_call *cv_rpc_call_new(struct cv_rpc_conn *rc, bool is_client)

@@ -42,6 +42,9 @@ struct cv_rpc_call {
 
     enum cv_rpc_call_state state;
     bool is_client;
+    /* Client: EVENT_STATUS of `code`; server: EVENT_CANCELLED. Away from the others that are due: they are read as
+     * one, which would wait until the one that was written last is in the cache. */
+    bool event_due;
     bool is_ready;
     bool is_lent; /* the received bytes lie on the tray, or did when it was last polled */
     bool is_starved;
@@ -53,7 +56,6 @@ struct cv_rpc_call {
     bool answer_begun; /* metadata or a message of the server's was sent, or came */
     bool wrote;        /* the transport took bytes of it */
     bool refused;      /* client: the server drains, its user knows nothing of the call */
-    bool event_due;    /* client: EVENT_STATUS of `code`; server: EVENT_CANCELLED */
     bool writable_due; /* SEND said BUSY */
     bool reset_due;
     bool stop_due;
@@ -67,8 +69,8 @@ struct cv_rpc_call {
     covey_time deadline;
     covey_time accepted_at; /* server */
     covey_time started_at;  /* client: the time from which the header's timeout counts */
-    struct cv_rpc_receive receive;
     struct cv_rpc_send send;
+    struct cv_rpc_receive receive;
 
     /* Only of calls of which a flag above says so: most never touch what follows. */
     TAILQ_ENTRY(cv_rpc_call) starved_link;
@@ -79,6 +81,8 @@ struct cv_rpc_call {
     uint64_t stop_code;
     enum covey_status_code code;
     const char *text; /* static */
+    uint8_t own_received[CV_RPC_BUFFER_OWN_SIZE];
+    uint8_t own_sent[CV_RPC_BUFFER_OWN_SIZE];
 };
 
 TAILQ_HEAD(cv_rpc_call_queue, cv_rpc_call);

@@ -6,10 +6,10 @@
 /* For one without a text. */
 #define STATUS_ROOM 16
 
-void cv_rpc_receive_init(struct cv_rpc_receive *r)
+void cv_rpc_receive_init(struct cv_rpc_receive *r, uint8_t *own)
 {
     r->lent = (struct cv_slice){NULL, 0};
-    cv_rpc_buffer_init(&r->buffer);
+    cv_rpc_buffer_init(&r->buffer, own);
 }
 
 void cv_rpc_receive_fini(struct cv_rpc_receive *r, struct cv_rpc_memory *m)
@@ -26,7 +26,7 @@ static struct cv_slice bytes_of(const struct cv_rpc_receive *r)
 
 bool cv_rpc_receive_has_memory(const struct cv_rpc_receive *r)
 {
-    return r->buffer.data != r->buffer.inline_bytes;
+    return r->buffer.data != r->buffer.own;
 }
 
 size_t cv_rpc_receive_left(const struct cv_rpc_receive *r)

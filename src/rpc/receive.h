@@ -28,7 +28,8 @@ enum cv_rpc_receive_result {
     CV_RPC_RECEIVE_MALFORMED
 };
 
-void cv_rpc_receive_init(struct cv_rpc_receive *r);
+/* `own`: as for cv_rpc_buffer_init(). */
+void cv_rpc_receive_init(struct cv_rpc_receive *r, uint8_t *own);
 /* Leaves an empty one that may be used again. */
 void cv_rpc_receive_fini(struct cv_rpc_receive *r, struct cv_rpc_memory *m);
 
