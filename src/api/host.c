@@ -134,6 +134,7 @@ static int open_node(struct cv_host *host, const struct cv_host_config *config)
         .hand_over = config->hand_over,
         .hand_over_user = config->hand_over_user,
     };
+    node.rpc_limits.tells_whole = true;
     return cv_node_new(&node, &host->node);
 }
 

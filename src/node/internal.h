@@ -117,6 +117,8 @@ struct cv_node {
     LIST_HEAD(, cv_gossip_dial) dials; /* what the core waits for */
     TAILQ_HEAD(, cv_gossip_conn) peers;
     struct cv_node_stats stats;
+
+    struct cv_rpc_shared shared; /* by all links */
 };
 
 /* Registers a head's timer. 0 or COVEY_ERR_NO_MEMORY. */

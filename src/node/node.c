@@ -239,6 +239,7 @@ int cv_node_new(const struct cv_node_config *config, struct cv_node **out)
         .random = config->random,
         .random_user = config->random_user,
     };
+    node->rpc_limits.shared = &node->shared;
     cv_recycler_init(&node->recycler, node->alloc, config->memory_kept_max);
     node->buffers = config->buffers != NULL ? config->buffers : &node->recycler.alloc;
     cv_heap_init(&node->timers, node->alloc);
@@ -264,6 +265,7 @@ void cv_node_free(struct cv_node *node)
     node->endpoint = NULL;
     cv_node_links_run(node);
     cv_node_links_free(node);
+    cv_rpc_shared_fini(&node->shared, node->buffers);
     cv_node_cluster_free(node);
     cv_identities_fini(&node->identities);
     cv_heap_fini(&node->timers);
