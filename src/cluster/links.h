@@ -2,8 +2,8 @@
 #define CV_CLUSTER_LINKS_H
 
 #include "base/address.h"
+#include "base/bucket.h"
 #include "base/map.h"
-#include "cluster/token_bucket.h"
 
 #include <covey/export.h>
 #include <covey/node.h>
@@ -39,9 +39,9 @@ struct cv_peer {
     covey_node_id id;
     char name[COVEY_NODE_NAME_MAX + 1]; /* of its certificate; "" when not known */
     struct cv_address remote;
-    struct cv_token_bucket glitches;
-    struct cv_token_bucket messages;
-    struct cv_token_bucket chunks;
+    struct cv_bucket glitches;
+    struct cv_bucket messages;
+    struct cv_bucket chunks;
     covey_time last_heard; /* on this connection */
     bool we_dialled;
     bool knows_a_part; /* it asked us for all members before we knew them */
