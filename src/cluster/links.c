@@ -64,6 +64,7 @@ static int new_peer(struct cv_links *l, const covey_node_id *id, covey_time now,
     cv_bucket_init(&peer->glitches, CV_GLITCH_BURST, CV_GLITCH_INTERVAL, now);
     cv_bucket_init(&peer->messages, CV_MESSAGE_BURST, CV_MESSAGE_INTERVAL, now);
     cv_bucket_init(&peer->chunks, CV_CHUNK_BURST, CV_CHUNK_INTERVAL, now);
+    cv_bucket_init(&peer->answers, CV_ANSWER_BURST, CV_ANSWER_INTERVAL, now);
     int error = cv_map_put(&l->peers, key_of(&peer->id), peer);
     if (error != COVEY_OK) {
         cv_release(l->alloc, peer);
