@@ -173,11 +173,12 @@ static size_t bytes_sent(void)
     return size;
 }
 
-/* G7: a thousand nodes come within a second, and what is said of them stays within the bound, on
- * whatever it rides; nothing of it is lost. */
+/* G7: a thousand nodes come within a second while as many pings are to be answered, and what is said
+ * of the nodes stays within the bound, on whatever it rides; nothing of it is lost. */
 static void a_storm_of_news_is_bounded(void **state)
 {
     (void)state;
+    const struct cv_message_head ping = {.type = CV_MESSAGE_PING, .target = id_of(0)};
     const size_t most = CV_MAX_MESSAGE_SIZE * (2 + 4 * 3 + 3 * 5);
     size_t size = 0;
     for (uint32_t i = 1; i <= 20; i++)
@@ -188,13 +189,15 @@ static void a_storm_of_news_is_bounded(void **state)
         assert_int_equal(core_tell(1 + i % 20, 100 + i, CORE_WALL_MS, COVEY_NODE_ALIVE, 0),
                          COVEY_OK);
         size += bytes_sent();
+        assert_int_equal(core_message(1 + i % 20, &ping, NULL, NULL), COVEY_OK);
+        size += bytes_sent();
         core.now += 1 * MS;
         assert_int_equal(core_step(&(struct cv_input){.type = CV_INPUT_TIME}), COVEY_OK);
         size += bytes_sent();
     }
     assert_true(size > most / 2);
     assert_true(size <= most);
-    assert_true(core_stats().pushes_delayed > 10);
+    assert_true(core_stats().pushes_delayed > 0);
     assert_int_equal(core_stats().gossip_shed, 0);
     bool told[64];
     for (int i = 0; i < 10000 && mark_told(1099, told, sizeof(told)) == 0; i++)
