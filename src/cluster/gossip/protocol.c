@@ -390,8 +390,8 @@ static void push(struct cv_gossip_protocol *p)
         count = cv_gossip_protocol_select_random(p, NULL, peers, p->config.gossip_fanout);
     p->push_size = count * CV_DATAGRAM_MESSAGE_SIZE;
     p->push_next = p->now + p->config.gossip_interval / PUSHES_PER_INTERVAL;
+    p->is_push_delayed = false;
     tell(p, peers, count);
-    p->counters.pushes_delayed += push_at(p) > p->push_next;
     tell_again(p, p->now + p->config.gossip_interval);
 }
 
@@ -406,8 +406,12 @@ void cv_gossip_protocol_finish(struct cv_gossip_protocol *p)
         push(p);
         p->has_news = false;
         p->has_news_from = false;
-    } else {
-        cv_heap_set_latest(&p->heap, &p->gossip.timer, at);
+        return;
+    }
+    cv_heap_set_latest(&p->heap, &p->gossip.timer, at);
+    if (p->now >= p->push_next && !p->is_push_delayed) {
+        p->is_push_delayed = true;
+        p->counters.pushes_delayed++;
     }
 }
 

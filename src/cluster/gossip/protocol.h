@@ -138,6 +138,7 @@ struct cv_gossip_protocol {
     covey_node_id news_from;
     covey_time push_next;     /* earliest time of the next push */
     size_t push_size;         /* what one may take, by the last one */
+    bool is_push_delayed;     /* by want of bytes, and counted */
     struct cv_bucket news;    /* bytes that news may take, pushed or riding on something else */
     covey_time overdue;       /* the missed deadline that showed the last pause */
     covey_time paused_at;     /* when that pause was over; 0: there was none */
