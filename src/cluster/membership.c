@@ -146,6 +146,11 @@ void cv_membership_free(struct cv_membership *m)
     cv_release(m->alloc, m);
 }
 
+covey_time cv_membership_jitter(struct cv_membership *m, covey_time time)
+{
+    return time - time / 4 + cv_rand_below(&m->gossip.rand, time / 2 + 1);
+}
+
 void cv_membership_enter(struct cv_membership *m, enum cv_membership_state state, int error)
 {
     struct cv_output output = {.type = CV_OUTPUT_STATE};
@@ -187,6 +192,7 @@ static void ring(struct cv_membership *m, struct cv_alarm *alarm)
     case CV_ALARM_GOSSIP:
     case CV_ALARM_HEARTBEAT:
     case CV_ALARM_WATCH:
+    case CV_ALARM_SETTLE:
     case CV_ALARM_MEMBER:
         break;
     }
@@ -301,8 +307,10 @@ void cv_membership_stats(const struct cv_membership *m, struct cv_membership_sta
         .silences = c->silences,
         .syncs_sent = m->sync.sent,
         .syncs_differing = m->sync.differing,
+        .answers_shed = m->answers_shed,
         .suspicions = c->suspicions,
         .refutations = c->refutations,
+        .pushes_delayed = c->pushes_delayed,
         .outputs_shed = m->gossip.outbox.shed,
         .members_refused = m->gossip.registry.refused,
         .gossip_shed = m->gossip.queue.shed,

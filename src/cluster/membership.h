@@ -216,8 +216,10 @@ struct cv_membership_stats {
     uint64_t silences;         /* members suspected by phi */
     uint64_t syncs_sent;       /* comparisons begun */
     uint64_t syncs_differing;  /* comparisons by others that found a difference */
+    uint64_t answers_shed;     /* lists and digests that a peer asked for too often to get them */
     uint64_t suspicions;
     uint64_t refutations;
+    uint64_t pushes_delayed;  /* pushes of news that waited until there were bytes for them */
     uint64_t outputs_shed;    /* dropped at the output queue's bound */
     uint64_t members_refused; /* for members_max */
     uint64_t gossip_shed;     /* updates dropped at the gossip queue's bound */
