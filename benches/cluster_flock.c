@@ -8,7 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define END_MARK UINT32_MAX
+#define END_MARK   UINT32_MAX
+#define MISSED_MAX 10
 
 static void check(const char *what, int error)
 {
@@ -34,11 +35,26 @@ static void take_watched(struct flock *f, struct flock_node *node, const struct 
     w->last_ns = now;
 }
 
+/* Some may have come before there was a receiver: near the end the members are counted. */
+static bool becomes_whole(const struct flock *f, struct flock_node *node)
+{
+    covey_node_list *list;
+    node->joined++;
+    if (node->is_whole || node->joined + MISSED_MAX < f->whole_count)
+        return false;
+    check("members", covey_cluster_members(node->cluster, &list));
+    size_t count = covey_node_list_count(list);
+    covey_node_list_free(list);
+    return count == f->whole_count;
+}
+
 static void take_event(struct flock *f, struct flock_node *node, const struct covey_event *event)
 {
     uint64_t now = now_ns();
+    bool is_whole = event->type == COVEY_EVENT_NODE_JOINED && becomes_whole(f, node);
     pthread_mutex_lock(&f->lock);
-    if (event->type == COVEY_EVENT_NODE_JOINED && ++node->joined == f->whole_count - 1) {
+    if (is_whole) {
+        node->is_whole = true;
         f->whole++;
         f->whole_ns = now;
     }

@@ -21,6 +21,7 @@ struct flock_node {
     covey_event_receiver *events;
     covey_node_id id;
     unsigned joined; /* others that it heard of */
+    bool is_whole;   /* of all */
     bool has_seen;   /* what is watched for */
 };
 
