@@ -380,22 +380,26 @@ static void end(struct machine *m)
     poll(m, SIZE_MAX);
     assert(cv_rpc_conn_count(m->rc) == 0);
     cv_rpc_conn_free(m->rc);
-    assert(m->allocations == 0);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct machine m;
+    static struct cv_rpc_shared shared;
     struct cv_rpc_limits limits = limits_of();
     struct cv_reader r;
     m = (struct machine){.now = 1000};
     m.alloc = (struct cv_alloc){
         .allocate = allocate, .reallocate = reallocate, .release = release, .user = &m};
+    limits.shared = size % 2 == 0 ? NULL : &shared;
+    limits.tells_whole = size % 4 >= 2;
     int error = cv_rpc_conn_new(&m.alloc, &limits, &m.rc);
     assert(error == 0);
     cv_reader_init(&r, cv_slice_of(data, size));
     while (cv_reader_left(&r) >= 3)
         one_step(&m, &r);
     end(&m);
+    cv_rpc_shared_fini(&shared, &m.alloc);
+    assert(m.allocations == 0);
     return 0;
 }

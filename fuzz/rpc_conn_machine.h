@@ -201,6 +201,15 @@ static inline void take_signal(struct machine *m, const struct cv_rpc_output *ou
     }
 }
 
+static inline void take_message(struct user *u, struct cv_slice message)
+{
+    assert(message.size <= 500 && u->ends == 0);
+    assert(u->held_count < sizeof u->held / sizeof u->held[0]);
+    u->held[u->held_count++] = message.size;
+    u->messages++;
+    u->answer_begun = true;
+}
+
 static inline void take_call(struct machine *m, const struct cv_rpc_output *out)
 {
     struct user *u = m->users;
@@ -211,15 +220,10 @@ static inline void take_call(struct machine *m, const struct cv_rpc_output *out)
     assert(out->begin.deadline > m->now);
     *u = (struct user){.call = out->call};
     cv_rpc_call_set_user(out->call, u);
-}
-
-static inline void take_message(struct user *u, struct cv_slice message)
-{
-    assert(message.size <= 500 && u->ends == 0);
-    assert(u->held_count < sizeof u->held / sizeof u->held[0]);
-    u->held[u->held_count++] = message.size;
-    u->messages++;
-    u->answer_begun = true;
+    if (out->begin.is_whole) {
+        take_message(u, out->begin.message);
+        u->ends++;
+    }
 }
 
 static inline void take_event(struct machine *m, const struct cv_rpc_output *out)
@@ -245,6 +249,8 @@ static inline void take_event(struct machine *m, const struct cv_rpc_output *out
         break;
     case CV_RPC_EVENT_STATUS:
         assert(u->is_client && !(out->end.by_peer && out->end.not_started));
+        if (out->end.has_message)
+            take_message(u, out->end.message);
         assert(!out->end.not_started || (u->messages == 0 && u->metadatas == 0));
         u->over = true;
         break;

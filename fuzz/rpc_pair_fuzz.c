@@ -273,6 +273,7 @@ static void end(struct both *b)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct both b;
+    static struct cv_rpc_shared shared;
     struct cv_rpc_limits limits;
     struct cv_reader r;
     b = (struct both){.now = 1000 * COVEY_SECOND};
@@ -281,6 +282,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     limits.receive_buffer_max = 400;
     limits.receive_total_max = 700;
     limits.receive_lag_max = 70;
+    limits.shared = size % 2 == 0 ? NULL : &shared;
+    limits.tells_whole = size % 4 >= 2;
     for (int side = 0; side < 2; side++) {
         int error = cv_rpc_conn_new(cv_alloc_default(), &limits, &b.ends[side]);
         assert(error == 0);
@@ -289,5 +292,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (cv_reader_left(&r) >= 3)
         one_step(&b, &r);
     end(&b);
+    cv_rpc_shared_fini(&shared, cv_alloc_default());
     return 0;
 }

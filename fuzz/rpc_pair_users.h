@@ -207,6 +207,12 @@ static inline void take_message(const struct call *c, int side, struct user *u,
     u->unread_bytes += message.size;
 }
 
+static inline void take_end(const struct call *c, int side, struct user *u)
+{
+    assert(side != c->opener && u->ends++ == 0);
+    assert(c->users[1 - side].ended && u->received == c->users[1 - side].sent);
+}
+
 static inline void take_status(struct user *u, const struct cv_rpc_output *out)
 {
     u->over = true;
@@ -226,15 +232,20 @@ static inline void take_event(struct both *b, int side, const struct cv_rpc_outp
     if (out->type == CV_RPC_EVENT_CALL) {
         assert(side != c->opener && !u->began);
         u->began = true;
+        if (out->begin.is_whole) {
+            take_message(c, side, u, out->begin.message);
+            take_end(c, side, u);
+        }
     } else if (out->type == CV_RPC_EVENT_METADATA) {
         assert(side == c->opener && c->users[1 - side].told_metadata);
         assert(u->metadatas++ == 0 && u->received == 0);
     } else if (out->type == CV_RPC_EVENT_MESSAGE) {
         take_message(c, side, u, out->message);
     } else if (out->type == CV_RPC_EVENT_END) {
-        assert(side != c->opener && u->ends++ == 0);
-        assert(c->users[1 - side].ended && u->received == c->users[1 - side].sent);
+        take_end(c, side, u);
     } else if (out->type == CV_RPC_EVENT_STATUS) {
+        if (out->end.has_message)
+            take_message(c, side, u, out->end.message);
         take_status(u, out);
     } else if (out->type == CV_RPC_EVENT_CANCELLED) {
         u->over = true;

@@ -28,7 +28,7 @@ LAYERS = {
 # The order inside src/cluster: a module includes only modules of the rows above its own. A module is
 # x.c and x.h; x_part.c and x_internal.h belong to x when x_part is not listed itself.
 CLUSTER_ORDER = [
-    {"incarnation", "alarm", "token_bucket", "failure_detection/suspicion",
+    {"incarnation", "alarm", "failure_detection/suspicion",
      "failure_detection/phi_accrual", "failure_detection/local_health",
      "partition_detector", "health_checker", "gossip/field"},
     {"node", "node_status", "tag_term"},
@@ -86,7 +86,7 @@ BOUND_LIBRARIES = ("ngtcp2/", "gnutls/")
 # And the benchmark of the simulator sees the simulator.
 SIM_PROGRAM = re.compile(r"benches/sim\.c$")
 # And a cluster of hundreds of members without a network is made from inside.
-INSIDE = re.compile(r"benches/(discovery|gossip)(_\w+)?\.[ch]$")
+INSIDE = re.compile(r"benches/(cluster_inside|discovery|gossip)(_\w+)?\.[ch]$")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

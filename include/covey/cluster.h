@@ -172,7 +172,15 @@ COVEY_API COVEY_MUST_USE int covey_cluster_health(covey_cluster *cluster,
     X(30, local_health, "0 when this node answers in time, up to 8 when it is slow")               \
     X(31, events_emitted, "events")                                                                \
     X(32, event_receivers, "event receivers now")                                                  \
-    X(33, checks_refused, "runs of health checks for which there was no thread")
+    X(33, checks_refused, "runs of health checks for which there was no thread")                   \
+    X(34, pool_dialled, "connections that count against the pool's limit now")                     \
+    X(35, pool_hits, "wanted connections that were there")                                         \
+    X(36, pool_misses, "wanted connections that were not")                                         \
+    X(37, pool_dials, "dials begun")                                                               \
+    X(38, pool_dials_failed, "dials that failed")                                                  \
+    X(39, pool_idle_closed, "connections closed for want of use")                                  \
+    X(40, pool_evicted, "connections closed to make room for another")                             \
+    X(41, pool_exhausted, "waited for room in the pool in vain")
 
 struct covey_cluster_stats {
     size_t size; /* of this struct as the caller knows it */

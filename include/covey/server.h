@@ -64,10 +64,10 @@ struct covey_method {
     /* Its handler runs on a worker thread of the runtime and may wait; when all are busy and their
      * queue is full: RESOURCE_EXHAUSTED. */
     bool blocking;
+    /* Changes nothing that others could miss: served while partitioned too, see covey/partition.h. */
+    bool read_only;
     covey_call_handler stream_handler; /* for any number of messages */
     covey_call_judge authorize; /* after the role was found good and the interceptors let it pass */
-    bool read_only; /* changes nothing that others could miss: served while partitioned too, see
-                       covey/partition.h */
 };
 
 /*

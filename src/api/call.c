@@ -294,15 +294,6 @@ static void run_handler(covey_call *call, struct cv_slice request)
         method->handler(call, request.data, request.size, method->user);
 }
 
-void cv_call_admit(covey_call *call)
-{
-    if (!call->is_stream)
-        return;
-    call->in_handler = true;
-    run_handler(call, (struct cv_slice){NULL, 0});
-    after_handler(call);
-}
-
 /* ---- what happens to it ---- */
 
 static void take_request(covey_call *call, struct cv_slice request)
@@ -315,6 +306,39 @@ static void take_request(covey_call *call, struct cv_slice request)
     if (!call->release_due) /* which gives it back too */
         cv_exchange_step(&call->x, &read);
     after_handler(call);
+}
+
+/* A stream handler finds what is there already. False: there is no memory for it. */
+static bool keep_request(covey_call *call, const struct cv_slice *request)
+{
+    if (request == NULL)
+        return true;
+    cv_count_up(&call->messages_received);
+    if (cv_exchange_message(&call->x, *request) != 0)
+        return false;
+    cv_exchange_peer_ended(&call->x);
+    return true;
+}
+
+static void admit_stream(covey_call *call, const struct cv_slice *request)
+{
+    if (!keep_request(call, request)) {
+        cv_call_refuse(call, COVEY_STATUS_RESOURCE_EXHAUSTED, "out of memory");
+        return;
+    }
+    call->in_handler = true;
+    run_handler(call, (struct cv_slice){NULL, 0});
+    after_handler(call);
+}
+
+void cv_call_admit(covey_call *call, const struct cv_slice *request)
+{
+    if (call->is_stream) {
+        admit_stream(call, request);
+    } else if (request != NULL) {
+        cv_count_up(&call->messages_received);
+        take_request(call, *request);
+    }
 }
 
 static void take_message(covey_call *call, struct cv_slice message)

@@ -87,8 +87,9 @@ enum covey_status_code cv_call_code(enum covey_status_code code);
 covey_call *cv_call_new(const struct cv_call_begin *begin);
 /* Ends one whose user never heard of it, with a text that lives for ever. */
 void cv_call_refuse(covey_call *call, enum covey_status_code code, const char *text);
-/* It may have its handler: a stream handler runs at once. */
-void cv_call_admit(covey_call *call);
+/* It may have its handler: a stream handler runs at once, and so does any when `request` is given, all that
+ * its client sends. The call may be gone after it. */
+void cv_call_admit(covey_call *call, const struct cv_slice *request);
 /* What the RPC layer tells of it: MESSAGE, END, WRITABLE or CANCELLED. */
 void cv_call_event(covey_call *call, const struct cv_rpc_output *event);
 /* Takes it out of its list and tells its user that it is cancelled: the server goes, and with it

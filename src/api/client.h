@@ -113,21 +113,22 @@ struct cv_client_request_kind {
 
 struct cv_client_request {
     struct cv_client_timer timer; /* first: ends its pause or its wait */
-    covey_client *client;
-    const struct cv_client_request_kind *kind;
-    struct cv_slice method; /* these outlive it */
+    struct cv_slice method;       /* these outlive it */
     const struct cv_rpc_metadata *metadata;
     size_t metadata_count;
     covey_time deadline;
     const struct cv_slice *message; /* the only one, sent with the start; or NULL */
     bool wait_for_ready;
+    bool has_waited; /* for a link */
+    int error;       /* why it is doomed */
 
+    covey_client *client; /* from here on: what the end of a call needs, close together */
+    const struct cv_client_request_kind *kind;
     struct cv_client_requests *list; /* where it is; NULL: nowhere */
+    bool has_timer;                  /* it was set there */
     TAILQ_ENTRY(cv_client_request) entry;
     struct cv_link *link;
     struct cv_rpc_call *rpc;
-    bool has_waited; /* for a link */
-    int error;       /* why it is doomed */
 };
 
 /* Begins, after `pause`; the caller has set client, kind and all up to wait_for_ready. Its outcome
@@ -141,6 +142,8 @@ int cv_client_request_step(struct cv_client_request *request, struct cv_rpc_inpu
  * DEADLINE_EXCEEDED, INTERNAL (COVEY_ERR_PROTOCOL), else UNAVAILABLE, and a text. */
 void cv_client_request_doom(struct cv_client_request *request, int error);
 
+/* It is doomed and has not ended. */
+bool cv_client_request_is_doomed(const struct cv_client_request *request);
 /* For the client's loop: ends a doomed one with failed(). */
 void cv_client_request_tell_doomed(struct cv_client_request *request);
 /* On the link, which is ready. */

@@ -18,6 +18,9 @@ TAILQ_HEAD(cv_client_requests, cv_client_request);
 LIST_HEAD(cv_client_hosts, cv_client_host);
 LIST_HEAD(cv_client_ties, cv_client_tie);
 
+/* Larger answers are not copied. */
+#define CV_CLIENT_SHOWN_MAX ((size_t)1200)
+
 struct cv_client_loop {
     struct cv_loop *loop;
     struct cv_loop_task task; /* on the loop while there are clients */
@@ -27,6 +30,9 @@ struct cv_client_loop {
     struct cv_client_requests doomed; /* cannot go on; told in the next turn */
     struct cv_client_ties left;       /* not needed any more; untied in the next turn */
     struct cv_client_hosts hosts;
+    /* The answer that is shown to its user's callback just now, with a NUL behind it: one place for all
+     * calls stays in the processor's cache. */
+    uint8_t shown[CV_CLIENT_SHOWN_MAX + 1];
 };
 
 /* A timer that says itself what is to be done. */

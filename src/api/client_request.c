@@ -7,7 +7,9 @@
 
 static void leave_list(struct cv_client_request *r)
 {
-    cv_client_loop_set(r->client->shared, &r->timer, COVEY_NEVER);
+    if (r->has_timer)
+        cv_client_loop_set(r->client->shared, &r->timer, COVEY_NEVER);
+    r->has_timer = false;
     if (r->list != NULL)
         TAILQ_REMOVE(r->list, r, entry);
     r->list = NULL;
@@ -25,6 +27,19 @@ void cv_client_request_doom(struct cv_client_request *r, int error)
     r->error = error;
     enter_list(r, &r->client->shared->doomed);
     cv_loop_again(r->client->loop);
+}
+
+static void set_timer(struct cv_client_request *r, void (*expired)(struct cv_client_timer *timer),
+                      covey_time when)
+{
+    r->timer.expired = expired;
+    r->has_timer = true;
+    cv_client_loop_set(r->client->shared, &r->timer, when);
+}
+
+bool cv_client_request_is_doomed(const struct cv_client_request *r)
+{
+    return r->list == &r->client->shared->doomed;
 }
 
 static void on_waited_too_long(struct cv_client_timer *timer)
@@ -55,8 +70,7 @@ static void wait_for_link(struct cv_client_request *r)
 {
     r->has_waited = true;
     enter_list(r, &r->client->waiting);
-    r->timer.expired = on_waited_too_long;
-    cv_client_loop_set(r->client->shared, &r->timer, r->deadline);
+    set_timer(r, on_waited_too_long, r->deadline);
     cv_client_want_link(r->client);
 }
 
@@ -99,6 +113,7 @@ void cv_client_request_begin(struct cv_client_request *r, covey_time pause)
 {
     covey_client *client = r->client;
     r->list = NULL;
+    r->has_timer = false;
     r->rpc = NULL;
     r->link = NULL;
     r->has_waited = false;
@@ -107,8 +122,7 @@ void cv_client_request_begin(struct cv_client_request *r, covey_time pause)
         return;
     }
     enter_list(r, &client->paused);
-    r->timer.expired = on_pause_over;
-    cv_client_loop_set(client->shared, &r->timer, cv_loop_now(client->loop) + pause);
+    set_timer(r, on_pause_over, cv_loop_now(client->loop) + pause);
 }
 
 int cv_client_request_step(struct cv_client_request *r, struct cv_rpc_input *input)

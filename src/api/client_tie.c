@@ -101,7 +101,7 @@ static void on_call(void *user, struct cv_link *link, const struct cv_rpc_output
     struct cv_client_request *r = cv_rpc_call_user(event->call);
     if (event->type == CV_RPC_EVENT_STATUS && client != NULL)
         judge_link(client, link, event->end.by_peer);
-    if (r != NULL && r->list != &r->client->shared->doomed)
+    if (r != NULL && !cv_client_request_is_doomed(r))
         r->kind->event(r, event);
     else if (event->type == CV_RPC_EVENT_CALL)
         refuse(user, link, event->call);

@@ -46,10 +46,24 @@ static void take_node(struct covey_cluster_stats *to, const struct cv_node *node
 {
     struct cv_node_stats from;
     cv_node_stats(node, &from);
-    to->connections = cv_node_peer_count(node);
     to->connections_refused = from.connections_refused;
     to->messages_oversized = from.gossip_oversized;
     to->sends_shed = from.gossip_shed;
+}
+
+static void take_pool(struct covey_cluster_stats *to, const struct cv_node *node)
+{
+    struct cv_pool_stats from;
+    cv_node_pool_stats(node, &from);
+    to->connections = from.open;
+    to->pool_dialled = from.dialled;
+    to->pool_hits = from.hits;
+    to->pool_misses = from.misses;
+    to->pool_dials = from.dials;
+    to->pool_dials_failed = from.failures;
+    to->pool_idle_closed = from.idle;
+    to->pool_evicted = from.evicted;
+    to->pool_exhausted = from.exhausted;
 }
 
 static void ask_on_loop(void *user)
@@ -62,6 +76,7 @@ static void ask_on_loop(void *user)
     take_members(&a->stats, cv_membership_registry(m));
     take_core(&a->stats, m);
     take_node(&a->stats, node);
+    take_pool(&a->stats, node);
     cv_event_hub_count(a->cluster->events, &a->stats.events_emitted, &a->stats.event_receivers);
     pthread_mutex_lock(&a->cluster->lock);
     a->stats.checks_refused = a->cluster->checks.refused;

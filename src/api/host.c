@@ -69,6 +69,8 @@ static bool on_look(void *user)
 static void on_turn(void *user, covey_time now)
 {
     struct cv_host *host = user;
+    if (cv_node_deadline(host->node) > now)
+        return; /* another host of this loop has something to do */
     cv_node_act(host->node, now, cv_clock_wall_ms());
     cv_node_write(host->node, cv_udp_sink(host->udp), cv_loop_is_answered(host->loop));
     cv_udp_send(host->udp);
@@ -132,6 +134,7 @@ static int open_node(struct cv_host *host, const struct cv_host_config *config)
         .hand_over = config->hand_over,
         .hand_over_user = config->hand_over_user,
     };
+    node.rpc_limits.tells_whole = true;
     return cv_node_new(&node, &host->node);
 }
 

@@ -156,7 +156,7 @@ static void begin_call(struct cv_server_loop *sl, struct cv_link *link,
         return;
     }
     cv_count_up(&sl->counters.begun);
-    cv_call_admit(call);
+    cv_call_admit(call, event->begin.is_whole ? &event->begin.message : NULL);
 }
 
 void cv_server_on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event)

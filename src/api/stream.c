@@ -89,6 +89,23 @@ static int take_metadata(covey_stream *stream, const struct cv_rpc_output *event
     return error;
 }
 
+static int take_message(covey_stream *stream, struct cv_slice message)
+{
+    stream->messages_received++;
+    return cv_exchange_message(&stream->x, message);
+}
+
+/* The last message may have come with it, and its user may be told of that one and do something. */
+static void take_status(covey_stream *stream, const struct cv_rpc_output *event)
+{
+    struct cv_client_request *r = &stream->request;
+    int error = event->end.has_message ? take_message(stream, event->end.message) : 0;
+    if (error != 0)
+        cv_client_request_doom(r, error);
+    else if (!cv_client_request_is_doomed(r))
+        over(stream, &event->end.status);
+}
+
 static void on_event(struct cv_client_request *r, const struct cv_rpc_output *event)
 {
     covey_stream *stream = stream_of_request(r);
@@ -98,14 +115,13 @@ static void on_event(struct cv_client_request *r, const struct cv_rpc_output *ev
         error = take_metadata(stream, event);
         break;
     case CV_RPC_EVENT_MESSAGE:
-        stream->messages_received++;
-        error = cv_exchange_message(&stream->x, event->message);
+        error = take_message(stream, event->message);
         break;
     case CV_RPC_EVENT_WRITABLE:
         cv_exchange_writable(&stream->x);
         break;
     case CV_RPC_EVENT_STATUS:
-        over(stream, &event->end.status);
+        take_status(stream, event);
         return;
     default:
         break;

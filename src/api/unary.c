@@ -1,5 +1,7 @@
 #include "api/unary.h"
 
+#include "base/prefetch.h"
+
 #include <assert.h>
 #include <stddef.h>
 #include <string.h>
@@ -11,6 +13,7 @@
 #define TIMERS(client) (1 + (client)->retry.attempts + REFUSALS_MAX)
 
 static void open_attempt(struct cv_unary *u, covey_time pause);
+static void on_hedge(struct cv_client_timer *timer);
 
 /* ---- any thread ---- */
 
@@ -23,17 +26,20 @@ static void run_start(struct cv_mail *mail, bool cancelled);
 
 static void init(struct cv_unary *u, const struct covey_call_draft *draft, struct cv_slice request)
 {
-    /* Neither the room of the reply nor what is set by attempts. */
-    memset(u, 0, offsetof(struct cv_unary, first));
-    u->mail.run = run_start;
+    /* What attempts set is left to them. */
+    u->timer = (struct cv_client_timer){.expired = on_hedge};
+    u->mail = (struct cv_mail){.run = run_start};
     u->client = draft->client;
     u->deadline = draft->deadline;
     u->begun = draft->begun;
     u->hedge_after = draft->options.hedge_after;
     u->wait_for_ready = draft->options.wait_for_ready;
     u->is_idempotent = draft->options.idempotent;
+    u->is_decided = false;
+    u->has_last = false;
+    u->attempts = 0;
+    u->failures = 0;
     LIST_INIT(&u->open);
-    cv_reply_init(&u->last);
     cv_draft_copy(draft, u->bytes, &u->header);
     uint8_t *at = u->bytes + cv_draft_size(draft);
     if (request.size > 0)
@@ -120,14 +126,30 @@ static void tell_interceptors(const struct cv_unary *u, enum covey_status_code c
     cv_draft_tell_end(u->client, &end);
 }
 
+static void end_hedging(struct cv_unary *u)
+{
+    if (u->hedge_after > 0)
+        cv_client_loop_set(u->client->shared, &u->timer, COVEY_NEVER);
+}
+
+static void drop_last(struct cv_unary *u)
+{
+    if (u->has_last)
+        cv_reply_drop(&u->last);
+    u->has_last = false;
+}
+
 /* Gives the reply, one of its own, to the user; it is freed after this. */
 static void finish(struct cv_unary *u, struct covey_reply *reply)
 {
     covey_client *client = u->client;
     struct cv_attempt *a;
+    /* The next call but one is made in this memory. */
+    cv_prefetch(u, offsetof(struct cv_unary, first));
+    cv_prefetch(u->bytes, 128);
     LIST_FOREACH (a, &u->open, entry)
         cv_client_request_end(&a->request);
-    cv_client_loop_set(client->shared, &u->timer, COVEY_NEVER);
+    end_hedging(u);
     cv_client_loop_forget_timers(client->shared, TIMERS(client));
     cv_loop_close_work(client->loop);
     if (reply->code == COVEY_STATUS_OK)
@@ -136,7 +158,7 @@ static void finish(struct cv_unary *u, struct covey_reply *reply)
     u->outcome->done(u, reply);
     while ((a = LIST_FIRST(&u->open)) != NULL)
         free_attempt(a);
-    cv_reply_drop(&u->last);
+    drop_last(u);
     cv_unary_drop(u);
 }
 
@@ -234,8 +256,9 @@ static void attempt_over(struct cv_attempt *a, const struct cv_rpc_status *statu
         finish(u, &a->answer);
         return;
     }
-    cv_reply_drop(&u->last);
+    drop_last(u);
     cv_reply_move(&u->last, &a->answer);
+    u->has_last = true;
     close_attempt(a);
     if (verdict == REPEAT_LATER)
         repeat_later(u);
@@ -259,9 +282,6 @@ static void send_request(struct cv_client_request *r)
         cv_client_request_doom(r, error);
 }
 
-/* Larger answers are not copied. */
-#define COPIED_MAX ((size_t)1200)
-
 static int take_large(struct cv_attempt *a, struct cv_slice message)
 {
     covey_runtime *runtime = a->unary->client->runtime;
@@ -274,31 +294,31 @@ static int take_large(struct cv_attempt *a, struct cv_slice message)
     return error;
 }
 
-/* Only the first attempt with an answer may have the room: the others end with that. */
-static int set_answer(struct cv_attempt *a, struct cv_slice message)
+/* `is_last`: the call ends with this, and a user to whom it is only shown needs no copy that lasts. */
+static int set_answer(struct cv_attempt *a, struct cv_slice message, bool is_last)
 {
-    struct cv_unary *u = a->unary;
-    if (message.size > COPIED_MAX)
+    const struct cv_unary *u = a->unary;
+    if (message.size > CV_CLIENT_SHOWN_MAX)
         return take_large(a, message);
-    if (u->outcome->moves || u->is_decided || message.size >= sizeof u->room)
+    if (u->outcome->moves || !is_last)
         return cv_reply_set_data(&a->answer, u->client->runtime, message);
-    cv_reply_lend_data(&a->answer, u->room, message);
+    cv_reply_lend_data(&a->answer, u->client->shared->shown, message);
     return 0;
 }
 
-static int take_message(struct cv_attempt *a, struct cv_slice message)
+static int take_message(struct cv_attempt *a, struct cv_slice message, bool is_last)
 {
     struct cv_unary *u = a->unary;
     struct cv_rpc_input read = {.type = CV_RPC_READ, .read = {.size = message.size}};
     if (a->answer.data != NULL)
         return COVEY_ERR_PROTOCOL;
-    int error = set_answer(a, message);
+    int error = set_answer(a, message, is_last);
     /* A small one may count until the call is released, which is soon. */
-    if (message.size > COPIED_MAX)
+    if (message.size > CV_CLIENT_SHOWN_MAX)
         cv_client_request_step(&a->request, &read);
     if (error == 0 && !u->is_decided) {
         u->is_decided = true;
-        cv_client_loop_set(u->client->shared, &u->timer, COVEY_NEVER);
+        end_hedging(u);
         close_others(u, a);
     }
     return error;
@@ -314,14 +334,18 @@ static void on_event(struct cv_client_request *r, const struct cv_rpc_output *ev
                                       event->metadata.count);
         break;
     case CV_RPC_EVENT_MESSAGE:
-        error = take_message(a, event->message);
+        error = take_message(a, event->message, false);
         break;
     case CV_RPC_EVENT_WRITABLE:
         send_request(r);
         break;
     case CV_RPC_EVENT_STATUS:
-        attempt_over(a, &event->end.status, event->end.not_started);
-        return;
+        error = event->end.has_message ? take_message(a, event->end.message, true) : 0;
+        if (error == 0) {
+            attempt_over(a, &event->end.status, event->end.not_started);
+            return;
+        }
+        break;
     default:
         break;
     }
@@ -380,7 +404,6 @@ static void open_attempt(struct cv_unary *u, covey_time pause)
 
 static void begin(struct cv_unary *u)
 {
-    u->timer.expired = on_hedge;
     cv_loop_open_work(u->client->loop);
     open_attempt(u, 0);
 }

@@ -18,8 +18,8 @@ struct cv_unary;
 struct cv_attempt {
     struct cv_client_request request; /* first: the request names the attempt */
     struct cv_unary *unary;
-    struct covey_reply answer; /* what came so far */
     LIST_ENTRY(cv_attempt) entry;
+    struct covey_reply answer; /* what came so far */
 };
 
 struct cv_unary_outcome {
@@ -28,33 +28,30 @@ struct cv_unary_outcome {
     bool moves;
 };
 
-/* A small answer needs no memory of its own. */
-#define CV_UNARY_ROOM_SIZE 128
-
 struct cv_unary {
     struct cv_client_timer timer; /* first: of the next hedge */
     struct cv_mail mail;
-    covey_client *client;
     struct cv_call_header header; /* in `bytes` */
     struct cv_slice request;
     covey_time deadline;
     covey_time begun;
+    struct covey_reply last; /* if has_last */
+
+    struct cv_attempt
+        first; /* its end and what follows: what the end of a call needs, close together */
+    LIST_HEAD(, cv_attempt) open;
+    covey_client *client;
+    size_t size;            /* of this memory */
     covey_time hedge_after; /* 0: no hedges */
     bool wait_for_ready;
     bool is_idempotent;
     bool is_decided;   /* one attempt has an answer */
+    bool has_last;     /* an attempt has failed, and others go on or will */
     unsigned attempts; /* made so far */
     unsigned failures; /* in a row, for the pause */
-
     const struct cv_unary_outcome *outcome;
     covey_reply_handler done; /* of its kinds */
     void *user;
-
-    LIST_HEAD(, cv_attempt) open;
-    struct cv_attempt first;
-    struct covey_reply last; /* of the last attempt that failed, while others go on or will */
-    size_t size;             /* of this memory */
-    uint8_t room[CV_UNARY_ROOM_SIZE]; /* for the answer, where nobody moves it away */
     _Alignas(max_align_t) uint8_t bytes[];
 };
 

@@ -61,9 +61,10 @@ static int new_peer(struct cv_links *l, const covey_node_id *id, covey_time now,
         return COVEY_ERR_NO_MEMORY;
     peer->id = *id;
     peer->index = l->count;
-    cv_token_bucket_init(&peer->glitches, now, CV_GLITCH_BURST, CV_GLITCH_INTERVAL);
-    cv_token_bucket_init(&peer->messages, now, CV_MESSAGE_BURST, CV_MESSAGE_INTERVAL);
-    cv_token_bucket_init(&peer->chunks, now, CV_CHUNK_BURST, CV_CHUNK_INTERVAL);
+    cv_bucket_init(&peer->glitches, CV_GLITCH_BURST, CV_GLITCH_INTERVAL, now);
+    cv_bucket_init(&peer->messages, CV_MESSAGE_BURST, CV_MESSAGE_INTERVAL, now);
+    cv_bucket_init(&peer->chunks, CV_CHUNK_BURST, CV_CHUNK_INTERVAL, now);
+    cv_bucket_init(&peer->answers, CV_ANSWER_BURST, CV_ANSWER_INTERVAL, now);
     int error = cv_map_put(&l->peers, key_of(&peer->id), peer);
     if (error != COVEY_OK) {
         cv_release(l->alloc, peer);
@@ -156,7 +157,7 @@ void cv_links_catch_up(struct cv_links *l, covey_time now, covey_time pause)
 {
     covey_time length = pause < CV_CATCH_UP_MAX ? pause : CV_CATCH_UP_MAX;
     for (size_t i = 0; i < l->count; i++)
-        cv_token_bucket_credit(&l->order[i]->messages, now, length);
+        cv_bucket_credit(&l->order[i]->messages, length, now);
 }
 
 void cv_links_banish(struct cv_links *l, const covey_node_id *id, covey_time now)

@@ -2,8 +2,8 @@
 #define CV_CLUSTER_LINKS_H
 
 #include "base/address.h"
+#include "base/bucket.h"
 #include "base/map.h"
-#include "cluster/token_bucket.h"
 
 #include <covey/export.h>
 #include <covey/node.h>
@@ -31,6 +31,10 @@
 #define CV_MESSAGE_INTERVAL (COVEY_SECOND / 200)
 #define CV_CHUNK_BURST      4096
 #define CV_CHUNK_INTERVAL   (COVEY_SECOND / 64)
+/* Bytes that one peer's questions may have us send, the lists and digests of joins and comparisons:
+ * 4 MiB at once, a list of any size when none of it is used up, and 128 KiB a second. */
+#define CV_ANSWER_BURST    (4u << 20)
+#define CV_ANSWER_INTERVAL (COVEY_SECOND / (128 * 1024))
 /* After a pause of ours a peer may have sent as much as it was allowed to in that time, up to this:
  * of those who pause for longer the others let go. */
 #define CV_CATCH_UP_MAX (30 * COVEY_SECOND)
@@ -40,14 +44,15 @@ struct cv_member;
 /* What each message asks for comes first. */
 struct cv_peer {
     covey_node_id id;
-    struct cv_token_bucket messages;
+    struct cv_bucket messages;
     covey_time last_heard;    /* on this connection */
     struct cv_member *member; /* NULL: it is not known. Kept by the protocol */
     bool we_dialled;
     bool knows_a_part; /* it asked us for all members before we knew them */
     size_t index;      /* in the order of the links */
-    struct cv_token_bucket glitches;
-    struct cv_token_bucket chunks;
+    struct cv_bucket glitches;
+    struct cv_bucket chunks;
+    struct cv_bucket answers;
     struct cv_address remote;
     char name[COVEY_NODE_NAME_MAX + 1]; /* of its certificate; "" when not known */
 };

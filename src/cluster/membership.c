@@ -157,6 +157,11 @@ void cv_membership_free(struct cv_membership *m)
     cv_release(m->alloc, m);
 }
 
+covey_time cv_membership_jitter(struct cv_membership *m, covey_time time)
+{
+    return time - time / 4 + cv_rand_below(&m->gossip.rand, time / 2 + 1);
+}
+
 void cv_membership_enter(struct cv_membership *m, enum cv_membership_state state, int error)
 {
     struct cv_output output = {.type = CV_OUTPUT_STATE};
@@ -198,6 +203,7 @@ static void ring(struct cv_membership *m, struct cv_alarm *alarm)
     case CV_ALARM_GOSSIP:
     case CV_ALARM_HEARTBEAT:
     case CV_ALARM_WATCH:
+    case CV_ALARM_SETTLE:
     case CV_ALARM_MEMBER:
         break;
     }
@@ -277,6 +283,11 @@ enum cv_membership_state cv_membership_state(const struct cv_membership *m)
     return m->state;
 }
 
+bool cv_membership_keeps(struct cv_membership *m, const covey_node_id *id)
+{
+    return cv_gossip_protocol_is_warm(&m->gossip, id);
+}
+
 const struct cv_node_registry *cv_membership_registry(const struct cv_membership *m)
 {
     return &m->gossip.registry;
@@ -307,8 +318,10 @@ void cv_membership_stats(const struct cv_membership *m, struct cv_membership_sta
         .silences = c->silences,
         .syncs_sent = m->sync.sent,
         .syncs_differing = m->sync.differing,
+        .answers_shed = m->answers_shed,
         .suspicions = c->suspicions,
         .refutations = c->refutations,
+        .pushes_delayed = c->pushes_delayed,
         .outputs_shed = m->gossip.outbox.shed,
         .members_refused = m->gossip.registry.refused,
         .gossip_shed = m->gossip.queue.shed,

@@ -189,6 +189,9 @@ bool cv_membership_poll(struct cv_membership *m, struct cv_output *output);
 covey_time cv_membership_deadline(const struct cv_membership *m);
 
 enum cv_membership_state cv_membership_state(const struct cv_membership *m);
+/* Whether it wants to stay connected with this node for good: what it closes by itself is not among them.
+ */
+bool cv_membership_keeps(struct cv_membership *m, const covey_node_id *id);
 /* What is known of every member, ourselves included; changes only inside step(). */
 const struct cv_node_registry *cv_membership_registry(const struct cv_membership *m);
 
@@ -216,8 +219,10 @@ struct cv_membership_stats {
     uint64_t silences;         /* members suspected by phi */
     uint64_t syncs_sent;       /* comparisons begun */
     uint64_t syncs_differing;  /* comparisons by others that found a difference */
+    uint64_t answers_shed;     /* lists and digests that a peer asked for too often to get them */
     uint64_t suspicions;
     uint64_t refutations;
+    uint64_t pushes_delayed;  /* pushes of news that waited until there were bytes for them */
     uint64_t outputs_shed;    /* dropped at the output queue's bound */
     uint64_t members_refused; /* for members_max */
     uint64_t gossip_shed;     /* updates dropped at the gossip queue's bound */

@@ -71,6 +71,8 @@ struct cv_transfer {
 
 struct cv_sync {
     covey_time interval;
+    covey_time wait;      /* until the next comparison, but for jitter; up to the interval */
+    covey_time cold_next; /* when the next one is with anybody, not with one that is connected */
     bool has_partner;
     covey_node_id partner; /* is compared with as soon as it is connected */
     uint64_t sent;
@@ -107,10 +109,13 @@ struct cv_membership {
     size_t transfer_count;
     struct cv_transfer *transfers[CV_TRANSFERS_MAX];
     uint64_t chunks_sent;
+    uint64_t answers_shed;
     struct cv_message message; /* being read */
 };
 
 /* membership.c */
+/* 75 % to 125 % of a time: what many begin together they do not go on with together. */
+covey_time cv_membership_jitter(struct cv_membership *m, covey_time time);
 void cv_membership_enter(struct cv_membership *m, enum cv_membership_state state, int error);
 
 /* membership_seeds.c */
@@ -148,6 +153,8 @@ COVEY_MUST_USE int cv_transfer_new(struct cv_membership *m, const covey_node_id 
 /* Takes the transfer. One to the same peer that is under way goes on, and this one is dropped,
  * unless this one is the answer to a JOIN. */
 void cv_transfer_begin(struct cv_membership *m, struct cv_transfer *transfer);
+/* False, and counted, when this peer had us send too much for an answer of so many bytes. */
+bool cv_transfer_affords(struct cv_membership *m, const covey_node_id *to, size_t size);
 /* The next chunk of all transfers as an output; false when there is none. */
 bool cv_transfers_poll(struct cv_membership *m, struct cv_output *output);
 void cv_transfers_drop(struct cv_membership *m, const covey_node_id *to);

@@ -45,6 +45,7 @@ static void stop_asking(struct cv_membership *m)
 void cv_join_stop(struct cv_membership *m)
 {
     stop_asking(m);
+    m->gossip.is_joining = false;
     cv_heap_clear(&m->gossip.heap, &m->join.alarm.timer);
     cv_heap_clear(&m->gossip.heap, &m->join.end.timer);
 }
@@ -54,7 +55,8 @@ static void succeed(struct cv_membership *m)
     cv_join_stop(m);
     cv_membership_enter(m, CV_MEMBERSHIP_JOINED, COVEY_OK);
     cv_gossip_protocol_announce(&m->gossip);
-    cv_heap_set(&m->gossip.heap, &m->reconnect.timer, m->gossip.now + m->reconnect_interval);
+    cv_heap_set(&m->gossip.heap, &m->reconnect.timer,
+                m->gossip.now + cv_membership_jitter(m, m->reconnect_interval));
     cv_sync_start(m);
     cv_sync_joined(m);
 }
@@ -116,8 +118,7 @@ static covey_time backoff(struct cv_membership *m)
         wait *= 2;
     if (wait > config->backoff_max)
         wait = config->backoff_max;
-    /* 75 % to 125 % of it. */
-    return wait - wait / 4 + cv_rand_below(&m->gossip.rand, wait / 2 + 1);
+    return cv_membership_jitter(m, wait);
 }
 
 static void attempt_failed(struct cv_membership *m)
@@ -174,6 +175,7 @@ static void begin_attempt(struct cv_membership *m)
 void cv_join_start(struct cv_membership *m)
 {
     m->state = CV_MEMBERSHIP_JOINING;
+    m->gossip.is_joining = true;
     m->join.attempt = 0;
     m->join.was_reached = false;
     if (m->seed_count > 0 && m->join.config.attempts_max != 0)

@@ -136,7 +136,8 @@ void cv_membership_reconnect(struct cv_membership *m)
 {
     struct cv_gossip_protocol *g = &m->gossip;
     struct cv_member *failed = some_failed(g);
-    cv_heap_set(&g->heap, &m->reconnect.timer, g->now + m->reconnect_interval);
+    cv_heap_set(&g->heap, &m->reconnect.timer,
+                g->now + cv_membership_jitter(m, m->reconnect_interval));
     if (failed != NULL && failed->link == CV_LINK_NONE)
         cv_gossip_protocol_dial(g, failed);
     else if (failed != NULL && failed->link == CV_LINK_UP)

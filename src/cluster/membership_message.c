@@ -87,8 +87,8 @@ static bool is_catching_up(const struct cv_gossip_protocol *g)
 static bool is_too_much(struct cv_gossip_protocol *g, struct cv_peer *peer,
                         enum cv_message_type type)
 {
-    struct cv_token_bucket *bucket = cv_message_is_list(type) ? &peer->chunks : &peer->messages;
-    if (cv_token_bucket_take(bucket, g->now, 1))
+    struct cv_bucket *bucket = cv_message_is_list(type) ? &peer->chunks : &peer->messages;
+    if (cv_bucket_take(bucket, 1, g->now))
         return false;
     g->counters.messages_shed++;
     if (!is_catching_up(g))

@@ -4,8 +4,11 @@
 
 /*
  * Anti-entropy (Demers et al. 1987): now and then two members compare what they know, so that what
- * gossip missed is known to all in the end. The partner is chosen among all members: in a large
- * cluster it is mostly one that nobody is connected with, and so each of these is probed too.
+ * gossip missed is known to all in the end. Once in each interval the partner is chosen among all
+ * members: in a large cluster it is mostly one that nobody is connected with, and so each of these
+ * is probed too. After a comparison that found a difference there is likely to be more: the next one
+ * comes soon, with somebody who is connected, and then after twice the time, up to the interval. A
+ * newcomer begins like that.
  *
  *     A  --SYNC: root---------------->  B      equal: the end
  *     A  <-SYNC_BUCKETS: 256 hashes---  B      equal: the end
@@ -17,6 +20,9 @@
 
 /* A partner is picked at random; most of what is known is alive. */
 #define TRIES 16
+/* "Soon" and a newcomer's first comparison, as parts of the interval. */
+#define SOON_PART  20
+#define FIRST_PART 10
 /* A step has room for so many closes. Others can make us dial by asking for pings: the rest waits for
  * the next time. */
 #define COLD_CLOSES_MAX 32
@@ -27,12 +33,24 @@ void cv_sync_init(struct cv_membership *m, covey_time interval)
     m->sync.alarm.kind = CV_ALARM_SYNC;
 }
 
+static void compare_soon(struct cv_membership *m)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    m->sync.wait = m->sync.interval / SOON_PART;
+    if (cv_timer_is_set(&m->sync.alarm.timer))
+        cv_heap_set_latest(&g->heap, &m->sync.alarm.timer,
+                           g->now + cv_membership_jitter(m, m->sync.wait));
+}
+
 void cv_sync_start(struct cv_membership *m)
 {
     struct cv_gossip_protocol *g = &m->gossip;
-    if (m->sync.interval != 0)
-        cv_heap_set(&g->heap, &m->sync.alarm.timer,
-                    g->now + cv_rand_below(&g->rand, m->sync.interval));
+    if (m->sync.interval == 0)
+        return;
+    m->sync.wait = m->sync.interval / SOON_PART;
+    m->sync.cold_next = g->now + cv_rand_below(&g->rand, m->sync.interval);
+    cv_heap_set(&g->heap, &m->sync.alarm.timer,
+                g->now + cv_rand_below(&g->rand, m->sync.interval / FIRST_PART + 1));
 }
 
 void cv_sync_stop(struct cv_membership *m)
@@ -41,7 +59,6 @@ void cv_sync_stop(struct cv_membership *m)
     cv_heap_clear(&m->gossip.heap, &m->sync.alarm.timer);
 }
 
-/* NULL when none was found. */
 static struct cv_member *some_member(struct cv_gossip_protocol *g)
 {
     for (size_t i = 0; i < TRIES; i++) {
@@ -51,6 +68,25 @@ static struct cv_member *some_member(struct cv_gossip_protocol *g)
             return member;
     }
     return NULL;
+}
+
+/* NULL when none was found. */
+static struct cv_member *choose_partner(struct cv_membership *m)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    struct cv_member *partner = NULL;
+    if (g->now < m->sync.cold_next && cv_gossip_protocol_select_random(g, NULL, &partner, 1) == 1)
+        return partner;
+    m->sync.cold_next = g->now + cv_membership_jitter(m, m->sync.interval);
+    return some_member(g);
+}
+
+/* The next one comes after twice the time, unless this one finds a difference. */
+static covey_time wait_longer(struct cv_membership *m)
+{
+    const covey_time wait = m->sync.wait;
+    m->sync.wait = wait < m->sync.interval / 2 ? 2 * wait : m->sync.interval;
+    return cv_membership_jitter(m, wait);
 }
 
 static void compare(struct cv_membership *m, const covey_node_id *with)
@@ -97,9 +133,9 @@ static void close_cold(struct cv_membership *m)
 void cv_sync_alarm(struct cv_membership *m)
 {
     struct cv_gossip_protocol *g = &m->gossip;
-    cv_heap_set(&g->heap, &m->sync.alarm.timer, g->now + m->sync.interval);
+    cv_heap_set(&g->heap, &m->sync.alarm.timer, g->now + wait_longer(m));
     close_cold(m);
-    struct cv_member *partner = some_member(g);
+    struct cv_member *partner = choose_partner(m);
     if (partner == NULL)
         return;
     m->sync.has_partner = true;
@@ -122,9 +158,11 @@ void cv_sync_root(struct cv_membership *m, const covey_node_id *from, struct cv_
     uint8_t own[CV_DIGEST_ROOT_SIZE];
     uint8_t buckets[CV_DIGEST_BUCKETS_SIZE];
     cv_digest_root(&g->registry.digest, own);
-    if (cv_slice_equal(root, cv_slice_of(own, sizeof(own))))
+    if (cv_slice_equal(root, cv_slice_of(own, sizeof(own))) ||
+        !cv_transfer_affords(m, from, sizeof(buckets)))
         return;
     m->sync.differing++;
+    compare_soon(m);
     cv_digest_write(&g->registry.digest, buckets);
     cv_gossip_protocol_compose(
         g, from,
@@ -138,6 +176,7 @@ int cv_sync_answer(struct cv_membership *m, const covey_node_id *from, struct cv
     const struct cv_message_head *head = &m->message.head;
     struct cv_bucket_set buckets;
     if (head->type == CV_MESSAGE_SYNC_BUCKETS) {
+        compare_soon(m);
         buckets = cv_digest_compare(&m->gossip.registry.digest, head->digest);
         return cv_bucket_set_is_empty(&buckets)
                    ? COVEY_OK

@@ -93,6 +93,16 @@ static bool is_admitted(struct cv_membership *m, const struct cv_transfer *trans
            cv_node_registry_get(&m->gossip.registry, &transfer->to) != NULL;
 }
 
+bool cv_transfer_affords(struct cv_membership *m, const covey_node_id *to, size_t size)
+{
+    struct cv_peer *peer = cv_links_peer(&m->gossip.links, to);
+    const uint32_t cost = size < CV_ANSWER_BURST ? (uint32_t)size : CV_ANSWER_BURST;
+    if (peer != NULL && cv_bucket_take(&peer->answers, cost, m->gossip.now))
+        return true;
+    m->answers_shed++;
+    return false;
+}
+
 void cv_transfer_begin(struct cv_membership *m, struct cv_transfer *transfer)
 {
     struct cv_gossip_protocol *g = &m->gossip;
@@ -114,6 +124,11 @@ void cv_transfer_begin(struct cv_membership *m, struct cv_transfer *transfer)
         assert(transfer->chunk_count < UINT16_MAX);
         transfer->chunk_count++;
     } while (next < transfer->count);
+    if (!cv_transfer_affords(m, &transfer->to,
+                             transfer->chunk_count * (size_t)CV_MAX_MESSAGE_SIZE)) {
+        free_transfer(m, transfer);
+        return;
+    }
     m->transfers[m->transfer_count] = transfer;
     m->transfer_count++;
 }

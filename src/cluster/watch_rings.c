@@ -63,6 +63,33 @@ bool cv_watch_rings_misses(const struct cv_watch_rings *r, const covey_node_id *
     return false;
 }
 
+size_t cv_watch_rings_unlikely(const struct cv_watch_rings *r, const covey_node_id *const *ids,
+                               size_t count)
+{
+    bool is_nearest[CV_RING_SUITORS_MAX] = {false};
+    uint64_t best[CV_RING_SUITORS_MAX];
+    assert(count >= 1 && count <= CV_RING_SUITORS_MAX);
+    for (size_t i = 0; i < count; i++)
+        best[i] = UINT64_MAX;
+    for (size_t ring = 0; ring < r->ring_count; ring++) {
+        uint64_t least = UINT64_MAX;
+        size_t nearest = 0;
+        for (size_t i = 0; i < count; i++) {
+            const uint64_t after = place_of(spread(ids[i]), ring) - place_of(r->own, ring);
+            best[i] = after < best[i] ? after : best[i];
+            nearest = after < least ? i : nearest;
+            least = after < least ? after : least;
+        }
+        is_nearest[nearest] = true;
+    }
+    size_t unlikely = count - 1;
+    for (size_t i = count; i-- > 0;) {
+        if (!is_nearest[i] && (is_nearest[unlikely] || best[i] > best[unlikely]))
+            unlikely = i;
+    }
+    return unlikely;
+}
+
 static void offer(struct nearest *n, size_t max, const struct candidate *candidate)
 {
     if (n->count == max && candidate->distance >= n->items[max - 1].distance)

@@ -29,6 +29,12 @@ void cv_watch_rings_init(struct cv_watch_rings *r, const covey_node_id *self, si
 /* True when a choice is to be made anew: a node came, or went. */
 bool cv_watch_rings_wants(const struct cv_watch_rings *r, const covey_node_id *came);
 bool cv_watch_rings_misses(const struct cv_watch_rings *r, const covey_node_id *gone);
+/* The other direction: of some nodes that all want to watch us, the index of the one that is least
+ * likely to be right. On every ring the nearest after us stays; of the others the one goes that is
+ * farthest on its best ring. `count` is at least 1 and at most CV_RING_SUITORS_MAX. */
+#define CV_RING_SUITORS_MAX 32
+size_t cv_watch_rings_unlikely(const struct cv_watch_rings *r, const covey_node_id *const *ids,
+                               size_t count);
 /* Chooses among the live members. */
 void cv_watch_rings_choose(struct cv_watch_rings *r, const struct cv_node_registry *registry);
 

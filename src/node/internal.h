@@ -61,9 +61,12 @@ struct cv_link {
 };
 
 struct cv_gossip_conn {
-    struct cv_conn_head head; /* the timer closes a superseded one */
-    uint32_t dial;            /* the core's number of the dial not yet answered, or 0 */
+    struct cv_conn_head head;  /* the timer closes a superseded one */
+    struct cv_pooled pooled;   /* once it is ready */
+    struct cv_pool_slot *dial; /* the pool's dial not yet answered, or NULL */
     bool is_ready;
+    bool is_told;    /* the core knows that it is connected */
+    bool is_watched; /* it is pinged when nothing is heard: it had a check before */
     TAILQ_ENTRY(cv_gossip_conn) all;
 };
 
@@ -111,8 +114,11 @@ struct cv_node {
     bool cluster_ends;       /* disable_cluster() was called; the next turn does it */
     struct cv_publication published;
     struct cv_connection_pool pool;
+    LIST_HEAD(, cv_gossip_dial) dials; /* what the core waits for */
     TAILQ_HEAD(, cv_gossip_conn) peers;
     struct cv_node_stats stats;
+
+    struct cv_rpc_shared shared; /* by all links */
 };
 
 /* Registers a head's timer. 0 or COVEY_ERR_NO_MEMORY. */
@@ -159,15 +165,31 @@ void cv_node_cluster_init(struct cv_node *node);
 /* One round of what membership wants done. */
 void cv_node_cluster_run(struct cv_node *node);
 void cv_node_cluster_free(struct cv_node *node);
-struct cv_gossip_conn *cv_gossip_conn_accept(struct cv_node *node, struct cv_quic_conn *c);
-void cv_gossip_conn_connected(struct cv_gossip_conn *peer);
-/* Dials its successor, which takes its place when it is ready. */
-void cv_gossip_conn_retire(struct cv_gossip_conn *peer);
-void cv_gossip_conn_disconnected(struct cv_gossip_conn *peer, int error);
+/* An input to the core, at the node's time. As cv_membership_step(). */
+int cv_node_cluster_step(struct cv_node *node, struct cv_input *input);
 void cv_gossip_conn_datagram(struct cv_gossip_conn *peer, struct cv_slice bytes);
 void cv_gossip_conn_stream_opened(struct cv_gossip_conn *peer, struct cv_quic_stream *s);
 void cv_gossip_conn_stream_data(struct cv_gossip_conn *peer, struct cv_quic_stream *s,
                                 struct cv_slice bytes, bool fin);
 void cv_gossip_conn_stream_closed(struct cv_gossip_conn *peer, struct cv_quic_stream *s);
+
+/* node_pool.c: the connections that gossip travels on. */
+void cv_node_pool_init(struct cv_node *node, const struct cv_membership_config *config);
+void cv_node_pool_fini(struct cv_node *node);
+/* The core's outputs. */
+void cv_node_pool_dial(struct cv_node *node, const struct cv_output *out);
+void cv_node_pool_close(struct cv_node *node, const struct cv_output *out);
+/* The connection to send something on; NULL when there is none. */
+struct cv_gossip_conn *cv_node_pool_use(struct cv_node *node, const covey_node_id *peer);
+/* Does what the pool wants done, and what its timers want. */
+void cv_node_pool_run(struct cv_node *node);
+/* For the endpoint: a dial from there is not worth a handshake. */
+bool cv_node_pool_is_in_vain(void *user, const struct cv_address *remote);
+void cv_node_tell_disconnected(struct cv_node *node, const covey_node_id *id);
+struct cv_gossip_conn *cv_gossip_conn_accept(struct cv_node *node, struct cv_quic_conn *c);
+void cv_gossip_conn_connected(struct cv_gossip_conn *peer);
+/* Dials its successor, which takes its place when it is ready. */
+void cv_gossip_conn_retire(struct cv_gossip_conn *peer);
+void cv_gossip_conn_disconnected(struct cv_gossip_conn *peer, int error);
 
 #endif

@@ -209,6 +209,8 @@ static int endpoint_new(struct cv_node *node, const struct cv_node_config *confi
         .loop_count = config->loop_count,
         .hand_over = config->hand_over,
         .hand_over_user = config->hand_over_user,
+        .is_in_vain = cv_node_pool_is_in_vain,
+        .is_in_vain_user = node,
         .random = config->random,
         .random_user = config->random_user,
     };
@@ -237,6 +239,7 @@ int cv_node_new(const struct cv_node_config *config, struct cv_node **out)
         .random = config->random,
         .random_user = config->random_user,
     };
+    node->rpc_limits.shared = &node->shared;
     cv_recycler_init(&node->recycler, node->alloc, config->memory_kept_max);
     node->buffers = config->buffers != NULL ? config->buffers : &node->recycler.alloc;
     cv_heap_init(&node->timers, node->alloc);
@@ -262,6 +265,7 @@ void cv_node_free(struct cv_node *node)
     node->endpoint = NULL;
     cv_node_links_run(node);
     cv_node_links_free(node);
+    cv_rpc_shared_fini(&node->shared, node->buffers);
     cv_node_cluster_free(node);
     cv_identities_fini(&node->identities);
     cv_heap_fini(&node->timers);
@@ -349,7 +353,8 @@ covey_time cv_node_deadline(const struct cv_node *node)
     covey_time deadline =
         earlier(cv_quic_endpoint_deadline(node->endpoint), cv_heap_deadline(&node->timers));
     if (node->membership != NULL)
-        deadline = earlier(deadline, cv_membership_deadline(node->membership));
+        deadline = earlier(deadline, earlier(cv_membership_deadline(node->membership),
+                                             cv_connection_pool_deadline(&node->pool)));
     return earlier(deadline, cv_node_publish_deadline(node));
 }
 
@@ -370,11 +375,6 @@ void cv_node_close(struct cv_node *node)
 void cv_node_stats(const struct cv_node *node, struct cv_node_stats *out)
 {
     *out = node->stats;
-}
-
-size_t cv_node_peer_count(const struct cv_node *node)
-{
-    return node->membership == NULL ? 0 : cv_connection_pool_count(&node->pool);
 }
 
 const struct cv_quic_endpoint *cv_node_endpoint(const struct cv_node *node)

@@ -6,6 +6,7 @@
 #include "cluster/membership.h"
 #include "node/link.h"
 #include "quic/endpoint.h"
+#include "transport/connection_pool.h"
 #include "transport/transport.h"
 
 #include <covey/export.h>
@@ -147,11 +148,12 @@ struct cv_node_stats {
     uint64_t gossip_shed;         /* messages that no connection or stream could take */
     uint64_t gossip_oversized;    /* streams that carried more than one message may */
     uint64_t connections_refused; /* for the bound on peers, or to ourselves */
+    uint64_t connections_dead;    /* closed for not answering a health check */
     uint64_t links_refused;       /* for identity_connections_max */
 };
 void cv_node_stats(const struct cv_node *node, struct cv_node_stats *out);
-/* Members that a connection speaks for now. */
-size_t cv_node_peer_count(const struct cv_node *node);
+/* The counters of membership's connections; zeros while it is off. */
+void cv_node_pool_stats(const struct cv_node *node, struct cv_pool_stats *out);
 const struct cv_quic_endpoint *cv_node_endpoint(const struct cv_node *node);
 
 #endif

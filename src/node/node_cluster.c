@@ -13,9 +13,6 @@
 #include <assert.h>
 #include <string.h>
 
-/* A superseded connection still carries what its peer had sent before it knew. */
-#define SUPERSEDED_TTL (2 * COVEY_SECOND)
-
 /* A message that comes in on a stream. */
 struct inbox {
     size_t size;
@@ -25,13 +22,14 @@ struct inbox {
 void cv_node_cluster_init(struct cv_node *node)
 {
     TAILQ_INIT(&node->peers);
+    LIST_INIT(&node->dials);
 }
 
 static void drain(struct cv_node *node);
 
 /* A malformed message is the core's to count. Without memory it has changed nothing; what it lacks
  * is room for its outputs mostly, so they are taken and it is asked once more. */
-static int step(struct cv_node *node, struct cv_input *input)
+int cv_node_cluster_step(struct cv_node *node, struct cv_input *input)
 {
     input->now = node->now;
     input->wall_ms = node->wall_ms;
@@ -41,157 +39,6 @@ static int step(struct cv_node *node, struct cv_input *input)
         return error;
     drain(node);
     return cv_membership_step(node->membership, input);
-}
-
-static void tell_disconnected(struct cv_node *node, const covey_node_id *id)
-{
-    struct cv_input input = {.type = CV_INPUT_DISCONNECTED, .disconnected = {.peer = *id}};
-    step(node, &input);
-}
-
-/* ---- peers ---- */
-
-static struct cv_gossip_conn *peer_new(struct cv_node *node)
-{
-    struct cv_gossip_conn *peer = cv_allocate(node->alloc, sizeof *peer);
-    if (peer == NULL)
-        return NULL;
-    *peer = (struct cv_gossip_conn){0};
-    if (cv_conn_head_init(&peer->head, node, CV_CONN_PEER) != 0) {
-        cv_release(node->alloc, peer);
-        return NULL;
-    }
-    TAILQ_INSERT_TAIL(&node->peers, peer, all);
-    return peer;
-}
-
-static void peer_free(struct cv_gossip_conn *peer)
-{
-    struct cv_node *node = peer->head.node;
-    TAILQ_REMOVE(&node->peers, peer, all);
-    cv_conn_head_fini(&peer->head);
-    cv_release(node->alloc, peer);
-}
-
-struct cv_gossip_conn *cv_gossip_conn_accept(struct cv_node *node, struct cv_quic_conn *c)
-{
-    struct cv_gossip_conn *peer = peer_new(node);
-    if (peer != NULL)
-        peer->head.conn = c;
-    return peer;
-}
-
-static void tell_dial_failed(struct cv_node *node, uint32_t dial, int error)
-{
-    if (dial == 0 || node->membership == NULL)
-        return;
-    struct cv_input input = {.type = CV_INPUT_DIAL_FAILED,
-                             .dial_failed = {.dial = dial, .error = error}};
-    step(node, &input);
-}
-
-static int tell_connected(struct cv_gossip_conn *peer, uint32_t dial)
-{
-    const struct cv_identity *who = cv_quic_conn_peer(peer->head.conn);
-    struct cv_input input = {
-        .type = CV_INPUT_CONNECTED,
-        .connected = {.peer = who->id,
-                      .name = who->name,
-                      .remote = cv_quic_conn_remote(peer->head.conn),
-                      .dial = dial},
-    };
-    return step(peer->head.node, &input);
-}
-
-static void refuse(struct cv_gossip_conn *peer, uint64_t code, int error)
-{
-    uint32_t dial = peer->dial;
-    peer->dial = 0;
-    peer->head.node->stats.connections_refused++;
-    cv_quic_conn_close(peer->head.conn, code);
-    tell_dial_failed(peer->head.node, dial, error);
-}
-
-static void supersede(struct cv_gossip_conn *peer)
-{
-    struct cv_node *node = peer->head.node;
-    cv_heap_set(&node->timers, &peer->head.timer, node->now + SUPERSEDED_TTL);
-}
-
-void cv_gossip_conn_connected(struct cv_gossip_conn *peer)
-{
-    struct cv_node *node = peer->head.node;
-    const covey_node_id *id = &cv_quic_conn_peer(peer->head.conn)->id;
-    if (node->membership == NULL || node->cluster_ends) {
-        refuse(peer, CV_CLOSE_UNWANTED, COVEY_ERR_STATE);
-        return;
-    }
-    if (covey_node_id_compare(id, &cv_tls_identity(node->tls)->id) == 0) {
-        refuse(peer, CV_CLOSE_UNWANTED, COVEY_ERR_WRONG_IDENTITY);
-        return;
-    }
-    enum cv_pool_verdict verdict;
-    void *loser;
-    int error =
-        cv_connection_pool_add(&node->pool, id, peer, cv_quic_conn_is_accepted(peer->head.conn),
-                               node->now, &verdict, &loser);
-    if (error != 0) {
-        refuse(peer, CV_CLOSE_LIMIT, error);
-        return;
-    }
-    if (verdict == CV_POOL_KEPT)
-        supersede(peer);
-    else if (verdict == CV_POOL_REPLACED)
-        supersede(loser);
-    peer->is_ready = true;
-    if (verdict == CV_POOL_KEPT && peer->dial == 0)
-        return;
-    error = tell_connected(peer, peer->dial);
-    if (error != 0) {
-        cv_connection_pool_remove(&node->pool, id, peer);
-        refuse(peer, CV_CLOSE_LIMIT, error);
-    }
-    peer->dial = 0;
-}
-
-void cv_gossip_conn_disconnected(struct cv_gossip_conn *peer, int error)
-{
-    struct cv_node *node = peer->head.node;
-    if (node->membership != NULL && peer->is_ready) {
-        covey_node_id id = cv_quic_conn_peer(peer->head.conn)->id;
-        if (cv_connection_pool_remove(&node->pool, &id, peer))
-            tell_disconnected(node, &id);
-    } else {
-        tell_dial_failed(node, peer->dial, error == 0 ? COVEY_ERR_CONNECTION_LOST : error);
-    }
-    peer_free(peer);
-}
-
-/*
- * A connection that retires is replaced before it ends, so that no probe meets a closed one: the
- * side that dialled it retires first and dials again, the new connection supersedes the old one on
- * both sides, and the core hardly notices. When the dial fails the old one goes on to its end, and
- * then the core dials as for any peer that it lost.
- */
-void cv_gossip_conn_retire(struct cv_gossip_conn *peer)
-{
-    struct cv_node *node = peer->head.node;
-    const covey_node_id id = cv_quic_conn_peer(peer->head.conn)->id;
-    if (node->membership == NULL || node->cluster_ends ||
-        cv_connection_pool_get(&node->pool, &id) != peer)
-        return;
-    struct cv_gossip_conn *next = peer_new(node);
-    if (next == NULL)
-        return;
-    const struct cv_quic_dial dial = {
-        .local = node->local,
-        .remote = cv_quic_conn_remote(peer->head.conn),
-        .alpn = CV_ALPN_ID_CLUSTER,
-        .expected = &id,
-        .user = &next->head,
-    };
-    if (cv_quic_endpoint_dial(node->endpoint, &dial, node->now, &next->head.conn) != 0)
-        peer_free(next);
 }
 
 /* ---- messages in ---- */
@@ -205,7 +52,7 @@ static void take_message(struct cv_gossip_conn *peer, struct cv_slice bytes)
         .type = CV_INPUT_MESSAGE,
         .message = {.from = cv_quic_conn_peer(peer->head.conn)->id, .bytes = bytes},
     };
-    step(node, &input);
+    cv_node_cluster_step(node, &input);
 }
 
 void cv_gossip_conn_datagram(struct cv_gossip_conn *peer, struct cv_slice bytes)
@@ -288,13 +135,13 @@ static int send_on_stream(struct cv_quic_conn *c, struct cv_slice message)
 
 static void do_send(struct cv_node *node, const struct cv_output *out)
 {
-    const struct cv_gossip_conn *peer = cv_connection_pool_get(&node->pool, &out->send.to);
+    struct cv_gossip_conn *peer = cv_node_pool_use(node, &out->send.to);
     struct cv_slice bytes = out->send.bytes;
     int error;
     if (peer == NULL) { /* the core missed its end for want of memory */
         covey_node_id to = out->send.to;
         node->stats.gossip_shed++;
-        tell_disconnected(node, &to);
+        cv_node_tell_disconnected(node, &to);
         return;
     }
     if (!out->send.reliable && bytes.size <= cv_quic_conn_datagram_size_max(peer->head.conn))
@@ -305,47 +152,6 @@ static void do_send(struct cv_node *node, const struct cv_output *out)
         node->stats.gossip_shed++;
 }
 
-static void do_dial(struct cv_node *node, const struct cv_output *out)
-{
-    uint32_t number = out->dial.dial;
-    covey_node_id expected = out->dial.expected;
-    struct cv_quic_dial dial = {
-        .local = node->local,
-        .remote = out->dial.address,
-        .alpn = CV_ALPN_ID_CLUSTER,
-        .expected = out->dial.has_expected ? &expected : NULL,
-    };
-    struct cv_gossip_conn *peer =
-        out->dial.has_expected ? cv_connection_pool_get(&node->pool, &expected) : NULL;
-    int error = COVEY_ERR_NO_MEMORY;
-    if (peer != NULL) {
-        error = tell_connected(peer, number);
-        if (error != 0)
-            tell_dial_failed(node, number, error);
-        return;
-    }
-    peer = peer_new(node);
-    if (peer != NULL) {
-        dial.user = &peer->head;
-        peer->dial = number;
-        error = cv_quic_endpoint_dial(node->endpoint, &dial, node->now, &peer->head.conn);
-        if (error != 0)
-            peer_free(peer);
-    }
-    if (error != 0)
-        tell_dial_failed(node, number, error);
-}
-
-static void do_close(struct cv_node *node, const struct cv_output *out)
-{
-    const struct cv_gossip_conn *peer = cv_connection_pool_get(&node->pool, &out->close.peer);
-    covey_node_id id = out->close.peer;
-    if (peer != NULL)
-        cv_quic_conn_close(peer->head.conn, CV_CLOSE_DONE);
-    else
-        tell_disconnected(node, &id);
-}
-
 static void do_output(struct cv_node *node, const struct cv_output *out)
 {
     switch (out->type) {
@@ -353,10 +159,10 @@ static void do_output(struct cv_node *node, const struct cv_output *out)
         do_send(node, out);
         break;
     case CV_OUTPUT_DIAL:
-        do_dial(node, out);
+        cv_node_pool_dial(node, out);
         break;
     case CV_OUTPUT_CLOSE:
-        do_close(node, out);
+        cv_node_pool_close(node, out);
         break;
     case CV_OUTPUT_RESOLVE:
         node->events.resolve(node->events_user, out->resolve.resolve, out->resolve.name);
@@ -384,7 +190,7 @@ static void cluster_end(struct cv_node *node)
     node->membership = NULL;
     node->cluster_ends = false;
     node->cluster_is_dirty = false;
-    cv_connection_pool_fini(&node->pool);
+    cv_node_pool_fini(node);
     TAILQ_FOREACH (peer, &node->peers, all)
         cv_quic_conn_close(peer->head.conn, CV_CLOSE_DONE);
     node->events.cluster_ended(node->events_user);
@@ -405,10 +211,11 @@ void cv_node_cluster_run(struct cv_node *node)
         return;
     if (cv_membership_deadline(node->membership) <= node->now) {
         struct cv_input input = {.type = CV_INPUT_TIME};
-        step(node, &input);
+        cv_node_cluster_step(node, &input);
     }
     node->cluster_is_dirty = false;
     drain(node);
+    cv_node_pool_run(node); /* its answers are inputs: the next round takes their outputs */
     if (node->cluster_ends)
         cluster_end(node);
 }
@@ -419,7 +226,7 @@ void cv_node_cluster_free(struct cv_node *node)
     if (node->membership == NULL)
         return;
     cv_membership_free(node->membership);
-    cv_connection_pool_fini(&node->pool);
+    cv_node_pool_fini(node);
 }
 
 /* ---- for the user ---- */
@@ -440,8 +247,7 @@ int cv_node_enable_cluster(struct cv_node *node, const struct cv_membership_conf
     int error = cv_membership_new(&own, now, &node->membership);
     if (error != 0)
         return error;
-    cv_connection_pool_init(&node->pool, node->alloc, &self->id, config->hash_secret,
-                            config->members_max);
+    cv_node_pool_init(node, config);
     node->published = (struct cv_publication){.version = UINT64_MAX};
     node->cluster_is_dirty = true;
     return 0;

@@ -201,6 +201,47 @@ void cv_link_disconnected(struct cv_link *link, int error, bool none_begun)
     cv_link_mark_dirty(link);
 }
 
+/* ---- outputs ---- */
+
+static void write_stream(struct cv_link *link, const struct cv_rpc_output *out)
+{
+    struct cv_quic_stream *s = out->stream;
+    int error = cv_quic_stream_write(s, out->write.bytes, out->write.fin);
+    /* A side that was reset swallows what comes: the call has heard or will hear of it. */
+    bool taken = error == 0 || error == COVEY_ERR_STATE;
+    if (!taken && error != COVEY_ERR_BUSY) {
+        cv_quic_stream_reset(s, CV_RPC_CODE_CANCELLED);
+        cv_quic_stream_stop(s, CV_RPC_CODE_CANCELLED);
+    }
+    cv_rpc_conn_written(link->rpc, out->call, taken);
+}
+
+static void do_output(struct cv_link *link, const struct cv_rpc_output *out)
+{
+    struct cv_node *node = link->head.node;
+    switch (out->type) {
+    case CV_RPC_STREAM_WRITE:
+        write_stream(link, out);
+        break;
+    case CV_RPC_STREAM_CONSUME:
+        cv_quic_stream_consume(out->stream, out->consume.size, out->consume.connection);
+        break;
+    case CV_RPC_STREAM_DO_RESET:
+        cv_quic_stream_reset(out->stream, out->reset.code);
+        break;
+    case CV_RPC_STREAM_DO_STOP:
+        cv_quic_stream_stop(out->stream, out->stop.code);
+        break;
+    case CV_RPC_DO_CLOSE:
+        close_soon(link,
+                   out->close.reason == CV_RPC_CLOSE_FLOOD ? CV_CLOSE_LIMIT : CV_CLOSE_PROTOCOL);
+        break;
+    default:
+        node->events.link.call(node->events_user, link, out);
+        break;
+    }
+}
+
 /* ---- calls and streams ---- */
 
 /* Gives streams to the calls that wait for one, as far as the peer allows. */
@@ -295,46 +336,7 @@ void cv_link_deadline(struct cv_link *link)
     cv_link_mark_dirty(link);
 }
 
-/* ---- outputs ---- */
-
-static void write_stream(struct cv_link *link, const struct cv_rpc_output *out)
-{
-    struct cv_quic_stream *s = out->stream;
-    int error = cv_quic_stream_write(s, out->write.bytes, out->write.fin);
-    /* A side that was reset swallows what comes: the call has heard or will hear of it. */
-    bool taken = error == 0 || error == COVEY_ERR_STATE;
-    if (!taken && error != COVEY_ERR_BUSY) {
-        cv_quic_stream_reset(s, CV_RPC_CODE_CANCELLED);
-        cv_quic_stream_stop(s, CV_RPC_CODE_CANCELLED);
-    }
-    cv_rpc_conn_written(link->rpc, out->call, taken);
-}
-
-static void do_output(struct cv_link *link, const struct cv_rpc_output *out)
-{
-    struct cv_node *node = link->head.node;
-    switch (out->type) {
-    case CV_RPC_STREAM_WRITE:
-        write_stream(link, out);
-        break;
-    case CV_RPC_STREAM_CONSUME:
-        cv_quic_stream_consume(out->stream, out->consume.size, out->consume.connection);
-        break;
-    case CV_RPC_STREAM_DO_RESET:
-        cv_quic_stream_reset(out->stream, out->reset.code);
-        break;
-    case CV_RPC_STREAM_DO_STOP:
-        cv_quic_stream_stop(out->stream, out->stop.code);
-        break;
-    case CV_RPC_DO_CLOSE:
-        close_soon(link,
-                   out->close.reason == CV_RPC_CLOSE_FLOOD ? CV_CLOSE_LIMIT : CV_CLOSE_PROTOCOL);
-        break;
-    default:
-        node->events.link.call(node->events_user, link, out);
-        break;
-    }
-}
+/* ---- one round ---- */
 
 static void keep_alive(struct cv_link *link)
 {

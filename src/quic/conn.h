@@ -117,6 +117,9 @@ void cv_quic_conn_close(struct cv_quic_conn *c, uint64_t code);
 /* When the last packet came that only the peer can have sent, once keys were agreed on; 0 before. */
 covey_time cv_quic_conn_heard_at(const struct cv_quic_conn *c);
 
+/* True when anything came that belongs to it, which may be forged before the handshake is done. */
+bool cv_quic_conn_was_heard(const struct cv_quic_conn *c);
+
 /* Sends a PING when nothing was sent or received for `interval`; 0 switches it off. */
 void cv_quic_conn_set_keep_alive(struct cv_quic_conn *c, covey_time interval);
 

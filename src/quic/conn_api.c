@@ -130,6 +130,11 @@ void cv_quic_conn_set_keep_alive(struct cv_quic_conn *c, covey_time interval)
     cv_conn_mark_dirty(c);
 }
 
+bool cv_quic_conn_was_heard(const struct cv_quic_conn *c)
+{
+    return c->was_heard;
+}
+
 covey_time cv_quic_conn_heard_at(const struct cv_quic_conn *c)
 {
     return c->heard_at;

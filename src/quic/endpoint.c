@@ -311,6 +311,16 @@ void cv_quic_endpoint_unreachable(struct cv_quic_endpoint *e, const struct cv_ad
             cv_conn_end(c, CV_FAREWELL_NONE, 0, &why);
 }
 
+bool cv_quic_endpoint_is_accepting(const struct cv_quic_endpoint *e,
+                                   const struct cv_address *remote)
+{
+    const struct cv_quic_conn *c;
+    TAILQ_FOREACH (c, &e->conns, link)
+        if (c->is_accepted && c->state == CV_CONN_OPENING && cv_address_equal(&c->remote, remote))
+            return true;
+    return false;
+}
+
 static void flush_conn(struct cv_quic_conn *c, const struct cv_datagram_sink *sink)
 {
     if (c->state == CV_CONN_LINGERING) {

@@ -80,6 +80,10 @@ struct cv_quic_config {
      * from inside receive(); must not call an endpoint. NULL: everything is taken as our own. */
     void (*hand_over)(void *user, unsigned loop, const struct cv_datagram *d);
     void *hand_over_user;
+    /* True: what is dialled from `remote` now, where no connection is yet, is dropped unread. NULL: none
+     * is. From inside receive(); must not call an endpoint. */
+    bool (*is_in_vain)(void *user, const struct cv_address *remote);
+    void *is_in_vain_user;
     /* Fills with unpredictable bytes: ids, tokens, path challenges. Never fails. */
     void (*random)(void *user, void *memory, size_t size);
     void *random_user;
@@ -112,6 +116,11 @@ void cv_quic_endpoint_stop_accepting(struct cv_quic_endpoint *e);
  */
 void cv_quic_endpoint_unreachable(struct cv_quic_endpoint *e, const struct cv_address *remote,
                                   covey_time now);
+
+/* True while a connection that was dialled from there is being accepted: nobody has proven to be there
+ * yet. */
+bool cv_quic_endpoint_is_accepting(const struct cv_quic_endpoint *e,
+                                   const struct cv_address *remote);
 
 struct cv_quic_dial {
     struct cv_address local; /* may be a wildcard */
@@ -163,6 +172,7 @@ struct cv_quic_stats {
     uint64_t connections_open; /* now, handshakes included */
     uint64_t handshakes_open;  /* accepted ones, now */
     uint64_t handshakes_failed;
+    uint64_t handshakes_spared; /* datagrams dropped by is_in_vain() */
     uint64_t retries_sent;
     uint64_t resets_sent; /* stateless ones */
     uint64_t version_negotiations_sent;

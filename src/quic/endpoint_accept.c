@@ -171,6 +171,12 @@ void cv_endpoint_accept(struct cv_quic_endpoint *e, const struct cv_datagram *d)
         drop(e);
         return;
     }
+    if (e->config.is_in_vain != NULL &&
+        e->config.is_in_vain(e->config.is_in_vain_user, &d->remote)) {
+        e->stats.handshakes_spared++;
+        drop(e);
+        return;
+    }
     ngtcp2_cid original = header.dcid;
     enum token_verdict verdict = check_token(e, d, &header, &original);
     if (verdict == TOKEN_INVALID)

@@ -37,18 +37,14 @@ enum frame_type {
 
 #define STREAM_BIT_OFFSET 0x04
 #define STREAM_BIT_SIZE   0x02
+#define STREAM_BITS       0x07
 #define RESET_TOKEN_SIZE  16
 #define PATH_DATA_SIZE    8
 
 /* A varint in any of its forms: QUIC does not ask for the shortest one outside of frame types, and
  * what the library reads, the guard must read. */
-static uint64_t read_number(struct cv_reader *r)
+static uint64_t read_long_number(struct cv_reader *r, uint64_t value)
 {
-    uint64_t value = cv_read_u8(r);
-    if (value < 0x40)
-        return value;
-    if (value < 0x80)
-        return (value & 0x3f) << 8 | cv_read_u8(r);
     unsigned more = (1U << (value >> 6)) - 1;
     value &= 0x3f;
     for (; more > 0; more--)
@@ -56,10 +52,28 @@ static uint64_t read_number(struct cv_reader *r)
     return value;
 }
 
+static inline uint64_t read_number(struct cv_reader *r)
+{
+    uint64_t value = cv_read_u8(r);
+    if (value < 0x40)
+        return value;
+    if (value < 0x80)
+        return (value & 0x3f) << 8 | cv_read_u8(r);
+    return read_long_number(r, value);
+}
+
+/* The first two bits say how many bytes follow the first. */
+static inline void skip_number(struct cv_reader *r)
+{
+    unsigned more = (1U << (cv_read_u8(r) >> 6)) - 1;
+    if (more > 0)
+        (void)cv_read_bytes(r, more);
+}
+
 static void skip_numbers(struct cv_reader *r, unsigned count)
 {
     for (; count > 0; count--)
-        (void)read_number(r);
+        skip_number(r);
 }
 
 static void skip_prefixed(struct cv_reader *r)
@@ -85,7 +99,9 @@ static bool read_ack(struct cv_frame_guard *g, struct cv_reader *r, bool ecn)
 
 static void skip_stream(struct cv_reader *r, uint8_t type)
 {
-    skip_numbers(r, (type & STREAM_BIT_OFFSET) != 0 ? 2 : 1);
+    skip_number(r);
+    if ((type & STREAM_BIT_OFFSET) != 0)
+        skip_number(r);
     if ((type & STREAM_BIT_SIZE) != 0)
         skip_prefixed(r);
     else
@@ -253,7 +269,10 @@ static bool read_frame(struct cv_frame_guard *g, const struct cv_frame_guard_con
         read_stop(config, r);
         break;
     default:
-        skip_frame(r, type);
+        if ((type & ~STREAM_BITS) == FRAME_STREAM) /* nearly all are */
+            skip_stream(r, type);
+        else
+            skip_frame(r, type);
     }
     return repeats && config->overwrite;
 }

@@ -27,9 +27,11 @@ static size_t slot_count(const struct cv_stream_table *t)
 
 static size_t home(const struct cv_stream_table *t, int64_t id)
 {
-    /* Both sides' ids count up in steps of four: the number of the stream in the low bits. */
+    /* Both sides' ids count up in steps of four: the number of the stream in the low bits. Those of four
+     * streams that follow each other share a line of the cache, which is what has to be waited for. */
     uint64_t key = (uint64_t)id >> 2 | (uint64_t)id << 62;
-    return (size_t)(key * t->multiplier >> (64 - t->bits));
+    uint64_t line = (key >> 2) * t->multiplier >> (66 - t->bits);
+    return (size_t)(line << 2 | (key & 3));
 }
 
 /* The slot of `id`, or the free one where it would go. */

@@ -2,23 +2,19 @@
 
 #include <covey/error.h>
 
-void cv_rpc_buffer_init(struct cv_rpc_buffer *b)
+void cv_rpc_buffer_init(struct cv_rpc_buffer *b, uint8_t *own)
 {
-    /* Not a whole-struct initialisation: that would clear the inline bytes for each call. */
-    b->data = b->inline_bytes;
-    b->begin = 0;
-    b->end = 0;
-    b->capacity = sizeof b->inline_bytes;
+    *b = (struct cv_rpc_buffer){.data = own, .capacity = CV_RPC_BUFFER_OWN_SIZE, .own = own};
 }
 
 void cv_rpc_buffer_fini(struct cv_rpc_buffer *b, struct cv_rpc_memory *m)
 {
-    if (b->data != b->inline_bytes) {
+    if (b->data != b->own) {
         assert(m->used >= b->capacity);
         m->used -= b->capacity;
         cv_release(m->alloc, b->data);
     }
-    cv_rpc_buffer_init(b);
+    cv_rpc_buffer_init(b, b->own);
 }
 
 static size_t next_capacity(const struct cv_rpc_buffer *b, size_t need, size_t expected,
@@ -34,7 +30,7 @@ static size_t next_capacity(const struct cv_rpc_buffer *b, size_t need, size_t e
  * difference. */
 static int move(struct cv_rpc_buffer *b, struct cv_rpc_memory *m, size_t need, size_t expected)
 {
-    size_t held = b->data == b->inline_bytes ? 0 : b->capacity;
+    size_t held = b->data == b->own ? 0 : b->capacity;
     assert(m->used >= held && m->used <= m->used_max);
     size_t used = m->used - held;
     size_t room = m->used_max - used;
@@ -78,13 +74,13 @@ void *cv_rpc_buffer_detach(struct cv_rpc_buffer *b, struct cv_rpc_memory *m, siz
 {
     uint8_t *data = b->data;
     size_t left = cv_rpc_buffer_size(b);
-    if (data == b->inline_bytes || left > sizeof b->inline_bytes || b->begin == b->capacity ||
+    if (data == b->own || left > CV_RPC_BUFFER_OWN_SIZE || b->begin == b->capacity ||
         size < b->capacity / 2)
         return NULL;
     assert(m->used >= b->capacity);
     m->used -= b->capacity;
-    memcpy(b->inline_bytes, data + b->begin, left);
-    cv_rpc_buffer_init(b);
+    memcpy(b->own, data + b->begin, left);
+    cv_rpc_buffer_init(b, b->own);
     b->end = left;
     return data;
 }

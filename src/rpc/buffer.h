@@ -15,9 +15,9 @@ struct cv_rpc_memory {
     size_t used_max;
 };
 
-/* A small call needs no allocation: a header of a usual method name and a message of 64 bytes fit.
- */
-#define CV_RPC_BUFFER_INLINE_SIZE 256
+/* A small call needs no allocation: a header of a usual method name and a message of 64 bytes fit into what
+ * it has itself. */
+#define CV_RPC_BUFFER_OWN_SIZE 256
 
 /*
  * Bytes that come in at the end and go out at the front, contiguous.
@@ -25,17 +25,18 @@ struct cv_rpc_memory {
  *   data   begin          end      capacity
  *     | gone | what it holds | room |
  *
- * It must not move after init: `data` may point into it.
+ * Its first memory is its owner's, who keeps it away from what is looked at more often.
  */
 struct cv_rpc_buffer {
     uint8_t *data;
     size_t begin;
     size_t end;
     size_t capacity;
-    uint8_t inline_bytes[CV_RPC_BUFFER_INLINE_SIZE];
+    uint8_t *own; /* CV_RPC_BUFFER_OWN_SIZE bytes of the owner's */
 };
 
-void cv_rpc_buffer_init(struct cv_rpc_buffer *b);
+/* `own`: CV_RPC_BUFFER_OWN_SIZE bytes that stay where they are. */
+void cv_rpc_buffer_init(struct cv_rpc_buffer *b, uint8_t *own);
 /* Leaves an empty buffer that may be used again. */
 void cv_rpc_buffer_fini(struct cv_rpc_buffer *b, struct cv_rpc_memory *m);
 
@@ -98,7 +99,7 @@ static inline void cv_rpc_buffer_clear(struct cv_rpc_buffer *b, struct cv_rpc_me
 {
     b->begin = 0;
     b->end = 0;
-    if (b->data != b->inline_bytes)
+    if (b->data != b->own)
         cv_rpc_buffer_fini(b, m);
 }
 

@@ -6,16 +6,46 @@
 
 static struct cv_rpc_call *take_memory(struct cv_rpc_conn *rc)
 {
-    struct cv_rpc_call *call = LIST_FIRST(&rc->pool);
+    struct cv_rpc_shared *shared = rc->limits.shared;
+    struct cv_rpc_call *call = LIST_FIRST(shared != NULL ? &shared->calls : &rc->pool);
     if (call == NULL)
         return cv_allocate(rc->alloc, sizeof *call);
     LIST_REMOVE(call, link);
-    rc->pool_count--;
+    if (shared != NULL)
+        shared->call_count--;
+    else
+        rc->pool_count--;
     return call;
+}
+
+static void give_to_others(struct cv_rpc_conn *rc, struct cv_rpc_call *call)
+{
+    struct cv_rpc_shared *shared = rc->limits.shared;
+    if (shared->call_count >= CV_RPC_SHARED_COUNT_MAX) {
+        cv_release(rc->alloc, call);
+        return;
+    }
+    LIST_INSERT_HEAD(&shared->calls, call, link);
+    shared->call_count++;
+}
+
+void cv_rpc_shared_fini(struct cv_rpc_shared *shared, const struct cv_alloc *alloc)
+{
+    assert(shared->lent == 0);
+    while (!LIST_EMPTY(&shared->calls)) {
+        struct cv_rpc_call *call = LIST_FIRST(&shared->calls);
+        LIST_REMOVE(call, link);
+        cv_release(alloc, call);
+    }
+    shared->call_count = 0;
 }
 
 static void give_memory(struct cv_rpc_conn *rc, struct cv_rpc_call *call)
 {
+    if (rc->limits.shared != NULL) {
+        give_to_others(rc, call);
+        return;
+    }
     LIST_INSERT_HEAD(&rc->pool, call, link);
     rc->pool_count++;
     while (rc->pool_count > CV_RPC_POOL_COUNT_MAX && rc->pool_count > rc->count)
@@ -33,8 +63,8 @@ static void init(struct cv_rpc_call *call, struct cv_rpc_conn *rc, bool is_clien
     call->released = true;
     call->closed = true;
     call->receiving = true;
-    cv_rpc_receive_init(&call->receive);
-    cv_rpc_send_init(&call->send);
+    cv_rpc_receive_init(&call->receive, call->own_received);
+    cv_rpc_send_init(&call->send, call->own_sent);
 }
 
 struct cv_rpc_call *cv_rpc_call_new(struct cv_rpc_conn *rc, bool is_client)
@@ -65,8 +95,7 @@ void cv_rpc_call_free(struct cv_rpc_call *call)
     cv_deadlines_clear(&rc->timers, &call->timer);
     cv_rpc_receive_fini(&call->receive, &rc->receive_memory);
     cv_rpc_send_fini(&call->send, &rc->send_memory);
-    if (call->is_ready)
-        TAILQ_REMOVE(&rc->ready, call, ready_link);
+    cv_rpc_call_leave_ready(call);
     if (call->is_starved)
         TAILQ_REMOVE(&rc->starved, call, starved_link);
     if (call->is_withheld)
@@ -93,6 +122,17 @@ void cv_rpc_call_wake(struct cv_rpc_call *call)
     call->is_ready = true;
 }
 
+void cv_rpc_call_leave_ready(struct cv_rpc_call *call)
+{
+    if (!call->is_ready)
+        return;
+    TAILQ_REMOVE(&call->conn->ready, call, ready_link);
+    call->is_ready = false;
+    if (call->is_lent)
+        call->conn->limits.shared->lent--;
+    call->is_lent = false;
+}
+
 static bool is_signal_due(const struct cv_rpc_call *call)
 {
     return call->event_due || call->reset_due || call->stop_due || call->writable_due ||
@@ -111,8 +151,7 @@ void cv_rpc_call_rest(struct cv_rpc_call *call)
 {
     if (!call->is_ready || !call->send.done || is_signal_due(call) || is_receive_due(call))
         return;
-    TAILQ_REMOVE(&call->conn->ready, call, ready_link);
-    call->is_ready = false;
+    cv_rpc_call_leave_ready(call);
 }
 
 void cv_rpc_call_stop(struct cv_rpc_call *call, uint64_t code)

@@ -37,16 +37,16 @@ struct cv_rpc_call {
     struct cv_rpc_conn *conn;
     void *stream;
     void *user;
-    LIST_ENTRY(cv_rpc_call) link; /* of all calls, or of the pool */
     TAILQ_ENTRY(cv_rpc_call) ready_link;
-    struct cv_deadline timer;
-    covey_time deadline;
-    covey_time accepted_at; /* server */
-    covey_time started_at;  /* client: the time from which the header's timeout counts */
+    LIST_ENTRY(cv_rpc_call) link; /* of all calls, or of the pool */
 
     enum cv_rpc_call_state state;
     bool is_client;
+    /* Client: EVENT_STATUS of `code`; server: EVENT_CANCELLED. Away from the others that are due: they are read as
+     * one, which would wait until the one that was written last is in the cache. */
+    bool event_due;
     bool is_ready;
+    bool is_lent; /* the received bytes lie on the tray, or did when it was last polled */
     bool is_starved;
     bool is_withheld;
     bool is_unbound;
@@ -56,7 +56,6 @@ struct cv_rpc_call {
     bool answer_begun; /* metadata or a message of the server's was sent, or came */
     bool wrote;        /* the transport took bytes of it */
     bool refused;      /* client: the server drains, its user knows nothing of the call */
-    bool event_due;    /* client: EVENT_STATUS of `code`; server: EVENT_CANCELLED */
     bool writable_due; /* SEND said BUSY */
     bool reset_due;
     bool stop_due;
@@ -66,6 +65,10 @@ struct cv_rpc_call {
     size_t owed;            /* received bytes that were not given back to the stream's window */
     size_t owed_connection; /* and to the connection's */
     size_t left_to_close;   /* and are given back when the stream closes */
+    struct cv_deadline timer;
+    covey_time deadline;
+    covey_time accepted_at; /* server */
+    covey_time started_at;  /* client: the time from which the header's timeout counts */
     struct cv_rpc_send send;
     struct cv_rpc_receive receive;
 
@@ -78,9 +81,10 @@ struct cv_rpc_call {
     uint64_t stop_code;
     enum covey_status_code code;
     const char *text; /* static */
+    uint8_t own_received[CV_RPC_BUFFER_OWN_SIZE];
+    uint8_t own_sent[CV_RPC_BUFFER_OWN_SIZE];
 };
 
-LIST_HEAD(cv_rpc_call_list, cv_rpc_call);
 TAILQ_HEAD(cv_rpc_call_queue, cv_rpc_call);
 
 /* What a message costs beyond its bytes while the user holds it: else empty messages, one byte each
@@ -96,6 +100,11 @@ TAILQ_HEAD(cv_rpc_call_queue, cv_rpc_call);
 /* Free call objects that a connection keeps: so many, about 0.25 MiB, or as many as are in use, so that
  * one with many calls under way does not take and give back memory for each. */
 #define CV_RPC_POOL_COUNT_MAX 256
+/* The same of those that are shared: about 2 MiB. */
+#define CV_RPC_SHARED_COUNT_MAX 2048
+
+/* Of a call, and of what its user keeps of it, so much is looked at each time. */
+#define CV_RPC_CALL_NEAR_SIZE 320
 
 /* A call without a stream that the user does not hold; NULL when there is no memory. */
 struct cv_rpc_call *cv_rpc_call_new(struct cv_rpc_conn *rc, bool is_client);
@@ -107,6 +116,8 @@ void cv_rpc_call_settle(struct cv_rpc_call *call);
 
 /* Makes poll() look at it. */
 void cv_rpc_call_wake(struct cv_rpc_call *call);
+/* poll() need not look at it until it is woken again. */
+void cv_rpc_call_leave_ready(struct cv_rpc_call *call);
 /* Nothing is due by now: poll() need not look at it to find out. */
 void cv_rpc_call_rest(struct cv_rpc_call *call);
 /* No frame is looked at any more; asks the peer to stop unless its side ended. */

@@ -122,7 +122,7 @@ static void fail(struct cv_rpc_call *call, const char *text)
     cv_rpc_end_here(call, COVEY_STATUS_INTERNAL, text, CV_RPC_CODE_PROTOCOL);
 }
 
-static bool take_status(struct cv_rpc_call *call, struct cv_slice body, struct cv_rpc_output *out)
+bool cv_rpc_client_status(struct cv_rpc_call *call, struct cv_slice body, struct cv_rpc_output *out)
 {
     struct cv_rpc_status status;
     if (cv_rpc_status_read(body, &status) != 0) {
@@ -135,6 +135,7 @@ static bool take_status(struct cv_rpc_call *call, struct cv_slice body, struct c
     cv_rpc_end_answered(call);
     out->type = CV_RPC_EVENT_STATUS;
     out->end.status = status;
+    out->end.has_message = false;
     out->end.by_peer = true;
     out->end.not_started = false;
     return true;
@@ -175,7 +176,7 @@ bool cv_rpc_client_frame(struct cv_rpc_call *call, const struct cv_rpc_frame *fr
         out->message = frame->body;
         return true;
     case CV_RPC_FRAME_STATUS:
-        return take_status(call, frame->body, out);
+        return cv_rpc_client_status(call, frame->body, out);
     case CV_RPC_FRAME_HEADER:
         return take_metadata(call, frame->body, out);
     case CV_RPC_FRAME_RESERVED: /* never handed out */

@@ -3,10 +3,13 @@
 
 #include "rpc/call.h"
 
-/* What a client makes of what comes from the server. Both give true with an event in *out, or end
- * the call and give false; rpc.h has start and bind. */
+/* What a client makes of what comes from the server: true with an event in *out, or the call was ended;
+ * rpc.h has start and bind. */
 bool cv_rpc_client_frame(struct cv_rpc_call *call, const struct cv_rpc_frame *frame,
                          struct cv_rpc_output *out);
+/* The same for the body of a STATUS. */
+bool cv_rpc_client_status(struct cv_rpc_call *call, struct cv_slice body,
+                          struct cv_rpc_output *out);
 /* The server's side ended and no whole frame is left: there was no STATUS. */
 void cv_rpc_client_end(struct cv_rpc_call *call);
 

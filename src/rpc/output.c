@@ -19,6 +19,7 @@ static bool next_due_event(struct cv_rpc_call *call, struct cv_rpc_output *out)
     out->type = CV_RPC_EVENT_STATUS;
     out->end.status =
         (struct cv_rpc_status){.code = call->code, .message = cv_slice_text(call->text)};
+    out->end.has_message = false;
     out->end.by_peer = false;
     out->end.not_started = !call->answer_begun && (call->refused || !call->wrote);
     return true;
@@ -57,16 +58,21 @@ static void malformed(struct cv_rpc_call *call)
                     "a frame is malformed", CV_RPC_CODE_PROTOCOL);
 }
 
+/* A message goes to the user. */
+static void hold(struct cv_rpc_call *call, size_t size)
+{
+    call->held += size + CV_RPC_MESSAGE_COST;
+    call->conn->held += size + CV_RPC_MESSAGE_COST;
+    call->conn->stats.messages_received++;
+}
+
 static bool take_frame(struct cv_rpc_call *call, const struct cv_rpc_frame *frame,
                        struct cv_rpc_output *out)
 {
     bool made = call->is_client ? cv_rpc_client_frame(call, frame, out)
                                 : cv_rpc_server_frame(call, frame, out);
-    if (made && out->type == CV_RPC_EVENT_MESSAGE) {
-        call->held += out->message.size + CV_RPC_MESSAGE_COST;
-        call->conn->held += out->message.size + CV_RPC_MESSAGE_COST;
-        call->conn->stats.messages_received++;
-    }
+    if (made && out->type == CV_RPC_EVENT_MESSAGE)
+        hold(call, out->message.size);
     return made;
 }
 
@@ -76,6 +82,42 @@ static bool take_end(struct cv_rpc_call *call, struct cv_rpc_output *out)
         return cv_rpc_server_end(call, out);
     cv_rpc_client_end(call);
     return false;
+}
+
+/* To the EVENT_CALL in *out, when the rest of the request came with the header. */
+static void add_request(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    const struct cv_rpc_conn *rc = call->conn;
+    if (call->peer_end != CV_RPC_PEER_FIN || is_full(call) ||
+        !cv_rpc_receive_last(&call->receive, &rc->receive_limits, CV_RPC_FRAME_MESSAGE,
+                             &out->begin.message))
+        return;
+    out->begin.is_whole = true;
+    hold(call, out->begin.message.size);
+    cv_rpc_call_stop(call, CV_RPC_CODE_DONE);
+}
+
+/* Makes the EVENT_MESSAGE in *out an EVENT_STATUS, when that came with it. One that is wrong is told
+ * apart. */
+static void add_status(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    const struct cv_slice message = out->message;
+    struct cv_slice body;
+    if (!cv_rpc_receive_last(&call->receive, &call->conn->receive_limits, CV_RPC_FRAME_STATUS,
+                             &body))
+        return;
+    if (cv_rpc_client_status(call, body, out)) {
+        out->end.has_message = true;
+        out->end.message = message;
+    }
+}
+
+static void add_rest(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    if (out->type == CV_RPC_EVENT_CALL)
+        add_request(call, out);
+    else if (call->is_client && out->type == CV_RPC_EVENT_MESSAGE)
+        add_status(call, out);
 }
 
 /* Looks at what was received. True with an event in *out; false when there is none, or when the
@@ -105,8 +147,11 @@ static bool next_received(struct cv_rpc_call *call, struct cv_rpc_output *out)
 
 static bool next_event(struct cv_rpc_call *call, struct cv_rpc_output *out)
 {
-    if (call->receiving && next_received(call, out))
+    if (call->receiving && next_received(call, out)) {
+        if (call->conn->limits.tells_whole)
+            add_rest(call, out);
         return true;
+    }
     if (!call->receiving)
         cv_rpc_receive_fini(&call->receive, &call->conn->receive_memory);
     return next_due_event(call, out);

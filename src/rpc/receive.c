@@ -1,35 +1,43 @@
 #include "rpc/receive.h"
 
+#include <assert.h>
 #include <covey/error.h>
 
 /* For one without a text. */
 #define STATUS_ROOM 16
 
-void cv_rpc_receive_init(struct cv_rpc_receive *r)
+void cv_rpc_receive_init(struct cv_rpc_receive *r, uint8_t *own)
 {
-    cv_rpc_buffer_init(&r->buffer);
+    r->lent = (struct cv_slice){NULL, 0};
+    cv_rpc_buffer_init(&r->buffer, own);
 }
 
 void cv_rpc_receive_fini(struct cv_rpc_receive *r, struct cv_rpc_memory *m)
 {
+    r->lent = (struct cv_slice){NULL, 0};
     cv_rpc_buffer_clear(&r->buffer, m);
+}
+
+/* One of the two is empty. */
+static struct cv_slice bytes_of(const struct cv_rpc_receive *r)
+{
+    return r->lent.size > 0 ? r->lent : cv_rpc_buffer_bytes(&r->buffer);
 }
 
 bool cv_rpc_receive_has_memory(const struct cv_rpc_receive *r)
 {
-    return r->buffer.data != r->buffer.inline_bytes;
+    return r->buffer.data != r->buffer.own;
 }
 
 size_t cv_rpc_receive_left(const struct cv_rpc_receive *r)
 {
-    return cv_rpc_buffer_size(&r->buffer);
+    return r->lent.size + cv_rpc_buffer_size(&r->buffer);
 }
 
 bool cv_rpc_receive_at_message(const struct cv_rpc_receive *r)
 {
     struct cv_rpc_frame_head head;
-    return cv_rpc_frame_head_read(cv_rpc_buffer_bytes(&r->buffer), &head) == 0 &&
-           head.type == CV_RPC_FRAME_MESSAGE;
+    return cv_rpc_frame_head_read(bytes_of(r), &head) == 0 && head.type == CV_RPC_FRAME_MESSAGE;
 }
 
 static bool is_too_large(const struct cv_rpc_frame_head *head,
@@ -67,8 +75,9 @@ static int reserve(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
     return cv_rpc_buffer_reserve(&r->buffer, m, more, expected);
 }
 
-int cv_rpc_receive_push(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
-                        const struct cv_rpc_receive_limits *limits, struct cv_slice bytes)
+/* Behind what the buffer holds; nothing is lent. */
+static int push(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
+                const struct cv_rpc_receive_limits *limits, struct cv_slice bytes)
 {
     if (bytes.size == 0)
         return 0;
@@ -83,26 +92,81 @@ int cv_rpc_receive_push(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
     return 0;
 }
 
+int cv_rpc_receive_push(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
+                        const struct cv_rpc_receive_limits *limits, struct cv_slice bytes)
+{
+    int error = r->lent.size > 0 ? cv_rpc_receive_keep(r, m, limits) : 0;
+    return error != 0 ? error : push(r, m, limits, bytes);
+}
+
+bool cv_rpc_receive_lend(struct cv_rpc_receive *r, struct cv_rpc_memory *m, struct cv_slice bytes)
+{
+    cv_rpc_buffer_trim(&r->buffer, m);
+    if (cv_rpc_receive_left(r) > 0)
+        return false;
+    r->lent = bytes;
+    return true;
+}
+
+int cv_rpc_receive_keep(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
+                        const struct cv_rpc_receive_limits *limits)
+{
+    struct cv_slice left = r->lent;
+    r->lent = (struct cv_slice){NULL, 0};
+    return push(r, m, limits, left);
+}
+
+/* What the first frame is. */
+static enum cv_rpc_receive_result look(struct cv_slice bytes,
+                                       const struct cv_rpc_receive_limits *limits,
+                                       struct cv_rpc_frame_head *head)
+{
+    if (bytes.size == 0)
+        return CV_RPC_RECEIVE_NOTHING;
+    int error = cv_rpc_frame_head_read(bytes, head);
+    if (error != 0)
+        return error == COVEY_ERR_MALFORMED ? CV_RPC_RECEIVE_MALFORMED : CV_RPC_RECEIVE_NOTHING;
+    if (is_too_large(head, limits))
+        return CV_RPC_RECEIVE_TOO_LARGE;
+    return head->length > bytes.size - head->size ? CV_RPC_RECEIVE_NOTHING : CV_RPC_RECEIVE_FRAME;
+}
+
+/* So much off the front. */
+static void drop(struct cv_rpc_receive *r, size_t size)
+{
+    if (r->lent.size > 0)
+        r->lent = cv_slice_of(r->lent.data + size, r->lent.size - size);
+    else
+        cv_rpc_buffer_take(&r->buffer, size);
+}
+
 static enum cv_rpc_receive_result take(struct cv_rpc_receive *r,
                                        const struct cv_rpc_receive_limits *limits,
                                        struct cv_rpc_frame *frame)
 {
-    struct cv_slice bytes = cv_rpc_buffer_bytes(&r->buffer);
-    if (bytes.size == 0)
-        return CV_RPC_RECEIVE_NOTHING;
+    struct cv_slice bytes = bytes_of(r);
     struct cv_rpc_frame_head head;
-    int error = cv_rpc_frame_head_read(bytes, &head);
-    if (error != 0)
-        return error == COVEY_ERR_MALFORMED ? CV_RPC_RECEIVE_MALFORMED : CV_RPC_RECEIVE_NOTHING;
-    if (is_too_large(&head, limits))
-        return CV_RPC_RECEIVE_TOO_LARGE;
-    if (head.length > bytes.size - head.size)
-        return CV_RPC_RECEIVE_NOTHING;
+    enum cv_rpc_receive_result result = look(bytes, limits, &head);
+    if (result != CV_RPC_RECEIVE_FRAME)
+        return result;
     size_t length = (size_t)head.length;
     *frame = (struct cv_rpc_frame){.type = head.type,
                                    .body = cv_slice_of(bytes.data + head.size, length)};
-    cv_rpc_buffer_take(&r->buffer, head.size + length);
+    drop(r, head.size + length);
     return CV_RPC_RECEIVE_FRAME;
+}
+
+bool cv_rpc_receive_last(struct cv_rpc_receive *r, const struct cv_rpc_receive_limits *limits,
+                         enum cv_rpc_frame_type type, struct cv_slice *body)
+{
+    struct cv_slice bytes = bytes_of(r);
+    struct cv_rpc_frame_head head;
+    if (look(bytes, limits, &head) != CV_RPC_RECEIVE_FRAME || head.type != type ||
+        head.size + (size_t)head.length != bytes.size)
+        return false;
+    *body = cv_slice_of(bytes.data + head.size, (size_t)head.length);
+    drop(r, bytes.size);
+    return true;
 }
 
 enum cv_rpc_receive_result cv_rpc_receive_next(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
@@ -119,5 +183,5 @@ enum cv_rpc_receive_result cv_rpc_receive_next(struct cv_rpc_receive *r, struct 
 
 void *cv_rpc_receive_take(struct cv_rpc_receive *r, struct cv_rpc_memory *m, struct cv_slice body)
 {
-    return cv_rpc_buffer_detach(&r->buffer, m, body.size);
+    return cv_rpc_buffer_detach(&r->buffer, m, body.size); /* NULL for what was lent */
 }

@@ -9,6 +9,7 @@
 #include <covey/status.h>
 #include <covey/types.h>
 #include <stdbool.h>
+#include <sys/queue.h>
 
 /*
  * RPC on one connection, as a machine without a transport: bytes of streams, commands and the time
@@ -29,6 +30,26 @@
  */
 struct cv_rpc_conn;
 struct cv_rpc_call;
+
+/*
+ * What connections of one thread and one allocator may share; zeroed before the first use.
+ *
+ * Objects of calls that are over, for the next ones.
+ *
+ * The tray: bytes lie there from when they come until poll(), those of all calls one behind the other. So they stay
+ * in the processor's cache, which the buffers of hundreds of calls do not. What poll() leaves goes into
+ * the call's own buffer, as does what does not fit here.
+ */
+LIST_HEAD(cv_rpc_call_list, cv_rpc_call);
+struct cv_rpc_shared {
+    struct cv_rpc_call_list calls;
+    size_t call_count;
+    size_t lent; /* calls that have something on the tray */
+    size_t used; /* bytes of it */
+    uint8_t tray[(size_t)32 << 10];
+};
+/* After its last connection. */
+void cv_rpc_shared_fini(struct cv_rpc_shared *shared, const struct cv_alloc *alloc);
 
 struct cv_rpc_limits {
     uint32_t message_send_max;    /* 4 MiB: a longer one is not sent */
@@ -53,6 +74,10 @@ struct cv_rpc_limits {
                                     frame always fits, in each direction */
     uint64_t receive_ahead_max; /* of it what is taken when a frame's length came, not only with its
                                    bytes, 0: nothing */
+    struct cv_rpc_shared *shared; /* outlives the connection; or NULL */
+    bool
+        tells_whole; /* false: what comes in one small piece, a request or the end of an answer, is told
+                         by one event (is_whole, has_message) */
     covey_time header_timeout;  /* for the header of a stream that the peer opened, 10 s */
     uint32_t glitch_burst;      /* calls that the peer cancels within a second of their begin, or
                                     gets wrong: 1000 at once ... */
@@ -182,7 +207,8 @@ enum cv_rpc_output_type {
                               then does nothing, and RELEASE are still due */
 };
 
-/* Slices are valid until the next poll() or the next input of the transport's, so a message may be
+/* Slices are valid until the next poll() or the next input of the transport's (of any connection that
+ * shares with this one), so a message may be
  * answered while it is being looked at; a call's method and all metadata until the next step() or
  * poll(). */
 struct cv_rpc_output {
@@ -209,6 +235,10 @@ struct cv_rpc_output {
             covey_time deadline; /* on our clock; COVEY_NEVER for none */
             const struct cv_rpc_metadata *metadata;
             size_t metadata_count;
+            bool
+                is_whole; /* the whole request is there, and is told by this: neither its MESSAGE nor
+                              its END follows. Only with limits.tells_whole */
+            struct cv_slice message; /* if so; to be READ as any other */
         } begin;
         struct {
             const struct cv_rpc_metadata *entries;
@@ -217,6 +247,9 @@ struct cv_rpc_output {
         struct cv_slice message;
         struct {
             struct cv_rpc_status status;
+            bool has_message; /* the last message came with it and is told by this, with no MESSAGE
+                                 before. Only with limits.tells_whole */
+            struct cv_slice message; /* if so; to be READ as any other */
             bool by_peer;     /* it is the peer's STATUS; else a deadline, a cancel, a reset, a lost
                              connection or a broken answer ended the call */
             bool not_started; /* the server's user surely never hears of the call, so that it may be

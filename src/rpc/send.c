@@ -2,9 +2,9 @@
 
 #include <assert.h>
 
-void cv_rpc_send_init(struct cv_rpc_send *s)
+void cv_rpc_send_init(struct cv_rpc_send *s, uint8_t *own)
 {
-    cv_rpc_buffer_init(&s->buffer);
+    cv_rpc_buffer_init(&s->buffer, own);
     s->ended = false;
     s->done = false;
     s->blocked = false;

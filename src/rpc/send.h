@@ -26,7 +26,8 @@ struct cv_rpc_send {
  * a whole window to send when the peer opens it. */
 #define CV_RPC_SEND_WAITING_MAX ((size_t)256 << 10)
 
-void cv_rpc_send_init(struct cv_rpc_send *s);
+/* `own`: as for cv_rpc_buffer_init(). */
+void cv_rpc_send_init(struct cv_rpc_send *s, uint8_t *own);
 void cv_rpc_send_fini(struct cv_rpc_send *s, struct cv_rpc_memory *m);
 
 /* Add a frame: 0, COVEY_ERR_LIMIT (the memory's used_max) or COVEY_ERR_NO_MEMORY. Not after the

@@ -57,6 +57,7 @@ static void begin(struct cv_rpc_call *call, const struct cv_rpc_header *header,
     out->begin.deadline = call->deadline;
     out->begin.metadata = header->metadata;
     out->begin.metadata_count = header->metadata_count;
+    out->begin.is_whole = false;
 }
 
 static bool take_header(struct cv_rpc_call *call, struct cv_slice body, struct cv_rpc_output *out)

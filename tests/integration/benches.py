@@ -21,6 +21,13 @@ DISCOVERY_KEYS = ["bench", "path", "writer", "nodes", "tags", "matches", "change
                   "queries", "errors", "queries_per_s", "p50_ns", "p95_ns", "p99_ns", "max_ns",
                   "clock_ns", "publications", "publish_us"]
 
+CLUSTER_KEYS = ["bench", "nodes", "profile", "form_s", "form_cpu_s", "form_dials_per_node",
+                "form_failed_handshakes", "phi_trigger_ms", "suspect_first_s", "failed_first_s",
+                "failed_all_s", "tag_all_ms", "idle_s", "idle_cpu_pct_per_node",
+                "idle_bytes_per_node_s", "idle_packets_per_node_s", "bytes_are_own",
+                "idle_connections_per_node", "false_failed", "rss_kib_per_node",
+                "gossip_updates_per_s", "tag_query_ns", "pool_hit_ns", "connect_us"]
+
 # What both programs of calls must do; each run takes a second and a half.
 RUNS = [
     ["--inflight", "8"],
@@ -37,6 +44,7 @@ REFUSED = {"rpc": [["--inflight", "0"], ["--nonsense"]],
            "rpc-bound": [["--loops", "2"], ["--blocking"], ["--size", "0"]],
            "connections": [["--connections", "0"], ["--nonsense"]],
            "stream": [["--nonsense"], ["--mib", "65"]],
+           "cluster": [["--nonsense"], ["--nodes", "2"], ["--profile", "moon"], ["--idle", "0"]],
            "discovery": [["--nonsense"], ["--nodes", "0"], ["--nodes", "5", "--matches", "6"]]}
 
 
@@ -75,8 +83,26 @@ def check_run(problems, program, arguments, keys, line_count=1):
         check_line(problems, what, program, line, keys)
 
 
+def check_cluster(problems):
+    """A small one: all there is to measure is measured, and in an order that can be."""
+    status, output, errors = run("cluster", ["--nodes", "5", "--idle", "1", "--json"])
+    print(f"cluster --nodes 5:\n{output}", end="")
+    check(problems, "cluster", status == 0, "status", status, output, errors)
+    if status != 0:
+        return
+    result = json.loads(output)
+    check(problems, "cluster", list(result) == CLUSTER_KEYS, "keys", list(result))
+    check(problems, "cluster", result["nodes"] == 5, "nodes", result["nodes"])
+    check(problems, "cluster", 0 < result["form_s"], "form_s", result["form_s"])
+    check(problems, "cluster", 0 < result["suspect_first_s"] <= result["failed_first_s"] + 0.1
+          and result["failed_first_s"] <= result["failed_all_s"], "order", output)
+    check(problems, "cluster", result["form_dials_per_node"] > 0
+          and result["idle_connections_per_node"] >= 3, "connections", output)
+
+
 def main():
     problems = []
+    check_cluster(problems)
     for program, own in OWN_RUNS.items():
         for arguments in RUNS + own:
             check_run(problems, program, ["--seconds", "1", *arguments], RPC_KEYS)

@@ -85,10 +85,10 @@ class Program:
 class Agent(Program):
     """`covey agent`; its lines are JSON."""
 
-    def __init__(self, lab, name, tls, arguments):
+    def __init__(self, lab, name, tls, arguments, listen, profile):
         self.tls = tls
-        super().__init__(lab, name, [COVEY, "agent", "--tls", str(tls), "--listen", "127.0.0.1:0",
-                                     "--profile", "local", *arguments])
+        super().__init__(lab, name, [COVEY, "agent", "--tls", str(tls), "--listen", listen,
+                                     "--profile", profile, *arguments])
         lab.wait_for(lambda: self.lines or not self.running(), 20, f"{name}'s first line")
         lab.check(self.lines, f"{name} ended without a line")
         first = json.loads(self.lines[0])
@@ -196,8 +196,8 @@ class Lab:
                       "--role", role)
         return folder
 
-    def start_agent(self, name, *arguments):
-        return self._keep(Agent(self, name, self.issue(name), arguments))
+    def start_agent(self, name, *arguments, listen="127.0.0.1:0", profile="local"):
+        return self._keep(Agent(self, name, self.issue(name), arguments, listen, profile))
 
     def start_program(self, name, command):
         return self._keep(Program(self, name, [str(part) for part in command]))

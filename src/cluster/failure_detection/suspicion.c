@@ -14,6 +14,13 @@ void cv_suspicion_begin(struct cv_suspicion *s, covey_time now, covey_time min, 
     s->accusers[0] = *accuser;
 }
 
+void cv_suspicion_begin_hearsay(struct cv_suspicion *s, covey_time now, covey_time max,
+                                const covey_node_id *teller)
+{
+    cv_suspicion_begin(s, now, max, max, 0, teller);
+    s->is_hearsay = true;
+}
+
 bool cv_suspicion_confirm(struct cv_suspicion *s, const covey_node_id *accuser)
 {
     if (s->count > s->wanted)

@@ -10,9 +10,11 @@
  * dial, a close). */
 #define OUTPUTS_OF_STEP   (64 + CV_FULL_MESH_MAX + 32)
 #define OUTPUTS_OF_UPDATE 8
+/* How many changes of whom to be connected with are followed at once; then it is one in each
+ * protocol period. */
+#define SETTLES_BURST 4
 /* News is pushed at once, but not more often than this part of the gossip interval. */
 #define PUSHES_PER_INTERVAL 10
-
 struct cv_cluster_node *cv_gossip_shared_body(const struct cv_gossip_protocol *p,
                                               struct cv_cluster_node *body)
 {
@@ -53,6 +55,20 @@ static int insert_self(struct cv_gossip_protocol *p, struct cv_cluster_node *bod
     return COVEY_OK;
 }
 
+/*
+ * However much happens at once, news takes no more than so many bytes: `fanout` of the largest
+ * messages in each gossip interval, after a burst that is enough for a full message to every
+ * neighbour (G7). What is newest goes first, so what has to wait is mostly said already.
+ */
+static void init_news(struct cv_gossip_protocol *p)
+{
+    const uint32_t bytes = p->config.gossip_fanout * CV_MAX_MESSAGE_SIZE;
+    const uint32_t round =
+        p->config.watch_count * (1 + CV_WATCHERS_PER_RING) * CV_DATAGRAM_MESSAGE_SIZE;
+    const covey_time interval = p->config.gossip_interval / bytes;
+    cv_bucket_init(&p->news, round > bytes ? round : bytes, interval > 0 ? interval : 1, p->now);
+}
+
 int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
                             const struct cv_gossip_protocol_config *config)
 {
@@ -68,6 +84,7 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
         .tick.kind = CV_ALARM_PROBE_TICK,
         .gossip.kind = CV_ALARM_GOSSIP,
         .heartbeat.kind = CV_ALARM_HEARTBEAT,
+        .settle.kind = CV_ALARM_SETTLE,
         .is_mesh = true,
         .probe_z = cv_phi_accrual_z(config->gossip.phi_threshold / 2),
         .suspect_z = cv_phi_accrual_z(config->gossip.phi_threshold),
@@ -85,6 +102,8 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
     cv_outbox_init(&p->outbox, config->alloc);
     cv_probe_order_init(&p->order, config->alloc);
     cv_owed_acks_init(&p->owed);
+    init_news(p);
+    cv_bucket_init(&p->settles, SETTLES_BURST, config->gossip.protocol_period, config->now);
     for (size_t i = 0; i < CV_PROBES_MAX; i++)
         p->probes[i].alarm.kind = CV_ALARM_PROBE;
     int error = insert_self(p, config->self);
@@ -110,6 +129,7 @@ int cv_gossip_protocol_recall(struct cv_gossip_protocol *p, const struct cv_reco
         if (m != NULL)
             cv_member_recalled(p, m);
     }
+    cv_warm_settle(p);
     return COVEY_OK;
 }
 
@@ -148,6 +168,7 @@ void cv_gossip_protocol_stop(struct cv_gossip_protocol *p)
 {
     struct cv_heap *heap = &p->heap;
     cv_heap_clear(heap, &p->gossip.timer);
+    cv_heap_clear(heap, &p->settle.timer);
     cv_watching_stop(p);
     cv_probing_stop(p);
     for (size_t i = 0; i < CV_OWED_ACKS_MAX; i++)
@@ -270,13 +291,30 @@ void cv_gossip_protocol_add(struct cv_gossip_protocol *p, const struct cv_member
     cv_message_add(&p->writer, &record);
 }
 
+/* When there are bytes for so much news; more than a burst counts as one. */
+static covey_time affords(struct cv_gossip_protocol *p, size_t size)
+{
+    return cv_bucket_ready(&p->news, size < p->news.burst ? (uint32_t)size : p->news.burst, p->now);
+}
+
+static void add_news(struct cv_gossip_protocol *p)
+{
+    const size_t live = cv_node_registry_live_count(&p->registry);
+    const size_t before = cv_message_bytes(&p->writer).size;
+    if (affords(p, CV_DATAGRAM_MESSAGE_SIZE) > p->now)
+        return;
+    cv_gossip_queue_fill(&p->queue, &p->writer,
+                         cv_gossip_sends_max(p->config.retransmit_factor, live));
+    /* What goes on a stream is larger than a datagram. */
+    const size_t size = cv_message_bytes(&p->writer).size - before;
+    cv_bucket_take(&p->news, size < p->news.level ? (uint32_t)size : p->news.level, p->now);
+}
+
 void cv_gossip_protocol_post(struct cv_gossip_protocol *p, const covey_node_id *to, bool reliable)
 {
     if (cv_links_peer(&p->links, to) == NULL)
         return;
-    size_t live = cv_node_registry_live_count(&p->registry);
-    cv_gossip_queue_fill(&p->queue, &p->writer,
-                         cv_gossip_sends_max(p->config.retransmit_factor, live));
+    add_news(p);
     cv_outbox_send(&p->outbox, to, reliable, cv_message_bytes(&p->writer));
 }
 
@@ -325,14 +363,13 @@ size_t cv_gossip_protocol_select_random(struct cv_gossip_protocol *p, const cove
     return chosen;
 }
 
-static size_t tell(struct cv_gossip_protocol *p, struct cv_member *const *to, size_t count)
+static void tell(struct cv_gossip_protocol *p, struct cv_member *const *to, size_t count)
 {
     for (size_t i = 0; i < count && cv_gossip_queue_count(&p->queue) > 0; i++) {
         cv_gossip_protocol_compose(p, cv_member_id(to[i]),
                                    &(struct cv_message_head){.type = CV_MESSAGE_GOSSIP});
         cv_gossip_protocol_post(p, cv_member_id(to[i]), false);
     }
-    return count;
 }
 
 /* What is left to tell is told at `next`, if only to one that is connected and may become a member
@@ -347,11 +384,19 @@ static void tell_again(struct cv_gossip_protocol *p, covey_time next)
 void cv_gossip_spread(struct cv_gossip_protocol *p)
 {
     struct cv_member *chosen[CV_RELAYS_MAX];
-    if (p->has_news && p->now >= p->push_next)
-        return; /* pushed at the end of this step */
+    if (p->has_news)
+        return; /* pushed at the end of this step, or when there are bytes for it */
     size_t count = cv_gossip_protocol_select_random(p, NULL, chosen, p->config.gossip_fanout);
-    tell(p, chosen, count);
+    if (affords(p, count * CV_DATAGRAM_MESSAGE_SIZE) <= p->now)
+        tell(p, chosen, count);
     tell_again(p, p->now + p->config.gossip_interval);
+}
+
+/* The earliest time of the next push: there are bytes for a full message to each neighbour. */
+static covey_time push_at(struct cv_gossip_protocol *p)
+{
+    const covey_time ready = affords(p, p->push_size);
+    return ready > p->push_next ? ready : p->push_next;
 }
 
 /* News goes to all neighbours on the watch rings, and where there are too few of these to some
@@ -362,25 +407,30 @@ static void push(struct cv_gossip_protocol *p)
     size_t count = cv_warm_peers(p, p->has_news_from ? &p->news_from : NULL, peers);
     if (count < p->config.gossip_fanout)
         count = cv_gossip_protocol_select_random(p, NULL, peers, p->config.gossip_fanout);
+    p->push_size = count * CV_DATAGRAM_MESSAGE_SIZE;
     p->push_next = p->now + p->config.gossip_interval / PUSHES_PER_INTERVAL;
+    p->is_push_delayed = false;
     tell(p, peers, count);
     tell_again(p, p->now + p->config.gossip_interval);
 }
 
 void cv_gossip_protocol_finish(struct cv_gossip_protocol *p)
 {
-    if (p->rings_changed && !p->is_leaving)
-        cv_watching_update(p);
-    p->rings_changed = false;
+    cv_warm_settle(p);
     cv_warm_update(p);
     if (!p->has_news)
         return;
-    if (p->now >= p->push_next) {
+    const covey_time at = push_at(p);
+    if (p->now >= at) {
         push(p);
         p->has_news = false;
         p->has_news_from = false;
-    } else {
-        cv_heap_set_latest(&p->heap, &p->gossip.timer, p->push_next);
+        return;
+    }
+    cv_heap_set_latest(&p->heap, &p->gossip.timer, at);
+    if (p->now >= p->push_next && !p->is_push_delayed) {
+        p->is_push_delayed = true;
+        p->counters.pushes_delayed++;
     }
 }
 
@@ -465,6 +515,8 @@ bool cv_gossip_protocol_alarm(struct cv_gossip_protocol *p, struct cv_alarm *ala
     case CV_ALARM_WATCH:
         cv_watching_alarm(p, (struct cv_watch *)alarm);
         return true;
+    case CV_ALARM_SETTLE:
+        return true; /* at the end of the step */
     case CV_ALARM_MEMBER:
         cv_member_alarm(p, ((struct cv_member_trouble *)alarm)->member);
         return true;

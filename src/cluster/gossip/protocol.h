@@ -1,6 +1,7 @@
 #ifndef CV_CLUSTER_GOSSIP_PROTOCOL_H
 #define CV_CLUSTER_GOSSIP_PROTOCOL_H
 
+#include "base/bucket.h"
 #include "base/heap.h"
 #include "base/log.h"
 #include "base/rand.h"
@@ -88,6 +89,7 @@ struct cv_gossip_counters {
     uint64_t silences; /* watched members that phi called silent */
     uint64_t suspicions;
     uint64_t refutations;
+    uint64_t pushes_delayed; /* pushes that waited for bytes */
 };
 
 struct cv_gossip_protocol {
@@ -115,18 +117,26 @@ struct cv_gossip_protocol {
     double probe_z; /* phi of half the threshold and of all of it, as cv_phi_accrual_reaches()
                        wants them */
     double suspect_z;
+    bool is_joining;     /* the list of members is still to come: nobody is chosen before */
+    bool was_settled;    /* our first choice was made */
     bool rings_changed;  /* whom to watch is to be chosen anew */
+    bool mesh_changed;   /* there may be somebody to be connected with */
     bool warm_changed;   /* so is whom to probe */
     bool is_mesh;        /* everybody is probed */
     uint32_t heartbeats; /* sent so far: the number of the next one */
     struct cv_alarm heartbeat;
     struct cv_alarm tick;
     struct cv_alarm gossip;
+    struct cv_alarm settle;
+    struct cv_bucket settles;    /* choices that may be made */
     bool has_news;               /* queued and not yet pushed */
     const covey_node_id *teller; /* while updates are applied: who sent them */
     bool has_news_from;          /* all of the news came from one peer, who need not be told */
     covey_node_id news_from;
     covey_time push_next;     /* earliest time of the next push */
+    size_t push_size;         /* what one may take, by the last one */
+    bool is_push_delayed;     /* by want of bytes, and counted */
+    struct cv_bucket news;    /* bytes that news may take, pushed or riding on something else */
     covey_time overdue;       /* the missed deadline that showed the last pause */
     covey_time paused_at;     /* when that pause was over; 0: there was none */
     bool has_no_quorum;       /* who joins now does not count for the size of the cluster yet */

@@ -66,6 +66,9 @@ void cv_watching_stop(struct cv_gossip_protocol *p);
 bool cv_warm_is_mesh(const struct cv_gossip_protocol *p);
 /* Two members of a small cluster stay connected. */
 void cv_warm_connect(struct cv_gossip_protocol *p, struct cv_member *m);
+/* Chooses whom to watch, and in a small cluster connects with all, when that has changed and
+ * it was not done too often before; not while joining. */
+void cv_warm_settle(struct cv_gossip_protocol *p);
 void cv_warm_update(struct cv_gossip_protocol *p);
 /* All connected live members of the watch rings but one, at most CV_WARM_MAX; their number. */
 #define CV_WARM_MAX (CV_RINGS_MAX * (1 + CV_WATCHERS_PER_RING))
@@ -95,6 +98,8 @@ void cv_member_unanswered(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Another one suspects it too. */
 void cv_member_confirmed(struct cv_gossip_protocol *p, struct cv_member *m,
                          const covey_node_id *accuser);
+/* It is suspected only because others hold it for failed: it has the longest time to refute. */
+void cv_member_rumoured(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Others hold the suspect for failed: it has less time to refute, and is asked at once. */
 void cv_member_doubted(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Every suspicion begins again, with a ping. */

@@ -99,7 +99,7 @@ void cv_gossip_protocol_charge(struct cv_gossip_protocol *p, const covey_node_id
                                uint32_t cost)
 {
     struct cv_peer *peer = cv_links_peer(&p->links, from);
-    if (peer == NULL || cv_token_bucket_take(&peer->glitches, p->now, cost))
+    if (peer == NULL || cv_bucket_take(&peer->glitches, cost, p->now))
         return;
     const covey_node_id id = peer->id; /* `from` may be the peer's own */
     char text[COVEY_NODE_ID_TEXT_SIZE];

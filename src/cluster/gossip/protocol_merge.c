@@ -9,8 +9,10 @@
  * is believed from whom (DESIGN D3, D6; RELIABILITY M5):
  *
  *  - an incarnation that is too far ahead of what is known is refused;
- *  - hearsay that a node failed counts as a suspicion, though a short one, until we have suspected
- *    it for a while ourselves: the node may live on our side of what divided it from the others;
+ *  - hearsay that a node failed counts as a suspicion, and as a long one that no more hearsay
+ *    shortens, until somebody accuses it: it may live on our side of what divided it from the others,
+ *    and when that ends all of our side is said to have failed at once. What we pass on is what we
+ *    were told, not our suspicion: nobody here has accused it;
  *  - who left comes back only as alive, and who said so itself only by a body of a later
  *    incarnation: a new life;
  *  - a body that came on the node's own connection yields only to a later one.
@@ -52,6 +54,8 @@ static void pass_on(struct cv_gossip_protocol *p, const struct cv_member *m, con
     struct cv_record record = cv_member_record(m);
     if (n->body == NULL)
         record.body = NULL;
+    if (m->state == COVEY_NODE_SUSPECT && m->trouble->suspicion.is_hearsay)
+        record.status.state = COVEY_NODE_FAILED;
     p->counters.updates_applied++;
     if (!cv_message_is_list(n->type))
         cv_gossip_protocol_broadcast(p, priority, &record);
@@ -108,7 +112,8 @@ static bool may_fail(const struct cv_gossip_protocol *p, const struct news *n,
     if (m->state != COVEY_NODE_SUSPECT || m->incarnation != n->update->status.incarnation)
         return !cv_member_is_live(m);
     covey_time begun = m->trouble->suspicion.start;
-    return m->trouble->heard <= begun && p->now - begun >= p->config.suspicion_min / 2;
+    return !m->trouble->suspicion.is_hearsay && m->trouble->heard <= begun &&
+           p->now - begun >= p->config.suspicion_min / 2;
 }
 
 /* What of the told status is believed; false: nothing of it. */
@@ -150,7 +155,7 @@ static void merge_status(struct cv_gossip_protocol *p, const struct news *n, str
         cv_link_doubt(p, m);
     follow(p, m, status);
     if (m->state == COVEY_NODE_SUSPECT && n->update->status.state == COVEY_NODE_FAILED)
-        cv_member_doubted(p, m);
+        cv_member_rumoured(p, m);
     if (m->state == COVEY_NODE_LEFT && m->left_is_direct)
         cv_member_unexpect(p, m);
 }
@@ -160,7 +165,8 @@ static void merge_accuser(struct cv_gossip_protocol *p, const struct news *n, st
 {
     const struct cv_node_status *told = &n->update->status;
     bool accuses = told->state == COVEY_NODE_SUSPECT || told->state == COVEY_NODE_FAILED;
-    if (m->state != COVEY_NODE_SUSPECT || !accuses || told->incarnation != m->incarnation)
+    if (m->state != COVEY_NODE_SUSPECT || !accuses || told->incarnation != m->incarnation ||
+        (m->trouble->suspicion.is_hearsay && told->state == COVEY_NODE_FAILED))
         return;
     cv_member_confirmed(p, m, &told->accuser);
     if (told->state == COVEY_NODE_FAILED)
@@ -203,9 +209,12 @@ static bool merge_body(struct cv_gossip_protocol *p, const struct news *n, struc
     return true;
 }
 
-static enum cv_priority priority_of(const struct cv_member *m)
+/* What takes an accusation back is as urgent as the accusation: it has a suspicion's time to be
+ * everywhere, and when many are accused at once would come after all of that. */
+static enum cv_priority priority_of(const struct cv_member *m, const struct cv_node_status *before)
 {
-    return m->state == COVEY_NODE_ALIVE ? CV_PRIORITY_HIGH : CV_PRIORITY_CRITICAL;
+    bool is_calm = m->state == COVEY_NODE_ALIVE && before->state == COVEY_NODE_ALIVE;
+    return is_calm ? CV_PRIORITY_HIGH : CV_PRIORITY_CRITICAL;
 }
 
 static void merge(struct cv_gossip_protocol *p, const struct news *n, struct cv_member *m)
@@ -217,7 +226,7 @@ static void merge(struct cv_gossip_protocol *p, const struct news *n, struct cv_
     if (status_changes)
         merge_status(p, n, m, &told.status);
     if (body_changes || status_changes)
-        pass_on(p, m, n, priority_of(m));
+        pass_on(p, m, n, priority_of(m, &before));
     else
         merge_accuser(p, n, m);
 }

@@ -106,6 +106,12 @@ static void tell_conflict(struct cv_gossip_protocol *p)
     cv_log_line(p->log, CV_LOG_WARNING, "another process uses this node's key");
 }
 
+static void announce(struct cv_gossip_protocol *p, enum cv_priority priority)
+{
+    const struct cv_record record = cv_member_record(p->self);
+    cv_gossip_protocol_broadcast(p, priority, &record);
+}
+
 void cv_self_answer(struct cv_gossip_protocol *p, const covey_node_id *from,
                     enum cv_message_type type, const struct cv_update *told,
                     struct cv_cluster_node *body)
@@ -129,13 +135,12 @@ void cv_self_answer(struct cv_gossip_protocol *p, const covey_node_id *from,
             tell_conflict(p);
         break;
     }
-    cv_gossip_protocol_announce(p);
+    announce(p, told->status.state == COVEY_NODE_ALIVE ? CV_PRIORITY_HIGH : CV_PRIORITY_CRITICAL);
 }
 
 void cv_gossip_protocol_announce(struct cv_gossip_protocol *p)
 {
-    const struct cv_record record = cv_member_record(p->self);
-    cv_gossip_protocol_broadcast(p, CV_PRIORITY_HIGH, &record);
+    announce(p, CV_PRIORITY_HIGH);
 }
 
 int cv_gossip_protocol_new_self(const struct cv_gossip_protocol *p, uint64_t incarnation,

@@ -66,15 +66,36 @@ static covey_time suspicion_max(const struct cv_gossip_protocol *p)
     return p->config.suspicion_min * p->config.suspicion_max_factor;
 }
 
+/* How many others are to confirm a suspicion. One that does not notice must not keep the rest from
+ * agreeing, so it is not all of those that could, the suspect and ourselves apart. */
+static uint32_t confirmations_wanted(const struct cv_gossip_protocol *p)
+{
+    const size_t alive = cv_node_registry_count_state(&p->registry, COVEY_NODE_ALIVE);
+    const size_t others = alive > 1 ? alive - 1 : 0;
+    if (others < 2)
+        return 0;
+    return others - 1 < CV_CONFIRMATIONS ? (uint32_t)(others - 1) : CV_CONFIRMATIONS;
+}
+
+static void await_suspicion(struct cv_gossip_protocol *p, struct cv_member_trouble *t)
+{
+    cv_heap_set(&p->heap, &t->alarm.timer, cv_suspicion_deadline(&t->suspicion));
+}
+
 static void begin_suspicion(struct cv_gossip_protocol *p, struct cv_member *m)
 {
-    size_t live = cv_node_registry_live_count(&p->registry);
-    uint32_t wanted = live >= 2 + CV_CONFIRMATIONS ? CV_CONFIRMATIONS : 0;
     struct cv_member_trouble *t = m->trouble;
-    cv_suspicion_begin(&t->suspicion, p->now, p->config.suspicion_min, suspicion_max(p), wanted,
-                       &t->accuser);
-    cv_heap_set(&p->heap, &t->alarm.timer, cv_suspicion_deadline(&t->suspicion));
+    cv_suspicion_begin(&t->suspicion, p->now, p->config.suspicion_min, suspicion_max(p),
+                       confirmations_wanted(p), &t->accuser);
+    await_suspicion(p, t);
     p->counters.suspicions++;
+}
+
+static void begin_hearsay(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    struct cv_member_trouble *t = m->trouble;
+    cv_suspicion_begin_hearsay(&t->suspicion, p->now, suspicion_max(p), &t->accuser);
+    await_suspicion(p, t);
 }
 
 static void clear_alarm(struct cv_gossip_protocol *p, struct cv_member *m)
@@ -116,7 +137,8 @@ static void enter_live(struct cv_gossip_protocol *p, struct cv_member *m)
         p->rings_changed = true;
     p->warm_changed = true; /* a neighbour that is back the moment it went is no new one */
     cv_probing_start(p);
-    cv_warm_connect(p, m);
+    if (p->is_mesh && m->link == CV_LINK_NONE)
+        p->mesh_changed = true;
 }
 
 static void forget(struct cv_gossip_protocol *p, struct cv_member *m)
@@ -237,12 +259,25 @@ void cv_member_confirmed(struct cv_gossip_protocol *p, struct cv_member *m,
                          const covey_node_id *accuser)
 {
     assert(m->state == COVEY_NODE_SUSPECT);
-    if (!cv_suspicion_confirm(&m->trouble->suspicion, accuser))
+    struct cv_member_trouble *t = m->trouble;
+    if (t->suspicion.is_hearsay) {
+        t->accuser = *accuser;
+        begin_suspicion(p, m);
+    } else if (!cv_suspicion_confirm(&t->suspicion, accuser)) {
         return;
-    cv_heap_set(&p->heap, &m->trouble->alarm.timer, cv_suspicion_deadline(&m->trouble->suspicion));
+    }
+    await_suspicion(p, t);
     struct cv_record record = {.id = m->body->id, .status = cv_member_status(m)};
     record.status.accuser = *accuser;
     cv_gossip_protocol_broadcast(p, CV_PRIORITY_CRITICAL, &record);
+}
+
+void cv_member_rumoured(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    assert(m->state == COVEY_NODE_SUSPECT);
+    begin_hearsay(p, m);
+    if (m->link == CV_LINK_UP && !p->is_leaving)
+        cv_gossip_protocol_probe(p, m);
 }
 
 void cv_member_doubted(struct cv_gossip_protocol *p, struct cv_member *m)
@@ -251,7 +286,7 @@ void cv_member_doubted(struct cv_gossip_protocol *p, struct cv_member *m)
     if (s->max == s->min)
         return;
     cv_suspicion_shorten(s);
-    cv_heap_set(&p->heap, &m->trouble->alarm.timer, cv_suspicion_deadline(s));
+    await_suspicion(p, m->trouble);
     if (m->link == CV_LINK_UP && !p->is_leaving)
         cv_gossip_protocol_probe(p, m);
 }
@@ -262,12 +297,18 @@ void cv_member_unanswered(struct cv_gossip_protocol *p, struct cv_member *m)
         accuse(p, m, COVEY_NODE_SUSPECT);
     else if (m->state == COVEY_NODE_SUSPECT)
         cv_member_confirmed(p, m, cv_member_id(p->self));
+    /* Only the newest word about a node is told. Others' accusations come within milliseconds, and
+     * would take the place of ours before anybody had it: the suspicion would want a confirmation. */
+    p->push_next = p->now;
 }
 
 /* A new full time for the suspect, and a chance to use it. */
 static void restart_suspicion(struct cv_gossip_protocol *p, struct cv_member *m)
 {
-    begin_suspicion(p, m);
+    if (m->trouble->suspicion.is_hearsay)
+        begin_hearsay(p, m);
+    else
+        begin_suspicion(p, m);
     if (m->link == CV_LINK_UP)
         cv_gossip_ping(p, cv_member_id(m), ++p->sequence, false);
     else

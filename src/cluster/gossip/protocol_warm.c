@@ -5,6 +5,10 @@
  * is everybody. In a larger cluster a probe of just anybody would cost a handshake each period, and
  * the pool could not hold them all; there it is the neighbours on the watch rings in both
  * directions, about 2w of them (DESIGN D7).
+ *
+ * A connection costs a handshake, and when many come at once each of them changes who the neighbours
+ * are. So a few changes are followed at once, and then one in each protocol period: of all that came
+ * meanwhile only those are dialled that still are neighbours. One that joins hears of all first.
  */
 
 static bool is_small(const struct cv_gossip_protocol *p)
@@ -29,7 +33,7 @@ bool cv_gossip_protocol_is_warm(struct cv_gossip_protocol *p, const covey_node_i
 void cv_warm_connect(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     bool dials =
-        p->is_learning || covey_node_id_compare(cv_member_id(p->self), cv_member_id(m)) < 0;
+        !p->was_settled || covey_node_id_compare(cv_member_id(p->self), cv_member_id(m)) < 0;
     if (p->is_mesh && dials && m->link == CV_LINK_NONE && !p->is_leaving && is_small(p))
         cv_gossip_protocol_dial(p, m);
 }
@@ -49,6 +53,33 @@ static void probe_all(struct cv_gossip_protocol *p)
         cv_probe_order_insert(&p->order, cv_member_id(m), &p->rand);
         cv_warm_connect(p, m);
     }
+}
+
+static void connect_all(struct cv_gossip_protocol *p)
+{
+    for (size_t i = 0; i < cv_node_registry_count(&p->registry); i++) {
+        struct cv_member *m = cv_node_registry_at(&p->registry, i);
+        if (is_wanted(p, m))
+            cv_warm_connect(p, m);
+    }
+}
+
+void cv_warm_settle(struct cv_gossip_protocol *p)
+{
+    bool is_due = p->rings_changed || p->mesh_changed;
+    if (!is_due || p->is_joining || p->is_leaving)
+        return;
+    if (!cv_bucket_take(&p->settles, 1, p->now)) {
+        cv_heap_set(&p->heap, &p->settle.timer, cv_bucket_ready(&p->settles, 1, p->now));
+        return;
+    }
+    if (p->rings_changed)
+        cv_watching_update(p);
+    if (p->mesh_changed && p->is_mesh)
+        connect_all(p);
+    p->rings_changed = false;
+    p->mesh_changed = false;
+    p->was_settled = true;
 }
 
 static void probe_too(struct cv_gossip_protocol *p, const covey_node_id *id)

@@ -52,8 +52,11 @@ void cv_watching_update(struct cv_gossip_protocol *p)
         end(p, watch);
     }
     for (size_t i = 0; i < p->rings.chosen_count; i++) {
-        if (cv_watches_subject(&p->watches, &p->rings.chosen[i]) == NULL)
+        struct cv_watch *watch = cv_watches_subject(&p->watches, &p->rings.chosen[i]);
+        if (watch == NULL)
             begin(p, &p->rings.chosen[i]);
+        else if (!cv_timer_is_set(&watch->alarm.timer))
+            wake(p, watch, p->now); /* it went and came back before we looked */
     }
 }
 
@@ -213,16 +216,33 @@ void cv_watching_restart(struct cv_gossip_protocol *p)
 
 /* --- the subject --- */
 
+/* All places are taken: the one that is least likely to be a neighbour on the rings has none, so that
+ * those who should watch us can, whoever came before them. */
+static bool displace(struct cv_gossip_protocol *p, const covey_node_id *from, bool *is_new)
+{
+    const covey_node_id *ids[CV_RING_SUITORS_MAX];
+    const size_t count = p->watches.watcher_count;
+    for (size_t i = 0; i < count; i++)
+        ids[i] = &p->watches.watchers[i].id;
+    ids[count] = from;
+    const size_t unlikely = cv_watch_rings_unlikely(&p->rings, ids, count + 1);
+    p->counters.watchers_refused++;
+    if (unlikely == count)
+        return false;
+    const covey_node_id out = *ids[unlikely];
+    cv_watching_unasked(p, &out);
+    return cv_watches_subscribe(&p->watches, from, p->now + CV_WATCH_LIFETIME, is_new);
+}
+
 void cv_watching_asked(struct cv_gossip_protocol *p, const covey_node_id *from)
 {
     const struct cv_member *m = cv_node_registry_get(&p->registry, from);
     bool is_new;
     if (m == NULL || !cv_member_is_live(m) || p->is_leaving)
         return;
-    if (!cv_watches_subscribe(&p->watches, from, p->now + CV_WATCH_LIFETIME, &is_new)) {
-        p->counters.watchers_refused++;
+    if (!cv_watches_subscribe(&p->watches, from, p->now + CV_WATCH_LIFETIME, &is_new) &&
+        !displace(p, from, &is_new))
         return;
-    }
     p->warm_changed |= is_new;
     if (!cv_timer_is_set(&p->heartbeat.timer))
         cv_heap_set(&p->heap, &p->heartbeat.timer,

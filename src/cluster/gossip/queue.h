@@ -14,8 +14,8 @@
  * starves. An update is dropped after it was sent often enough to have reached everybody.
  */
 enum cv_priority {
-    CV_PRIORITY_CRITICAL, /* suspect, failed, left */
-    CV_PRIORITY_HIGH,     /* tags, refutations */
+    CV_PRIORITY_CRITICAL, /* suspect, failed, left, and what takes that back */
+    CV_PRIORITY_HIGH,     /* tags */
     CV_PRIORITY_MEDIUM,   /* joined */
     CV_PRIORITY_LOW       /* what others know, most likely */
 };

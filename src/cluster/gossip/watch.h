@@ -5,6 +5,7 @@
 #include "cluster/failure_detection/phi_accrual.h"
 #include "cluster/watch_rings.h"
 
+#include <assert.h>
 #include <covey/export.h>
 
 /*
@@ -42,6 +43,9 @@ struct cv_watcher {
     covey_node_id id;
     covey_time until;
 };
+
+static_assert(CV_RINGS_MAX * CV_WATCHERS_PER_RING < CV_RING_SUITORS_MAX,
+              "all watchers and one more are compared");
 
 struct cv_watches {
     size_t watcher_count;

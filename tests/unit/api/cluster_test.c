@@ -174,6 +174,8 @@ static void receivers_are_independent(void **state)
 
 /* ---- many writers and readers ---- */
 
+#define WRITERS COVEY_TAGS_MAX
+
 struct writer {
     covey_cluster *cluster;
     unsigned number;
@@ -199,27 +201,27 @@ static void tags_from_many_threads_are_all_kept(void **state)
     (void)state;
     static struct world w;
     struct member a, b;
-    pthread_t threads[8];
-    struct writer writers[8];
+    pthread_t threads[WRITERS];
+    struct writer writers[WRITERS];
     world_init(&w);
     start(&w, &a, "a", NULL);
     start(&w, &b, "b", covey_server_address(a.server));
-    for (unsigned i = 0; i < 8; i++) {
+    for (unsigned i = 0; i < WRITERS; i++) {
         writers[i] = (struct writer){.cluster = a.cluster, .number = i};
         assert_int_equal(pthread_create(&threads[i], NULL, write_tags, &writers[i]), 0);
     }
-    for (unsigned i = 0; i < 8; i++)
+    for (unsigned i = 0; i < WRITERS; i++)
         pthread_join(threads[i], NULL);
-    struct covey_tag last[8];
-    char keys[8][16];
-    for (unsigned i = 0; i < 8; i++) {
+    struct covey_tag last[WRITERS];
+    char keys[WRITERS][16];
+    for (unsigned i = 0; i < WRITERS; i++) {
         snprintf(keys[i], sizeof keys[i], "k%u", i);
         last[i] = (struct covey_tag){.key = keys[i], .value = "100"};
     }
     for (;;) { /* until b has the last of each; every change comes with an event */
         covey_node_list *list;
         struct covey_event event = {.size = sizeof event};
-        assert_int_equal(covey_cluster_nodes_with_all_tags(b.cluster, last, 8, &list), 0);
+        assert_int_equal(covey_cluster_nodes_with_all_tags(b.cluster, last, WRITERS, &list), 0);
         size_t count = covey_node_list_count(list);
         covey_node_list_free(list);
         if (count == 1)

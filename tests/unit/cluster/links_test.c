@@ -15,11 +15,11 @@ static void peers_are_known_while_connected(void **state)
     assert_int_equal(cv_links_add_peer(&l, &id, "three", &here, 0), COVEY_OK);
     assert_string_equal(cv_links_peer(&l, &id)->name, "three");
     /* Again, by another connection; what it may still send wrong is not new. */
-    cv_links_peer(&l, &id)->glitches.tokens = 5;
+    cv_links_peer(&l, &id)->glitches.level = 5;
     assert_int_equal(cv_links_add_peer(&l, &id, NULL, &there, 0), COVEY_OK);
     assert_string_equal(cv_links_peer(&l, &id)->name, "");
     assert_true(cv_address_equal(&cv_links_peer(&l, &id)->remote, &there));
-    assert_int_equal(cv_links_peer(&l, &id)->glitches.tokens, 5);
+    assert_int_equal(cv_links_peer(&l, &id)->glitches.level, 5);
     cv_links_remove_peer(&l, &id);
     assert_null(cv_links_peer(&l, &id));
     cv_links_remove_peer(&l, &id);

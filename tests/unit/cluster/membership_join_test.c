@@ -125,11 +125,12 @@ static void joined_when_all_chunks_came(void **state)
     answer(9, 1, 3, 22); /* of somebody who is not connected */
     assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_JOINING);
     assert_int_equal(core_state(21), COVEY_NODE_ALIVE);
+    assert_int_equal(core_count(CV_OUTPUT_DIAL), 0); /* not before all are known */
     answer(7, 1, 3, 22);
     assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_JOINED);
     assert_int_equal(core_state(22), COVEY_NODE_ALIVE);
     /* All are dialled: they may not have heard of us. */
-    assert_int_equal(core_count(CV_OUTPUT_DIAL), 1);
+    assert_int_equal(core_count(CV_OUTPUT_DIAL), 3);
 }
 
 /* The first that is connected is asked; the second when the first one says nothing. */

@@ -11,6 +11,7 @@ struct fixture {
     struct test_alloc memory;
     struct cv_rpc_memory m;
     struct cv_rpc_buffer b;
+    uint8_t own[CV_RPC_BUFFER_OWN_SIZE];
 };
 
 static struct fixture f;
@@ -20,7 +21,7 @@ static int setup(void **state)
     (void)state;
     test_alloc_init(&f.memory);
     f.m = (struct cv_rpc_memory){.alloc = &f.memory.alloc, .used_max = 4096};
-    cv_rpc_buffer_init(&f.b);
+    cv_rpc_buffer_init(&f.b, f.own);
     return 0;
 }
 
@@ -57,13 +58,13 @@ static void assert_counts_from(uint8_t first, size_t size)
 static void small_contents_take_no_memory(void **state)
 {
     (void)state;
-    assert_int_equal(append(CV_RPC_BUFFER_INLINE_SIZE, 0, 0), 0);
-    assert_counts_from(0, CV_RPC_BUFFER_INLINE_SIZE);
+    assert_int_equal(append(CV_RPC_BUFFER_OWN_SIZE, 0, 0), 0);
+    assert_counts_from(0, CV_RPC_BUFFER_OWN_SIZE);
     assert_int_equal(f.memory.calls, 0);
     assert_int_equal(append(1, 0, 0), 0);
-    assert_counts_from(0, CV_RPC_BUFFER_INLINE_SIZE + 1);
+    assert_counts_from(0, CV_RPC_BUFFER_OWN_SIZE + 1);
     assert_int_equal(f.memory.calls, 1);
-    assert_int_equal(f.m.used, CV_RPC_BUFFER_INLINE_SIZE + 1);
+    assert_int_equal(f.m.used, CV_RPC_BUFFER_OWN_SIZE + 1);
 }
 
 static void taken_room_is_used_again(void **state)
@@ -163,19 +164,19 @@ static void memory_changes_hands(void **state)
 static void memory_stays_where_a_copy_is_better(void **state)
 {
     (void)state;
-    assert_int_equal(append(CV_RPC_BUFFER_INLINE_SIZE, 0, 0), 0);
-    cv_rpc_buffer_take(&f.b, CV_RPC_BUFFER_INLINE_SIZE);
-    assert_null(cv_rpc_buffer_detach(&f.b, &f.m, CV_RPC_BUFFER_INLINE_SIZE)); /* in itself */
+    assert_int_equal(append(CV_RPC_BUFFER_OWN_SIZE, 0, 0), 0);
+    cv_rpc_buffer_take(&f.b, CV_RPC_BUFFER_OWN_SIZE);
+    assert_null(cv_rpc_buffer_detach(&f.b, &f.m, CV_RPC_BUFFER_OWN_SIZE)); /* in itself */
     assert_int_equal(append(600, 0, 0), 0);
     cv_rpc_buffer_take(&f.b, 600);
     assert_null(cv_rpc_buffer_detach(&f.b, &f.m, 600)); /* no byte behind */
-    assert_int_equal(append(CV_RPC_BUFFER_INLINE_SIZE + 1, 0, 88), 0);
+    assert_int_equal(append(CV_RPC_BUFFER_OWN_SIZE + 1, 0, 88), 0);
     size_t used = f.m.used;
     assert_null(cv_rpc_buffer_detach(&f.b, &f.m, 600)); /* much behind */
     cv_rpc_buffer_take(&f.b, 1);
     assert_null(cv_rpc_buffer_detach(&f.b, &f.m, used / 2 - 1)); /* small beside its memory */
     assert_int_equal(f.m.used, used);
-    assert_counts_from(89, CV_RPC_BUFFER_INLINE_SIZE);
+    assert_counts_from(89, CV_RPC_BUFFER_OWN_SIZE);
 }
 
 int main(void)

@@ -111,6 +111,8 @@ static inline void end_log_begin(struct end *e, const struct cv_rpc_output *out)
         end_log(e, "in %llu us ",
                 (unsigned long long)((out->begin.deadline - e->now) / COVEY_MICROSECOND));
     end_log_entries(e, out->begin.metadata, out->begin.metadata_count);
+    if (out->begin.is_whole)
+        end_log_bytes(e, "whole", out->begin.message);
 }
 
 static inline void end_log_output(struct end *e, const struct cv_rpc_output *out)
@@ -151,6 +153,8 @@ static inline void end_log_output(struct end *e, const struct cv_rpc_output *out
         end_log(e, "writable ");
         return;
     case CV_RPC_EVENT_STATUS:
+        if (out->end.has_message)
+            end_log_bytes(e, "last", out->end.message);
         end_log(e, "status %s%s%s ", covey_status_name(out->end.status.code),
                 out->end.by_peer ? " by peer" : "", out->end.not_started ? " not started" : "");
         if (out->end.by_peer && out->end.status.message.size > 0)

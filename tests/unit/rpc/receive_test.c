@@ -14,13 +14,14 @@ static const struct cv_rpc_receive_limits limits = {.message_size_max = 100000,
 static struct test_alloc memory;
 static struct cv_rpc_memory m;
 static struct cv_rpc_receive r;
+static uint8_t own[CV_RPC_BUFFER_OWN_SIZE];
 
 static int setup(void **state)
 {
     (void)state;
     test_alloc_init(&memory);
     m = (struct cv_rpc_memory){.alloc = &memory.alloc, .used_max = 1 << 20};
-    cv_rpc_receive_init(&r);
+    cv_rpc_receive_init(&r, own);
     return 0;
 }
 

@@ -10,6 +10,7 @@
 static struct test_alloc memory;
 static struct cv_rpc_memory m;
 static struct cv_rpc_send s;
+static uint8_t own[CV_RPC_BUFFER_OWN_SIZE];
 static uint8_t large[200000];
 
 static int setup(void **state)
@@ -17,7 +18,7 @@ static int setup(void **state)
     (void)state;
     test_alloc_init(&memory);
     m = (struct cv_rpc_memory){.alloc = &memory.alloc, .used_max = 1 << 20};
-    cv_rpc_send_init(&s);
+    cv_rpc_send_init(&s, own);
     return 0;
 }
 
@@ -146,7 +147,7 @@ static void there_is_always_room_for_a_status(void **state)
 {
     (void)state;
     for (size_t size = 0; size < 600; size++) {
-        cv_rpc_send_init(&s);
+        cv_rpc_send_init(&s, own);
         memory.fail_all_after = false;
         memory.fail_at = 0;
         assert_int_equal(cv_rpc_send_message(&s, &m, cv_slice_of(large, size)), 0);

@@ -1,169 +1,477 @@
-#include "transport/connection_pool.h"
+#include "unit/transport/pool_fixture.h"
 
-#include "support/test_alloc.h"
-
-#include <covey/error.h>
-
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-static const uint64_t secret[2] = {1, 2};
-
-static covey_node_id id_of(uint8_t first)
-{
-    return (covey_node_id){.bytes = {first}};
-}
-
-struct side {
-    struct test_alloc memory;
-    struct cv_connection_pool pool;
-};
-
-static void side_init(struct side *s, uint8_t self, size_t max)
-{
-    covey_node_id id = id_of(self);
-    test_alloc_init(&s->memory);
-    cv_connection_pool_init(&s->pool, &s->memory.alloc, &id, secret, max);
-}
-
-static void side_fini(struct side *s)
-{
-    cv_connection_pool_fini(&s->pool);
-    test_alloc_assert_empty(&s->memory);
-}
-
-static enum cv_pool_verdict offer(struct side *s, uint8_t peer, char *connection, bool accepted,
-                                  covey_time now, void **loser)
-{
-    covey_node_id id = id_of(peer);
-    enum cv_pool_verdict verdict;
-    assert_int_equal(
-        cv_connection_pool_add(&s->pool, &id, connection, accepted, now, &verdict, loser), 0);
-    return verdict;
-}
+/* ---- a connection for each peer ---- */
 
 static void one_connection_for_each_peer(void **state)
 {
     (void)state;
     struct side s;
-    char a, b;
-    void *loser;
-    side_init(&s, 5, 10);
-    assert_int_equal(offer(&s, 1, &a, false, 0, &loser), CV_POOL_ADDED);
-    assert_int_equal(offer(&s, 2, &b, true, 0, &loser), CV_POOL_ADDED);
-    assert_null(loser);
-    covey_node_id one = id_of(1), two = id_of(2), three = id_of(3);
-    assert_ptr_equal(cv_connection_pool_get(&s.pool, &one), &a);
-    assert_ptr_equal(cv_connection_pool_get(&s.pool, &two), &b);
-    assert_null(cv_connection_pool_get(&s.pool, &three));
-    assert_false(cv_connection_pool_remove(&s.pool, &one, &b));
-    assert_true(cv_connection_pool_remove(&s.pool, &one, &a));
-    assert_false(cv_connection_pool_remove(&s.pool, &one, &a));
-    assert_int_equal(cv_connection_pool_count(&s.pool), 1);
+    struct cv_pooled a, b;
+    side_init(&s, 5);
+    assert_int_equal(accept(&s, 1, &a).verdict, CV_POOL_ADDED);
+    assert_int_equal(accept(&s, 2, &b).verdict, CV_POOL_ADDED);
+    assert_ptr_equal(speaker(&s, 1), &a);
+    assert_ptr_equal(speaker(&s, 2), &b);
+    assert_null(speaker(&s, 3));
+    assert_true(cv_connection_pool_closed(&s.pool, &a));
+    assert_false(cv_connection_pool_closed(&s.pool, &a));
+    assert_null(speaker(&s, 1));
+    assert_int_equal(s.pool.stats.open, 1);
     side_fini(&s);
 }
 
-/* Both ends of two crossing connections keep the same one, in whatever order they see them. */
-static void crossing_dials_agree(void **state)
+static void the_same_connection_is_leased_again(void **state)
 {
     (void)state;
-    char by_low, by_high; /* who dialled */
+    struct side s;
+    struct cv_pooled a, *lease;
+    struct cv_pool_waiter waiter;
+    side_init(&s, 5);
+    accept(&s, 1, &a);
+    for (unsigned i = 0; i < 3; i++) {
+        lease = want(&s, 1, &waiter);
+        assert_ptr_equal(lease, &a);
+    }
+    assert_int_equal(a.leases, 3);
+    for (unsigned i = 0; i < 3; i++)
+        cv_connection_pool_release(&s.pool, &a, s.now);
+    assert_int_equal(s.pool.stats.hits, 3);
+    assert_int_equal(s.pool.stats.misses, 0);
+    assert_nothing(&s);
+    side_fini(&s);
+}
+
+/* 32 callers: one handshake, one outcome for all. */
+static void many_wait_for_one_dial(void **state)
+{
+    (void)state;
+    struct side s;
+    struct cv_pooled a;
+    struct cv_pool_waiter waiters[32];
+    struct cv_pool_output out;
+    for (int fails = 0; fails < 2; fails++) {
+        side_init(&s, 5);
+        for (size_t i = 0; i < 32; i++)
+            assert_null(want(&s, 1, &waiters[i]));
+        out = next(&s, CV_POOL_DIAL);
+        assert_nothing(&s);
+        if (fails)
+            cv_connection_pool_failed(&s.pool, out.slot, COVEY_ERR_UNREACHABLE);
+        else
+            dialled(&s, out.slot, 1, &a);
+        for (size_t i = 0; i < 32; i++) {
+            out = next(&s, CV_POOL_ANSWER);
+            assert_ptr_equal(out.waiter, &waiters[i]);
+            assert_ptr_equal(out.waiter->connection, fails ? NULL : &a);
+            assert_int_equal(out.waiter->error, fails ? COVEY_ERR_UNREACHABLE : 0);
+        }
+        assert_nothing(&s);
+        assert_int_equal(s.pool.stats.dials, 1);
+        assert_int_equal(s.pool.stats.waiting, 0);
+        assert_int_equal(s.pool.stats.dialled, fails ? 0 : 1);
+        if (!fails)
+            assert_int_equal(a.leases, 32);
+        side_fini(&s);
+    }
+}
+
+/* Not known by id: by address, until it is connected. */
+static void an_address_becomes_a_peer(void **state)
+{
+    (void)state;
+    struct side s;
+    struct cv_pooled a;
+    struct cv_pool_waiter first, second;
+    struct cv_pool_output out;
+    side_init(&s, 5);
+    assert_null(want_address(&s, 7, &first));
+    assert_null(want_address(&s, 7, &second));
+    out = next(&s, CV_POOL_DIAL);
+    assert_false(out.has_id);
+    assert_nothing(&s);
+    dialled(&s, out.slot, 1, &a);
+    assert_ptr_equal(next(&s, CV_POOL_ANSWER).waiter->connection, &a);
+    assert_ptr_equal(next(&s, CV_POOL_ANSWER).waiter->connection, &a);
+    assert_ptr_equal(speaker(&s, 1), &a);
+    assert_int_equal(s.pool.stats.dialled, 1);
+    side_fini(&s);
+}
+
+static void a_lost_connection_is_never_handed_out(void **state)
+{
+    (void)state;
+    struct side s;
+    struct cv_pooled a;
+    struct cv_pool_waiter waiter, late;
+    struct cv_pool_output out;
+    side_init(&s, 5);
+    assert_null(want(&s, 1, &waiter));
+    out = next(&s, CV_POOL_DIAL);
+    dialled(&s, out.slot, 1, &a);
+    /* it ends before the answer was taken */
+    assert_true(cv_connection_pool_closed(&s.pool, &a));
+    out = next(&s, CV_POOL_ANSWER);
+    assert_null(out.waiter->connection);
+    assert_int_equal(out.waiter->error, COVEY_ERR_CONNECTION_LOST);
+    assert_int_equal(a.leases, 0);
+    assert_null(want(&s, 1, &late));
+    next(&s, CV_POOL_DIAL);
+    side_fini(&s);
+}
+
+static void leases_outlive_a_connection(void **state)
+{
+    (void)state;
+    struct side s;
+    struct cv_pooled a;
+    struct cv_pool_waiter waiter;
+    side_init(&s, 5);
+    accept(&s, 1, &a);
+    assert_ptr_equal(want(&s, 1, &waiter), &a);
+    cv_connection_pool_closed(&s.pool, &a);
+    cv_connection_pool_release(&s.pool, &a, s.now);
+    assert_int_equal(a.leases, 0);
+    side_fini(&s);
+}
+
+/* ---- bounds ---- */
+
+static void the_least_recently_used_gives_way(void **state)
+{
+    (void)state;
+    struct side s;
+    struct cv_pooled c[3];
+    struct cv_pool_waiter waiter;
+    side_init(&s, 5);
+    s.pool.config.dialled_max = 2;
+    dial(&s, 1, &c[0]);
+    s.now++;
+    dial(&s, 2, &c[1]);
+    s.now++;
+    cv_connection_pool_touch(&s.pool, &c[0], s.now);
+    assert_null(want(&s, 3, &waiter));
+    assert_ptr_equal(next(&s, CV_POOL_CLOSE).connection, &c[1]);
+    assert_null(speaker(&s, 2));
+    dialled(&s, next(&s, CV_POOL_DIAL).slot, 3, &c[2]);
+    assert_ptr_equal(next(&s, CV_POOL_ANSWER).waiter->connection, &c[2]);
+    assert_int_equal(s.pool.stats.dialled, 2);
+    assert_int_equal(s.pool.stats.evicted, 1);
+    side_fini(&s);
+}
+
+static void a_full_pool_keeps_waiters_until_their_time_is_over(void **state)
+{
+    (void)state;
+    struct side s;
+    struct cv_pooled a;
+    struct cv_pool_waiter held, waiter;
+    struct cv_pool_output out;
+    side_init(&s, 5);
+    s.pool.config.dialled_max = 1;
+    dial(&s, 1, &a);
+    assert_ptr_equal(want(&s, 1, &held), &a);
+    assert_null(want(&s, 2, &waiter));
+    assert_nothing(&s);
+    assert_int_equal(cv_connection_pool_deadline(&s.pool), s.now + WAIT);
+    s.now += WAIT - 1;
+    cv_connection_pool_expire(&s.pool, s.now);
+    assert_nothing(&s);
+    s.now++;
+    cv_connection_pool_expire(&s.pool, s.now);
+    out = next(&s, CV_POOL_ANSWER);
+    assert_ptr_equal(out.waiter, &waiter);
+    assert_int_equal(out.waiter->error, COVEY_ERR_POOL_EXHAUSTED);
+    assert_int_equal(s.pool.stats.exhausted, 1);
+    /* one who waits gets the room of a lease that comes back */
+    assert_null(want(&s, 2, &waiter));
+    cv_connection_pool_release(&s.pool, &a, s.now);
+    assert_ptr_equal(next(&s, CV_POOL_CLOSE).connection, &a);
+    next(&s, CV_POOL_DIAL);
+    side_fini(&s);
+}
+
+static void pinned_and_accepted_ones_do_not_count(void **state)
+{
+    (void)state;
+    struct side s;
+    struct cv_pooled accepted, pinned, plain;
+    struct cv_pool_waiter waiter;
+    side_init(&s, 5);
+    s.pool.config.dialled_max = 1;
+    accept(&s, 1, &accepted);
+    dial(&s, 2, &pinned);
+    const covey_node_id two = id_of(2);
+    cv_connection_pool_pin(&s.pool, &two, true);
+    assert_int_equal(s.pool.stats.dialled, 0);
+    dial(&s, 3, &plain);
+    assert_nothing(&s);
+    /* a pinned one is dialled although it is full */
+    struct cv_pooled *out;
+    struct cv_pool_wish wish = wish_for(4);
+    wish.is_pinned = true;
+    assert_int_equal(cv_connection_pool_acquire(&s.pool, &wish, s.now, s.now + WAIT, &waiter, &out),
+                     0);
+    next(&s, CV_POOL_DIAL);
+    assert_nothing(&s);
+    /* one that is pinned no more may be too many */
+    cv_connection_pool_pin(&s.pool, &two, false);
+    assert_ptr_equal(next(&s, CV_POOL_CLOSE).connection, &pinned);
+    side_fini(&s);
+}
+
+static void accepted_ones_are_bounded_apart(void **state)
+{
+    (void)state;
+    struct side s;
+    struct cv_pooled a, b;
+    struct cv_pool_offer offer = {.connection = &b, .peer = id_of(2), .accepted = true};
+    side_init(&s, 5);
+    s.pool.config.accepted_max = 1;
+    accept(&s, 1, &a);
+    assert_int_equal(cv_connection_pool_connected(&s.pool, &offer, s.now), COVEY_ERR_LIMIT);
+    assert_null(speaker(&s, 2));
+    offer.peer = id_of(1); /* in place of one that there is */
+    assert_int_equal(cv_connection_pool_connected(&s.pool, &offer, s.now), 0);
+    assert_int_equal(offer.verdict, CV_POOL_REPLACED);
+    assert_ptr_equal(offer.loser, &a);
+    side_fini(&s);
+}
+
+static void too_many_may_not_wait(void **state)
+{
+    (void)state;
+    struct side s;
+    struct cv_pooled *out;
+    struct cv_pool_waiter first, second;
+    side_init(&s, 5);
+    s.pool.config.waiters_max = 1;
+    assert_null(want(&s, 1, &first));
+    struct cv_pool_wish wish = wish_for(1);
+    assert_int_equal(cv_connection_pool_acquire(&s.pool, &wish, s.now, s.now + WAIT, &second, &out),
+                     COVEY_ERR_LIMIT);
+    cv_connection_pool_cancel(&s.pool, &first, s.now);
+    assert_null(want(&s, 1, &second));
+    side_fini(&s);
+}
+
+/* ---- time ---- */
+
+static void the_idle_are_closed_at_a_check(void **state)
+{
+    (void)state;
+    struct side s;
+    struct cv_pooled idle, leased, pinned, used, also_idle;
+    struct cv_pool_waiter waiter;
+    const covey_node_id three = id_of(3);
+    side_init(&s, 5);
+    dial(&s, 1, &idle);
+    dial(&s, 2, &leased);
+    assert_ptr_equal(want(&s, 2, &waiter), &leased);
+    dial(&s, 3, &pinned);
+    cv_connection_pool_pin(&s.pool, &three, true);
+    dial(&s, 4, &used);
+    dial(&s, 6, &also_idle);
+    covey_time begun = s.now;
+    /* the first check asks for a look at each but the pinned one, which is no use */
+    assert_int_equal(cv_connection_pool_deadline(&s.pool), begun + 30 * COVEY_SECOND);
+    s.now = begun + 30 * COVEY_SECOND;
+    cv_connection_pool_expire(&s.pool, s.now);
+    assert_ptr_equal(next(&s, CV_POOL_CHECK).connection, &idle);
+    assert_ptr_equal(next(&s, CV_POOL_CHECK).connection, &leased);
+    assert_ptr_equal(next(&s, CV_POOL_CHECK).connection, &used);
+    assert_ptr_equal(next(&s, CV_POOL_CHECK).connection, &also_idle);
+    assert_nothing(&s);
+    cv_connection_pool_touch(&s.pool, &used, s.now);
+    s.now = begun + 60 * COVEY_SECOND;
+    cv_connection_pool_expire(&s.pool, s.now);
+    assert_ptr_equal(next(&s, CV_POOL_CLOSE).connection, &idle);
+    assert_ptr_equal(next(&s, CV_POOL_CLOSE).connection, &also_idle);
+    assert_int_equal(s.pool.stats.idle, 2);
+    next(&s, CV_POOL_CHECK);
+    next(&s, CV_POOL_CHECK);
+    assert_nothing(&s);
+    assert_int_equal(s.pool.stats.open, 3);
+    side_fini(&s);
+}
+
+static void a_waiter_may_go(void **state)
+{
+    (void)state;
+    struct side s;
+    struct cv_pooled a;
+    struct cv_pool_waiter first, second;
+    side_init(&s, 5);
+    assert_null(want(&s, 1, &first));
+    assert_null(want(&s, 1, &second));
+    cv_connection_pool_cancel(&s.pool, &second, s.now);
+    dialled(&s, next(&s, CV_POOL_DIAL).slot, 1, &a);
+    cv_connection_pool_cancel(&s.pool, &first, s.now); /* answered, and not told yet */
+    assert_int_equal(a.leases, 0);
+    assert_nothing(&s);
+    /* a dial that was not begun goes with the last one who wanted it */
+    assert_null(want(&s, 2, &first));
+    cv_connection_pool_cancel(&s.pool, &first, s.now);
+    assert_nothing(&s);
+    side_fini(&s);
+}
+
+/* ---- crossing dials ---- */
+
+/* Both sides keep the connection that the lower id dialled, in whatever order they see the two. */
+static void crossing_connections_end_alike(void **state)
+{
+    (void)state;
     for (int order = 0; order < 4; order++) {
         struct side low, high;
-        void *loser;
-        side_init(&low, 1, 10);
-        side_init(&high, 2, 10);
-        covey_node_id low_id = id_of(1), high_id = id_of(2);
-        if (order & 1) {
-            offer(&low, 2, &by_low, false, 0, &loser);
-            offer(&low, 2, &by_high, true, 1, &loser);
-        } else {
-            offer(&low, 2, &by_high, true, 0, &loser);
-            offer(&low, 2, &by_low, false, 1, &loser);
+        struct cv_pooled of_low[2], of_high[2]; /* [0] is the connection that low dialled */
+        side_init(&low, 1);
+        side_init(&high, 2);
+        for (int i = 0; i < 2; i++) {
+            int at_low = (order & 1) ^ i, at_high = (order >> 1) ^ i;
+            offer(&low, NULL, 2, &of_low[at_low], at_low == 1);
+            offer(&high, NULL, 1, &of_high[at_high], at_high == 0);
         }
-        if (order & 2) {
-            offer(&high, 1, &by_low, true, 0, &loser);
-            offer(&high, 1, &by_high, false, 1, &loser);
-        } else {
-            offer(&high, 1, &by_high, false, 0, &loser);
-            offer(&high, 1, &by_low, true, 1, &loser);
-        }
-        assert_ptr_equal(cv_connection_pool_get(&low.pool, &high_id), &by_low);
-        assert_ptr_equal(cv_connection_pool_get(&high.pool, &low_id), &by_low);
+        assert_ptr_equal(speaker(&low, 2), &of_low[0]);
+        assert_ptr_equal(speaker(&high, 1), &of_high[0]);
         side_fini(&low);
         side_fini(&high);
     }
 }
 
-static void after_a_crossing_the_newer_one_stays(void **state)
+static void a_later_connection_replaces_a_broken_one(void **state)
 {
     (void)state;
     struct side s;
-    char old, new;
-    void *loser;
-    side_init(&s, 1, 10);
-    offer(&s, 2, &old, false, 0, &loser);
-    /* at 1 s the peer has restarted and dials us; we have the lower id */
-    assert_int_equal(offer(&s, 2, &new, true, CV_POOL_CROSSING - 1, &loser), CV_POOL_KEPT);
-    assert_null(loser);
-    assert_int_equal(offer(&s, 2, &new, true, CV_POOL_CROSSING, &loser), CV_POOL_REPLACED);
-    assert_ptr_equal(loser, &old);
+    struct cv_pooled old, new;
+    side_init(&s, 1);
+    dial(&s, 2, &old);
+    s.now += CV_POOL_CROSSING;
+    struct cv_pool_offer o = offer(&s, NULL, 2, &new, true);
+    assert_int_equal(o.verdict, CV_POOL_REPLACED);
+    assert_ptr_equal(o.loser, &old);
+    assert_ptr_equal(speaker(&s, 2), &new);
+    assert_int_equal(s.pool.stats.created, 2);
+    assert_int_equal(s.pool.stats.closed, 1);
     side_fini(&s);
 }
 
-static void a_second_one_from_the_same_side_replaces(void **state)
+static void a_dial_waits_for_the_peers(void **state)
 {
     (void)state;
     struct side s;
-    char old, new;
-    void *loser;
-    side_init(&s, 1, 10);
-    offer(&s, 2, &old, true, 0, &loser);
-    assert_int_equal(offer(&s, 2, &new, true, 1, &loser), CV_POOL_REPLACED);
-    assert_ptr_equal(loser, &old);
-    covey_node_id two = id_of(2);
-    assert_false(cv_connection_pool_remove(&s.pool, &two, &old));
-    assert_ptr_equal(cv_connection_pool_get(&s.pool, &two), &new);
-    side_fini(&s);
+    struct cv_pooled a, *out;
+    struct cv_pool_waiter waiter;
+    struct cv_pool_wish wish = wish_for(1);
+    wish.is_coming = true;
+    for (int comes = 0; comes < 2; comes++) {
+        side_init(&s, 5);
+        assert_int_equal(
+            cv_connection_pool_acquire(&s.pool, &wish, s.now, s.now + WAIT, &waiter, &out), 0);
+        assert_null(out);
+        assert_nothing(&s);
+        if (comes) {
+            accept(&s, 1, &a);
+            assert_ptr_equal(next(&s, CV_POOL_ANSWER).waiter->connection, &a);
+            assert_int_equal(s.pool.stats.saved, 1);
+        }
+        s.now += CV_POOL_HOLD;
+        cv_connection_pool_expire(&s.pool, s.now);
+        if (!comes)
+            next(&s, CV_POOL_DIAL);
+        assert_nothing(&s);
+        side_fini(&s);
+    }
 }
 
-static void the_bound_holds(void **state)
+static void what_is_in_vain_is_turned_away(void **state)
+{
+    (void)state;
+    struct side low, high;
+    struct cv_pool_waiter waiter;
+    struct cv_pooled a;
+    const struct cv_address there = address_of(2), here = address_of(1);
+    side_init(&low, 1);
+    side_init(&high, 2);
+    assert_false(cv_connection_pool_is_in_vain(&low.pool, &there, low.now));
+    assert_null(want(&low, 2, &waiter));
+    next(&low, CV_POOL_DIAL);
+    assert_true(cv_connection_pool_is_in_vain(&low.pool, &there, low.now));
+    assert_false(cv_connection_pool_is_in_vain(&low.pool, &here, low.now));
+    /* not for long: the address may be forged */
+    assert_false(cv_connection_pool_is_in_vain(&low.pool, &there, low.now + CV_POOL_CROSSING));
+    /* the higher id's dial counts once it is answered */
+    assert_null(want(&high, 1, &waiter));
+    struct cv_pool_output out = next(&high, CV_POOL_DIAL);
+    assert_false(cv_connection_pool_is_in_vain(&high.pool, &here, high.now));
+    cv_connection_pool_heard(out.slot);
+    assert_true(cv_connection_pool_is_in_vain(&high.pool, &here, high.now));
+    dialled(&high, out.slot, 1, &a);
+    assert_true(cv_connection_pool_is_in_vain(&high.pool, &here, high.now));
+    assert_false(cv_connection_pool_is_in_vain(&high.pool, &here, high.now + CV_POOL_CROSSING));
+    side_fini(&low);
+    side_fini(&high);
+}
+
+static void our_dial_is_given_up_for_the_peers(void **state)
+{
+    (void)state;
+    /* self is lower or higher than the peer; the peer has answered our dial or not */
+    for (int is_lower = 0; is_lower < 2; is_lower++)
+        for (int is_heard = 0; is_heard < 2; is_heard++) {
+            struct side s;
+            struct cv_pool_waiter waiter;
+            struct cv_pooled a;
+            side_init(&s, is_lower ? 1 : 9);
+            assert_null(want(&s, 5, &waiter));
+            struct cv_pool_output out = next(&s, CV_POOL_DIAL);
+            if (is_heard)
+                cv_connection_pool_heard(out.slot);
+            accept(&s, 5, &a);
+            if (!is_lower || !is_heard)
+                assert_ptr_equal(next(&s, CV_POOL_ABANDON).slot, out.slot);
+            assert_ptr_equal(next(&s, CV_POOL_ANSWER).waiter->connection, &a);
+            assert_nothing(&s);
+            side_fini(&s);
+        }
+}
+
+/* The peer's connection ends before our dial was given up for it: it is dialled again. */
+static void a_given_up_dial_is_made_again(void **state)
 {
     (void)state;
     struct side s;
-    char a, b, c;
-    void *loser;
-    side_init(&s, 9, 2);
-    offer(&s, 1, &a, true, 0, &loser);
-    offer(&s, 2, &b, true, 0, &loser);
-    covey_node_id three = id_of(3);
-    enum cv_pool_verdict verdict;
-    assert_int_equal(cv_connection_pool_add(&s.pool, &three, &c, true, 0, &verdict, &loser),
-                     COVEY_ERR_LIMIT);
-    assert_int_equal(cv_connection_pool_count(&s.pool), 2);
-    assert_int_equal(offer(&s, 2, &c, true, 1, &loser), CV_POOL_REPLACED);
+    struct cv_pool_waiter waiter, late;
+    struct cv_pooled a;
+    side_init(&s, 9);
+    assert_null(want(&s, 5, &waiter));
+    next(&s, CV_POOL_DIAL);
+    accept(&s, 5, &a);
+    cv_connection_pool_closed(&s.pool, &a);
+    assert_null(want(&s, 5, &late));
+    next(&s, CV_POOL_ABANDON);
+    assert_int_equal(next(&s, CV_POOL_ANSWER).waiter->error, COVEY_ERR_CONNECTION_LOST);
+    next(&s, CV_POOL_DIAL);
     side_fini(&s);
 }
 
-static void without_memory_nothing_changes(void **state)
+static void no_memory_changes_nothing(void **state)
 {
     (void)state;
-    for (size_t n = 1; n <= 2; n++) {
-        struct side s;
-        char a;
-        void *loser;
-        side_init(&s, 9, 10);
-        s.memory.fail_at = n;
-        covey_node_id one = id_of(1);
-        enum cv_pool_verdict verdict;
-        assert_int_equal(cv_connection_pool_add(&s.pool, &one, &a, true, 0, &verdict, &loser),
-                         COVEY_ERR_NO_MEMORY);
-        assert_int_equal(cv_connection_pool_count(&s.pool), 0);
-        assert_null(cv_connection_pool_get(&s.pool, &one));
+    struct side s;
+    struct cv_pooled a, *out;
+    struct cv_pool_waiter waiter;
+    const struct cv_pool_wish wish = wish_for(1);
+    struct cv_pool_offer o = {.connection = &a, .peer = id_of(1), .accepted = true};
+    for (size_t n = 0; n < 2; n++) { /* the slot, then the map */
+        side_init(&s, 5);
+        s.memory.fail_at = s.memory.calls + 1 + n;
+        s.memory.fail_all_after = true;
+        assert_int_equal(
+            cv_connection_pool_acquire(&s.pool, &wish, s.now, s.now + WAIT, &waiter, &out),
+            COVEY_ERR_NO_MEMORY);
+        assert_int_equal(cv_connection_pool_connected(&s.pool, &o, s.now), COVEY_ERR_NO_MEMORY);
+        assert_int_equal(s.pool.stats.waiting + s.pool.stats.open, 0);
+        assert_nothing(&s);
         side_fini(&s);
     }
 }
@@ -172,11 +480,25 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_connection_for_each_peer),
-        cmocka_unit_test(crossing_dials_agree),
-        cmocka_unit_test(after_a_crossing_the_newer_one_stays),
-        cmocka_unit_test(a_second_one_from_the_same_side_replaces),
-        cmocka_unit_test(the_bound_holds),
-        cmocka_unit_test(without_memory_nothing_changes),
+        cmocka_unit_test(the_same_connection_is_leased_again),
+        cmocka_unit_test(many_wait_for_one_dial),
+        cmocka_unit_test(an_address_becomes_a_peer),
+        cmocka_unit_test(a_lost_connection_is_never_handed_out),
+        cmocka_unit_test(leases_outlive_a_connection),
+        cmocka_unit_test(the_least_recently_used_gives_way),
+        cmocka_unit_test(a_full_pool_keeps_waiters_until_their_time_is_over),
+        cmocka_unit_test(pinned_and_accepted_ones_do_not_count),
+        cmocka_unit_test(accepted_ones_are_bounded_apart),
+        cmocka_unit_test(too_many_may_not_wait),
+        cmocka_unit_test(the_idle_are_closed_at_a_check),
+        cmocka_unit_test(a_waiter_may_go),
+        cmocka_unit_test(crossing_connections_end_alike),
+        cmocka_unit_test(a_later_connection_replaces_a_broken_one),
+        cmocka_unit_test(a_dial_waits_for_the_peers),
+        cmocka_unit_test(what_is_in_vain_is_turned_away),
+        cmocka_unit_test(our_dial_is_given_up_for_the_peers),
+        cmocka_unit_test(a_given_up_dial_is_made_again),
+        cmocka_unit_test(no_memory_changes_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,8 @@
 #include "unit/cluster/core_fixture.h"
 
+#include "cluster/gossip/protocol_internal.h"
+#include "cluster/membership_internal.h"
+
 #define INC CORE_WALL_MS
 
 static void add_members(uint32_t count)
@@ -45,6 +48,50 @@ static void confirmations_decide_how_long_it_lasts(void **state)
     run_until_changed(4, 4, 60 * SEC);
     assert_int_equal(core_state(4), COVEY_NODE_FAILED);
     assert_int_equal(core.now - begun, 3 * SEC);
+}
+
+/* K of those that could confirm, but not all of them: one that does not notice delays nobody. */
+static void one_that_does_not_notice_delays_nobody(void **state)
+{
+    static const uint32_t wanted[] = {0, 0, 0, 0, 1, 2, 3, 3, 3}; /* by size of the cluster */
+    for (uint32_t size = 3; size <= 8; size++) {
+        core_teardown(state);
+        core_setup(state);
+        add_members(size - 1);
+        for (uint32_t accusers = 1; accusers <= wanted[size] + 1; accusers++) {
+            struct cv_record record = record_of(1, INC, COVEY_NODE_SUSPECT, NULL);
+            record.status.accuser = id_of(100 + accusers);
+            core_gossip(2, &record);
+            assert_int_equal(core_state(1), COVEY_NODE_SUSPECT);
+            covey_time left = core_member(1)->trouble->alarm.timer.deadline - core.now;
+            assert_int_equal(left == 3 * SEC, accusers == wanted[size] + 1);
+        }
+    }
+}
+
+/* Only the newest word about a node is told: ours goes out before another's takes its place, though
+ * there was a push just now. */
+static void our_own_accusation_does_not_wait(void **state)
+{
+    (void)state;
+    struct cv_gossip_protocol *g = &core.m->gossip;
+    add_members(5);
+    core_run(1 * MS);
+    core_tell(1, 5, INC, COVEY_NODE_SUSPECT, -1);
+    assert_true(g->push_next > g->now);
+    cv_member_unanswered(g, cv_node_registry_get(&g->registry, cv_member_id(core_member(5))));
+    struct cv_record record = record_of(5, INC, COVEY_NODE_SUSPECT, NULL);
+    core_step(&(struct cv_input){.type = CV_INPUT_TIME});
+    size_t told = 0;
+    const covey_node_id self = id_of(0);
+    for (uint32_t i = 1; i <= 4; i++) {
+        const struct cv_update *u = core_update(core_sent(i, CV_MESSAGE_GOSSIP, NULL), 5);
+        told += u != NULL && id_equal(&u->status.accuser, &self);
+    }
+    assert_int_equal(told, 4);
+    record.status.accuser = id_of(2);
+    core_gossip(2, &record);
+    assert_int_equal(core_count_sent(CV_MESSAGE_GOSSIP), 0);
 }
 
 static void with_few_members_nobody_can_confirm(void **state)
@@ -169,6 +216,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CORE_TEST(confirmations_decide_how_long_it_lasts),
+        CORE_TEST(one_that_does_not_notice_delays_nobody),
+        CORE_TEST(our_own_accusation_does_not_wait),
         CORE_TEST(with_few_members_nobody_can_confirm),
         CORE_TEST(a_suspect_that_is_heard_never_fails),
         CORE_TEST(the_suspect_is_told_first),

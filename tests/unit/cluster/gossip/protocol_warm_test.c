@@ -219,6 +219,7 @@ static void a_step_has_room_for_all_dials_and_seeds(void **state)
         core_gossip(1, &record);
     }
     assert_int_equal(core.now - begun, 6900 * MS);
+    cv_heap_set(&core.m->gossip.heap, &core.m->reconnect.timer, begun + 10 * SEC);
     core_run(2950 * MS);
     assert_int_equal(core_state(40), COVEY_NODE_SUSPECT);
     struct cv_input time = {.type = CV_INPUT_TIME};
@@ -258,6 +259,49 @@ static void probes_go_on_after_the_last_neighbour(void **state)
     assert_true(cv_timer_is_set(&g->tick.timer));
 }
 
+/* A few changes of the neighbours are followed at once; when many come, all that came within a period
+ * are looked at together, so most of them cost no handshake. */
+static void many_that_come_are_looked_at_together(void **state)
+{
+    (void)state;
+    begin(0, 5);
+    size_t dials = 0;
+    struct cv_gossip_protocol *g = &core.m->gossip;
+    core_add_member(1000);
+    for (uint32_t i = 1; i <= 60; i++) {
+        core_tell(1000, i, INC, COVEY_NODE_ALIVE, 0);
+        dials += core_count(CV_OUTPUT_DIAL);
+    }
+    assert_int_equal(dials, 3); /* the first change was the one who told us */
+    core_run(999 * MS);
+    assert_int_equal(g->rings.chosen_count, 4);
+    core_tick();
+    assert_int_equal(g->rings.chosen_count, 5);
+}
+
+/* Gone and back before the rings were looked at again: its watch goes on. */
+static void a_watch_outlives_a_short_absence(void **state)
+{
+    (void)state;
+    begin(0, 5);
+    struct cv_gossip_protocol *g = &core.m->gossip;
+    for (uint32_t i = 1; i <= 3; i++)
+        core_add_member(i);
+    core_tick();
+    covey_node_id id = id_of(2);
+    struct cv_watch *watch = cv_watches_subject(&g->watches, &id);
+    assert_non_null(watch);
+    cv_bucket_init(&g->settles, 1, SEC, core.now);
+    assert_true(cv_bucket_take(&g->settles, 1, core.now));
+    core_fail_now(1, 2, INC, -1);
+    assert_int_equal(core_state(2), COVEY_NODE_FAILED);
+    cv_heap_clear(&g->heap, &watch->alarm.timer); /* it came and found nobody */
+    core_tell(1, 2, INC + 1, COVEY_NODE_ALIVE, -1);
+    core_run(2 * SEC);
+    assert_true(watch->is_used);
+    assert_true(cv_timer_is_set(&watch->alarm.timer));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +314,8 @@ int main(void)
         CORE_TEST(a_neighbour_that_returns_is_probed_again),
         CORE_TEST(a_step_has_room_for_all_dials_and_seeds),
         CORE_TEST(probes_go_on_after_the_last_neighbour),
+        CORE_TEST(many_that_come_are_looked_at_together),
+        CORE_TEST(a_watch_outlives_a_short_absence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

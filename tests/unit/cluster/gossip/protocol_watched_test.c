@@ -1,5 +1,7 @@
 #include "unit/cluster/core_fixture.h"
 
+#include "cluster/membership_internal.h"
+
 /* The other end of a watch, gossip/protocol_watch.c again: we are the one who sends heartbeats. */
 
 static void begin_with(uint32_t watch_count)
@@ -67,6 +69,16 @@ static void a_watch_is_prolonged_or_ended(void **state)
     assert_int_equal(core_stats().heartbeats_sent, 90 + 160 + 10);
 }
 
+/* One of 1 to 17 that does not watch us. */
+static uint32_t outside(void)
+{
+    uint32_t i = 1;
+    covey_node_id id = id_of(i);
+    while (cv_watches_is_watcher(&core.m->gossip.watches, &id))
+        id = id_of(++i);
+    return i;
+}
+
 static void there_are_no_more_than_so_many_watchers(void **state)
 {
     (void)state;
@@ -75,11 +87,50 @@ static void there_are_no_more_than_so_many_watchers(void **state)
         core_add_member(i);
     set_watchers(1, 15);
     assert_int_equal(core_stats().watchers_refused, 0);
-    set_watchers(1, 17);
-    assert_int_equal(core_stats().watchers_refused, 2);
-    assert_int_equal(core_head(3, CV_MESSAGE_UNWATCH, 0), COVEY_OK);
     set_watchers(16, 2);
-    assert_int_equal(core_stats().watchers_refused, 3);
+    const struct cv_watches *w = &core.m->gossip.watches;
+    assert_int_equal(core_stats().watchers_refused, 2);
+    assert_int_equal(w->watcher_count, 15);
+    assert_int_equal(core_head(core_number(&w->watchers[3].id), CV_MESSAGE_UNWATCH, 0), COVEY_OK);
+    assert_int_equal(w->watcher_count, 14);
+    set_watchers(outside(), 1);
+    assert_int_equal(w->watcher_count, 15);
+    assert_int_equal(core_stats().watchers_refused, 2);
+}
+
+/* Those that the rings want have a place, also when all are taken, and keep it: fifteen that were
+ * quicker, or ask again and again, cannot have nobody watch us. */
+static void the_right_watchers_find_a_place(void **state)
+{
+    (void)state;
+    begin_with(5);
+    for (uint32_t i = 2; i <= 200; i++)
+        core_add_member(i);
+    struct cv_gossip_protocol *g = &core.m->gossip;
+    bool is_right[201] = {false};
+    size_t right = 0;
+    for (uint32_t i = 1; i <= 200; i++) {
+        struct cv_watch_rings theirs;
+        const covey_node_id id = id_of(i), self = id_of(0);
+        cv_watch_rings_init(&theirs, &id, 5);
+        cv_watch_rings_choose(&theirs, &g->registry);
+        is_right[i] = cv_watch_rings_misses(&theirs, &self);
+        right += is_right[i];
+    }
+    assert_in_range(right, 2, 12);
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t i = 1; i <= 200; i++) {
+            if (round == 1 || !is_right[i])
+                set_watchers(i, 1);
+        }
+    }
+    for (uint32_t i = 1; i <= 200; i++) {
+        const covey_node_id id = id_of(i);
+        if (is_right[i])
+            assert_true(cv_watches_is_watcher(&g->watches, &id));
+    }
+    assert_int_equal(g->watches.watcher_count, 15);
+    assert_true(core_stats().watchers_refused > 400);
 }
 
 /* Only live members may watch; those that go, or whose connection does, no longer do. */
@@ -126,8 +177,12 @@ static void the_rings_move_on(void **state)
         core_tick(); /* those newly chosen */
         watched += core_count_sent(CV_MESSAGE_WATCH);
     }
-    for (int i = 0; i < 40; i++) {
+    /* Many that come at once are looked at together, a protocol period later. */
+    const covey_time settled = core.now + 1000 * SEC;
+    while (core.now < settled) {
         core_tick();
+        watched += core_count_sent(CV_MESSAGE_WATCH);
+        unwatched += core_count_sent(CV_MESSAGE_UNWATCH);
     }
     assert_true(unwatched > 0);
     assert_true(watched >= unwatched);
@@ -147,6 +202,7 @@ int main(void)
         CORE_TEST(watchers_get_heartbeats_for_a_while),
         CORE_TEST(a_watch_is_prolonged_or_ended),
         CORE_TEST(there_are_no_more_than_so_many_watchers),
+        CORE_TEST(the_right_watchers_find_a_place),
         CORE_TEST(who_is_no_member_gets_no_heartbeats),
         CORE_TEST(unasked_heartbeats_are_declined),
         CORE_TEST(the_rings_move_on),

@@ -1,0 +1,381 @@
+#include "transport/connection_pool_internal.h"
+
+#include <assert.h>
+#include <covey/error.h>
+
+static struct cv_slice key_of(const covey_node_id *id)
+{
+    return cv_slice_of(id->bytes, sizeof id->bytes);
+}
+
+/* ---- slots ---- */
+
+struct cv_pool_slot *cv_pool_slot_of(const struct cv_connection_pool *pool, const covey_node_id *id)
+{
+    return cv_map_get(&pool->slots, key_of(id));
+}
+
+static struct cv_pool_slot *slot_new(struct cv_connection_pool *pool)
+{
+    struct cv_pool_slot *slot = cv_allocate(pool->alloc, sizeof *slot);
+    if (slot == NULL)
+        return NULL;
+    *slot = (struct cv_pool_slot){.dial = CV_POOL_DIAL_NONE};
+    TAILQ_INIT(&slot->waiters);
+    return slot;
+}
+
+int cv_pool_slot_need(struct cv_connection_pool *pool, const covey_node_id *id,
+                      struct cv_pool_slot **out)
+{
+    *out = cv_pool_slot_of(pool, id);
+    if (*out != NULL)
+        return 0;
+    struct cv_pool_slot *slot = slot_new(pool);
+    if (slot == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    slot->has_id = true;
+    slot->id = *id;
+    int error = cv_map_put(&pool->slots, key_of(&slot->id), slot);
+    if (error != 0) {
+        cv_release(pool->alloc, slot);
+        return error;
+    }
+    *out = slot;
+    return 0;
+}
+
+static int unnamed_slot_need(struct cv_connection_pool *pool, const struct cv_address *address,
+                             struct cv_pool_slot **out)
+{
+    struct cv_pool_slot *slot;
+    TAILQ_FOREACH (slot, &pool->unnamed, unnamed)
+        if (cv_address_equal(&slot->address, address)) {
+            *out = slot;
+            return 0;
+        }
+    slot = slot_new(pool);
+    if (slot == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    TAILQ_INSERT_TAIL(&pool->unnamed, slot, unnamed);
+    *out = slot;
+    return 0;
+}
+
+static bool counts(const struct cv_pool_slot *slot)
+{
+    bool is_ours = slot->speaker != NULL && !slot->speaker->accepted;
+    bool is_dialled = slot->dial >= CV_POOL_DIAL_WANTED;
+    return !slot->is_pinned && (is_ours || is_dialled);
+}
+
+void cv_pool_slot_settle(struct cv_connection_pool *pool, struct cv_pool_slot *slot)
+{
+    bool was_counted = slot->is_counted;
+    slot->is_counted = counts(slot);
+    pool->stats.dialled += slot->is_counted;
+    pool->stats.dialled -= was_counted;
+    if (slot->speaker == NULL && slot->dial == CV_POOL_DIAL_NONE && TAILQ_EMPTY(&slot->waiters)) {
+        if (slot->has_id)
+            cv_map_remove(&pool->slots, key_of(&slot->id));
+        else
+            TAILQ_REMOVE(&pool->unnamed, slot, unnamed);
+        cv_release(pool->alloc, slot);
+    }
+    if (was_counted)
+        cv_pool_serve_queue(pool);
+}
+
+/* ---- dials ---- */
+
+static struct cv_pool_slots *list_of(struct cv_connection_pool *pool, enum cv_pool_dial dial)
+{
+    switch (dial) {
+    case CV_POOL_DIAL_HELD:
+        return &pool->held;
+    case CV_POOL_DIAL_QUEUED:
+        return &pool->queued;
+    case CV_POOL_DIAL_WANTED:
+        return &pool->wanted;
+    case CV_POOL_DIAL_UNDER_WAY:
+        return &pool->under_way;
+    case CV_POOL_DIAL_ABANDONED:
+        return &pool->abandoned;
+    default:
+        return NULL;
+    }
+}
+
+void cv_pool_dial_set(struct cv_connection_pool *pool, struct cv_pool_slot *slot,
+                      enum cv_pool_dial dial)
+{
+    struct cv_pool_slots *from = list_of(pool, slot->dial), *to = list_of(pool, dial);
+    if (from != NULL)
+        TAILQ_REMOVE(from, slot, dials);
+    if (to != NULL)
+        TAILQ_INSERT_TAIL(to, slot, dials);
+    slot->dial = dial;
+}
+
+/* The dial begins as soon as there is room. */
+static void want_dial(struct cv_connection_pool *pool, struct cv_pool_slot *slot)
+{
+    cv_pool_dial_set(pool, slot, CV_POOL_DIAL_QUEUED);
+    cv_pool_serve_queue(pool);
+}
+
+void cv_pool_serve_queue(struct cv_connection_pool *pool)
+{
+    struct cv_pool_slot *slot = TAILQ_FIRST(&pool->queued), *next;
+    for (; slot != NULL; slot = next) {
+        next = TAILQ_NEXT(slot, dials);
+        if (!slot->is_pinned && pool->stats.dialled >= pool->config.dialled_max) {
+            /* evicting serves the queue again, from its beginning */
+            if (cv_pool_evict(pool))
+                return;
+            continue; /* a pinned one may come behind it */
+        }
+        cv_pool_dial_set(pool, slot, CV_POOL_DIAL_WANTED);
+        cv_pool_slot_settle(pool, slot);
+    }
+}
+
+void cv_connection_pool_heard(struct cv_pool_slot *slot)
+{
+    slot->is_heard = true;
+}
+
+bool cv_connection_pool_is_in_vain(const struct cv_connection_pool *pool,
+                                   const struct cv_address *from, covey_time now)
+{
+    const struct cv_pooled *connection;
+    const struct cv_pool_slot *slot;
+    TAILQ_FOREACH (connection, &pool->by_use, order)
+        if (now - connection->since < CV_POOL_CROSSING &&
+            cv_address_equal(&connection->slot->address, from))
+            return true;
+    TAILQ_FOREACH (slot, &pool->under_way, dials)
+        if (slot->has_id && cv_address_equal(&slot->address, from))
+            return slot->is_heard || (now - slot->dial_at < CV_POOL_CROSSING &&
+                                      covey_node_id_compare(&pool->self, &slot->id) < 0);
+    return false;
+}
+
+/* ---- waiters ---- */
+
+static void count_out(struct cv_connection_pool *pool)
+{
+    pool->stats.waiting--;
+    if (pool->stats.waiting == 0)
+        pool->waiters_due = COVEY_NEVER;
+}
+
+static void answer(struct cv_connection_pool *pool, struct cv_pool_waiter *waiter,
+                   struct cv_pooled *connection, int error, covey_time now)
+{
+    TAILQ_REMOVE(&waiter->slot->waiters, waiter, mates);
+    TAILQ_REMOVE(&pool->waiters, waiter, all);
+    TAILQ_INSERT_TAIL(&pool->answered, waiter, mates);
+    waiter->slot = NULL;
+    waiter->connection = connection;
+    waiter->error = error;
+    if (connection != NULL)
+        cv_pool_lease(pool, connection, now);
+    count_out(pool);
+}
+
+void cv_pool_answer_all(struct cv_connection_pool *pool, struct cv_pool_slot *slot, int error,
+                        covey_time now)
+{
+    struct cv_pool_waiter *waiter;
+    while ((waiter = TAILQ_FIRST(&slot->waiters)) != NULL)
+        answer(pool, waiter, error == 0 ? slot->speaker : NULL, error, now);
+}
+
+void cv_pool_change_answers(struct cv_connection_pool *pool, struct cv_pooled *old,
+                            struct cv_pooled *new)
+{
+    struct cv_pool_waiter *waiter;
+    TAILQ_FOREACH (waiter, &pool->answered, mates) {
+        if (waiter->connection != old)
+            continue;
+        old->leases--;
+        if (new != NULL)
+            new->leases++;
+        waiter->connection = new;
+        waiter->error = new == NULL ? COVEY_ERR_CONNECTION_LOST : 0;
+    }
+}
+
+static int slot_for(struct cv_connection_pool *pool, const struct cv_pool_wish *wish,
+                    struct cv_pool_slot **out)
+{
+    int error = wish->has_id ? cv_pool_slot_need(pool, &wish->id, out)
+                             : unnamed_slot_need(pool, &wish->address, out);
+    if (error != 0)
+        return error;
+    struct cv_pool_slot *slot = *out;
+    if (slot->dial < CV_POOL_DIAL_WANTED) /* else it is said already where to */
+        slot->address = wish->address;
+    slot->is_pinned = slot->is_pinned || wish->is_pinned;
+    if (slot->is_counted) /* so it holds something: a new one must not be freed here */
+        cv_pool_slot_settle(pool, slot);
+    return 0;
+}
+
+int cv_connection_pool_acquire(struct cv_connection_pool *pool, const struct cv_pool_wish *wish,
+                               covey_time now, covey_time deadline, struct cv_pool_waiter *waiter,
+                               struct cv_pooled **out)
+{
+    struct cv_pool_slot *slot;
+    *out = wish->has_id ? cv_connection_pool_get(pool, &wish->id) : NULL;
+    if (*out != NULL) {
+        pool->stats.hits++;
+        cv_pool_lease(pool, *out, now);
+        return 0;
+    }
+    if (pool->stats.waiting >= pool->config.waiters_max)
+        return COVEY_ERR_LIMIT;
+    int error = slot_for(pool, wish, &slot);
+    if (error != 0)
+        return error;
+    pool->stats.misses++;
+    pool->stats.waiting++;
+    *waiter = (struct cv_pool_waiter){.slot = slot, .deadline = deadline};
+    TAILQ_INSERT_TAIL(&slot->waiters, waiter, mates);
+    TAILQ_INSERT_TAIL(&pool->waiters, waiter, all);
+    if (deadline < pool->waiters_due)
+        pool->waiters_due = deadline;
+    if (slot->dial == CV_POOL_DIAL_NONE && wish->is_coming) {
+        slot->dial_at = now + CV_POOL_HOLD;
+        cv_pool_dial_set(pool, slot, CV_POOL_DIAL_HELD);
+    } else if (slot->dial == CV_POOL_DIAL_NONE) {
+        want_dial(pool, slot);
+    } else {
+        cv_pool_serve_queue(pool); /* it may be pinned now */
+    }
+    return 0;
+}
+
+/* A dial that was not begun is for those who wait. */
+static void drop_dial(struct cv_connection_pool *pool, struct cv_pool_slot *slot)
+{
+    if (TAILQ_EMPTY(&slot->waiters) && slot->dial != CV_POOL_DIAL_NONE &&
+        slot->dial < CV_POOL_DIAL_UNDER_WAY)
+        cv_pool_dial_set(pool, slot, CV_POOL_DIAL_NONE);
+    cv_pool_slot_settle(pool, slot);
+}
+
+void cv_connection_pool_cancel(struct cv_connection_pool *pool, struct cv_pool_waiter *waiter,
+                               covey_time now)
+{
+    struct cv_pool_slot *slot = waiter->slot;
+    if (slot == NULL) {
+        TAILQ_REMOVE(&pool->answered, waiter, mates);
+        if (waiter->connection != NULL)
+            cv_connection_pool_release(pool, waiter->connection, now);
+        return;
+    }
+    TAILQ_REMOVE(&slot->waiters, waiter, mates);
+    TAILQ_REMOVE(&pool->waiters, waiter, all);
+    count_out(pool);
+    drop_dial(pool, slot);
+}
+
+void cv_connection_pool_failed(struct cv_connection_pool *pool, struct cv_pool_slot *slot,
+                               int error)
+{
+    assert(slot->dial == CV_POOL_DIAL_UNDER_WAY || slot->dial == CV_POOL_DIAL_ABANDONED);
+    pool->stats.failures++;
+    cv_pool_dial_set(pool, slot, CV_POOL_DIAL_NONE);
+    cv_pool_answer_all(pool, slot, error, 0);
+    cv_pool_slot_settle(pool, slot);
+}
+
+/* ---- time ---- */
+
+static void expire_waiters(struct cv_connection_pool *pool, covey_time now)
+{
+    struct cv_pool_waiter *waiter = TAILQ_FIRST(&pool->waiters), *next;
+    pool->waiters_due = COVEY_NEVER;
+    for (; waiter != NULL; waiter = next) {
+        struct cv_pool_slot *slot = waiter->slot;
+        next = TAILQ_NEXT(waiter, all);
+        if (waiter->deadline > now) {
+            if (waiter->deadline < pool->waiters_due)
+                pool->waiters_due = waiter->deadline;
+            continue;
+        }
+        bool is_full = slot->dial == CV_POOL_DIAL_QUEUED;
+        pool->stats.exhausted += is_full;
+        pool->stats.timeouts += !is_full;
+        answer(pool, waiter, NULL, is_full ? COVEY_ERR_POOL_EXHAUSTED : COVEY_ERR_TIMEOUT, now);
+        drop_dial(pool, slot);
+    }
+}
+
+void cv_pool_expire_dials(struct cv_connection_pool *pool, covey_time now)
+{
+    struct cv_pool_slot *slot;
+    while ((slot = TAILQ_FIRST(&pool->held)) != NULL && slot->dial_at <= now)
+        want_dial(pool, slot);
+    if (now >= pool->waiters_due)
+        expire_waiters(pool, now);
+}
+
+covey_time cv_connection_pool_deadline(const struct cv_connection_pool *pool)
+{
+    covey_time deadline = pool->waiters_due < pool->check_at ? pool->waiters_due : pool->check_at;
+    const struct cv_pool_slot *first = TAILQ_FIRST(&pool->held);
+    return first != NULL && first->dial_at < deadline ? first->dial_at : deadline;
+}
+
+/* ---- outputs ---- */
+
+static void poll_dial(struct cv_connection_pool *pool, struct cv_pool_slot *slot, covey_time now,
+                      struct cv_pool_output *out)
+{
+    cv_pool_dial_set(pool, slot, CV_POOL_DIAL_UNDER_WAY);
+    slot->dial_at = now;
+    slot->is_heard = false;
+    pool->stats.dials++;
+    *out = (struct cv_pool_output){
+        .type = CV_POOL_DIAL,
+        .slot = slot,
+        .address = slot->address,
+        .has_id = slot->has_id,
+        .id = slot->id,
+    };
+}
+
+bool cv_connection_pool_poll(struct cv_connection_pool *pool, covey_time now,
+                             struct cv_pool_output *out)
+{
+    struct cv_pool_slot *slot;
+    struct cv_pool_waiter *waiter;
+    struct cv_pooled *connection;
+    if ((connection = TAILQ_FIRST(&pool->closing)) != NULL) {
+        TAILQ_REMOVE(&pool->closing, connection, order);
+        connection->is_closing = false;
+        *out = (struct cv_pool_output){.type = CV_POOL_CLOSE, .connection = connection};
+    } else if ((slot = TAILQ_FIRST(&pool->abandoned)) != NULL) {
+        *out = (struct cv_pool_output){.type = CV_POOL_ABANDON, .slot = slot};
+        if (TAILQ_EMPTY(&slot->waiters))
+            cv_pool_dial_set(pool, slot, CV_POOL_DIAL_NONE);
+        else /* what was there instead is gone */
+            want_dial(pool, slot);
+        cv_pool_slot_settle(pool, slot);
+    } else if ((waiter = TAILQ_FIRST(&pool->answered)) != NULL) {
+        TAILQ_REMOVE(&pool->answered, waiter, mates);
+        *out = (struct cv_pool_output){.type = CV_POOL_ANSWER, .waiter = waiter};
+    } else if ((slot = TAILQ_FIRST(&pool->wanted)) != NULL) {
+        poll_dial(pool, slot, now, out);
+    } else if ((connection = TAILQ_FIRST(&pool->checks)) != NULL) {
+        TAILQ_REMOVE(&pool->checks, connection, checks);
+        connection->is_asked = false;
+        *out = (struct cv_pool_output){.type = CV_POOL_CHECK, .connection = connection};
+    } else {
+        return false;
+    }
+    return true;
+}
