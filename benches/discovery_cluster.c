@@ -85,7 +85,7 @@ static uint64_t cpu_ns(void)
 static void publish(struct discovery_cluster *d)
 {
     const uint64_t begun = cpu_ns();
-    must("publish", cv_view_publish(&d->cluster->view, &d->runtime->alloc, &d->registry));
+    must("publish", cv_view_publish(&d->cluster->view, &d->runtime->alloc, &d->registry, true));
     d->publishing_ns += cpu_ns() - begun;
     d->publications++;
 }

@@ -94,6 +94,7 @@ static void publish_one(struct world *w)
         .incarnation = ~number,
     };
     cv_event_channel_publish(w->channel, &event);
+    cv_event_channel_show(w->channel);
 }
 
 static void publish(struct world *w, uint64_t count)

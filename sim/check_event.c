@@ -49,6 +49,7 @@ void sim_check_event(struct sim *s, struct sim_node *o, const struct cv_event *t
     if (s->planted->event != NULL)
         s->planted->event(&event);
     s->oracle.event_total[event.type]++;
+    sim_audience_publish(s, &event);
     struct sim_node *n = event.node == NULL ? NULL : sim_node_of(s, &event.node->id);
     if (event.type == COVEY_EVENT_PARTITION_DETECTED)
         sim_check_partition_event(s, o, &event);

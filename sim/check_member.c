@@ -172,8 +172,12 @@ void sim_check_removed(struct sim *s, struct sim_node *o, const struct sim_seen 
     const struct sim_view before = *view;
     struct sim_view after = before;
     after.is_known = false;
+    after.is_expected = false; /* one that was forgotten counts for nothing */
     sim_require(s, SIM_M1, before.state == COVEY_NODE_FAILED || before.state == COVEY_NODE_LEFT,
                 "%s forgot %s, which is %s", o->name, n->name, covey_node_state_name(before.state));
     *view = after;
+    /* Told of again it is news again. */
+    if (s->oracle.sent != NULL)
+        s->oracle.sent[(size_t)o->index * s->config.node_count + n->index].count = 0;
     sim_oracle_note(s, o, n, &before, &after);
 }

@@ -1,12 +1,11 @@
 #include "sim_internal.h"
 
 #include "cluster/membership_internal.h"
-#include "cluster/snapshot.h"
 
-#include <covey/error.h>
 #include <stdlib.h>
 
-/* Everything there is about one observer at once: M7, M8, G3, T3. */
+/* Everything there is about one observer at once: M7, M8, G3, and what other files look
+ * at. */
 
 static void check_counts(struct sim *s, const struct sim_node *o)
 {
@@ -75,31 +74,10 @@ static void check_addresses(struct sim *s, const struct sim_node *o)
     free(list);
 }
 
-/* What other threads read: the same nodes, in the order of their ids. */
-static void check_snapshot(struct sim *s, const struct sim_node *o)
-{
-    const struct cv_node_registry *r = cv_membership_registry(o->membership);
-    struct cv_snapshot *snapshot;
-    if (cv_snapshot_new(cv_alloc_default(), r, NULL, &snapshot) != COVEY_OK)
-        abort();
-    size_t shown = cv_snapshot_count(snapshot) + s->planted->shown;
-    sim_require(s, SIM_T3, shown == cv_node_registry_count(r), "%s shows %zu of %zu nodes", o->name,
-                shown, cv_node_registry_count(r));
-    for (size_t i = 0; i < cv_snapshot_count(snapshot); i++) {
-        const struct cv_record shows = cv_snapshot_record(snapshot, i);
-        const struct cv_member *m = cv_node_registry_get(r, &shows.id);
-        sim_require(s, SIM_T3,
-                    m != NULL && shows.body == m->body && shows.status.state == m->state &&
-                        shows.status.incarnation == m->incarnation,
-                    "%s shows something else than it knows", o->name);
-    }
-    cv_snapshot_release(snapshot);
-}
-
 void sim_check_scan(struct sim *s)
 {
     for (size_t i = 0; i < s->config.node_count; i++) {
-        const struct sim_node *o = &s->nodes[i];
+        struct sim_node *o = &s->nodes[i];
         if (o->membership == NULL)
             continue;
         check_counts(s, o);
@@ -108,9 +86,12 @@ void sim_check_scan(struct sim *s)
         check_addresses(s, o);
         sim_scan_detector(s, o);
         sim_scan_expected(s, o);
+        sim_scan_leave(s, o);
+        sim_scan_health(s, o);
+        sim_scan_merge(s, o);
         /* Sorting is dear: each observer's turn comes once in as many scans as there are nodes. */
         if (i == s->clock.now / COVEY_SECOND % s->config.node_count)
-            check_snapshot(s, o);
+            sim_scan_snapshot(s, o);
     }
     sim_scan_sides(s);
 }

@@ -13,9 +13,10 @@
  *     DA = 3 T + Smax + 3 L T         a crash is known
  *     X  = 1.25 H + 2 A + 3 L T       a cluster is whole again
  *
- * A failed node that can be reached is found by whoever tries it: one in H, by each other node, out
- * of all that it holds for failed. Those that are really dead take turns away, so X grows by 1.25 H
- * for each of them.
+ * A failed node that can be reached is found by whoever tries it. A seed that is not alive is tried
+ * each H by everybody whose seed it is, so X is what it says wherever one that runs is the seed of all
+ * others. Otherwise it is one in H, by each other node, at random out of all that it holds for failed:
+ * those that are really dead take turns away, and X grows by 1.25 H for each of them.
  */
 
 struct times {
@@ -45,12 +46,50 @@ static covey_time with_loss(const struct sim *s, covey_time time)
     return time;
 }
 
+/* Runs, and is a member. */
+static bool is_member(const struct sim_node *n)
+{
+    return n->membership != NULL && !n->is_paused && !n->is_held && n->liar == NULL &&
+           cv_membership_state(n->membership) == CV_MEMBERSHIP_JOINED;
+}
+
+static bool has_seed(const struct sim_node *n, size_t seed)
+{
+    for (size_t i = 0; i < n->seed_count; i++) {
+        if (n->seeds[i] == seed)
+            return true;
+    }
+    return false;
+}
+
+/* A member whom all others would find by themselves. */
+static bool is_seed_of_all(const struct sim *s, const struct sim_node *seed)
+{
+    for (size_t i = 0; i < s->config.node_count; i++) {
+        const struct sim_node *n = &s->nodes[i];
+        if (n != seed && n->membership != NULL && !has_seed(n, seed->index))
+            return false;
+    }
+    return true;
+}
+
+static bool has_meeting_point(const struct sim *s)
+{
+    for (size_t i = 0; i < s->config.node_count; i++) {
+        if (is_member(&s->nodes[i]) && is_seed_of_all(s, &s->nodes[i]))
+            return true;
+    }
+    return false;
+}
+
 static covey_time heal_time(const struct sim *s)
 {
     const struct times t = times_of(s);
     size_t dead = 0;
     for (size_t i = 0; i < s->config.node_count; i++)
         dead += s->nodes[i].life > 0 && s->nodes[i].membership == NULL;
+    if (has_meeting_point(s))
+        dead = 0;
     covey_time time = t.interval * (1 + dead) + 2 * t.ack + t.gossip;
     /* A liar is kept out for a while, and what it accused others of must run its course. */
     if (s->oracle.faults[SIM_FAULT_LIE] > 0)
@@ -116,13 +155,6 @@ static bool is_alive(const struct sim_view *v)
     return v->is_known && v->state == COVEY_NODE_ALIVE;
 }
 
-/* Runs, and is a member. */
-static bool is_member(const struct sim_node *n)
-{
-    return n->membership != NULL && !n->is_paused && n->liar == NULL &&
-           cv_membership_state(n->membership) == CV_MEMBERSHIP_JOINED;
-}
-
 static bool is_lossless(const struct sim *s)
 {
     const struct sim_link *all = &s->graph.all;
@@ -166,19 +198,29 @@ static void check_mistake(struct sim *s, const struct sim_node *n, const struct 
                 covey_node_state_name(v.state));
 }
 
-/* M14: members before it know it; and it knows them, once it has compared with one of them. */
+/* Joined at about the same time: news of the one ran its course before the other could hear of it. */
+static bool join_together(const struct sim *s, const struct sim_node *o, const struct sim_node *n)
+{
+    return n->joined < o->joined + time_for(s, SIM_DEADLINE_JOIN);
+}
+
+/* M14: members before it know it; and it knows them, once it has compared with one of them. Of two
+ * that join together each knows the other by then. */
 static void check_join(struct sim *s, const struct sim_node *n, const struct sim_event *e)
 {
+    bool is_view = e->number == SIM_DEADLINE_VIEW;
     if (!is_member(n) || n->life != e->life || n->seed_count == 0)
         return;
     for (size_t i = 0; i < s->config.node_count; i++) {
         const struct sim_node *o = &s->nodes[i];
         if (!is_member(o) || o->joined > n->joined || o == n)
             continue;
-        bool is_view = e->number == SIM_DEADLINE_VIEW;
-        const struct sim_view v = is_view ? look(s, n, o) : look(s, o, n);
-        sim_require(s, SIM_M14, is_alive(&v), "%s %s %s", n->name,
-                    is_view ? "does not know" : "is not known to", o->name);
+        const struct sim_view known = look(s, o, n);
+        const struct sim_view knows = look(s, n, o);
+        if (is_view || !join_together(s, o, n))
+            sim_require(s, SIM_M14, is_alive(&known), "%s is not known to %s", n->name, o->name);
+        if (is_view)
+            sim_require(s, SIM_M14, is_alive(&knows), "%s does not know %s", n->name, o->name);
     }
 }
 

@@ -18,6 +18,7 @@ enum sim_event_kind {
     SIM_BREAK,     /* a side of a connection is lost */
     SIM_IDLE,      /* a connection may have been silent for too long */
     SIM_RESOLVED,
+    SIM_CHECKED, /* a health check of a node's user answers */
     SIM_LIE,     /* a liar speaks */
     SIM_DEADLINE /* something must have come about by now */
 };

@@ -45,7 +45,9 @@ void sim_close(struct sim *s, uint32_t from, uint32_t to)
         return;
     sim_charge(s, from, SIM_PACKET_OVERHEAD);
     /* A side that does not hear of it breaks when it is idle. */
-    if (sim_connection_is_up(c, to) && !sim_graph_is_cut(&s->graph, from, to))
+    bool is_heard =
+        !sim_graph_is_cut(&s->graph, from, to) && !s->nodes[from].is_held && !s->nodes[to].is_held;
+    if (sim_connection_is_up(c, to) && is_heard)
         sim_break_side(s, c, to, s->clock.now + sim_graph_delay(&s->graph, &s->rand, from, to));
     sim_connection_drop(&s->connections, c, from);
 }
@@ -90,13 +92,19 @@ void sim_idle_event(struct sim *s, struct sim_event *e)
         return;
     }
     const uint32_t nodes[2] = {e->node, e->peer};
+    covey_time next = COVEY_NEVER;
     for (size_t side = 0; side < 2; side++) {
-        if (c->is_up[side] && c->heard[side] + s->config.idle_timeout <= s->clock.now)
+        covey_time end = c->heard[side] + s->config.idle_timeout;
+        if (c->is_up[side] && end <= s->clock.now)
             sim_break_side(s, c, nodes[side], s->clock.now);
+        else if (c->is_up[side] && end < next)
+            next = end;
     }
-    covey_time next = idle_at(s, c);
-    /* One that broke just now is gone before it is looked at again. */
-    sim_clock_set(&s->clock, e, next > s->clock.now ? next : s->clock.now + COVEY_SECOND);
+    /* A side that breaks does so once, even if its node takes it in after a long pause. */
+    if (next == COVEY_NEVER)
+        sim_clock_free(&s->clock, e);
+    else
+        sim_clock_set(&s->clock, e, next);
 }
 
 /* --- dials --- */
@@ -182,7 +190,8 @@ static void connect_nodes(struct sim *s, const struct sim_event *e, uint32_t to)
 static bool is_through(struct sim *s, uint32_t from, const struct sim_node *to)
 {
     covey_time delay;
-    if (to == NULL || to->membership == NULL || to->is_paused)
+    if (to == NULL || to->membership == NULL || to->is_paused || to->is_held ||
+        s->nodes[from].is_held)
         return false;
     return sim_graph_pass(&s->graph, &s->rand, from, to->index, s->clock.now, 2,
                           SIM_HANDSHAKE_CLIENT_BYTES, &delay) &&

@@ -52,6 +52,7 @@ void sim_lie(struct sim *s, size_t node, unsigned lies, covey_time interval)
     sim_trace_line(s, "%s lies", n->name);
     sim_fault(s, SIM_FAULT_LIE);
     s->oracle.liar_count++;
+    n->has_lied = true;
     n->liar = sim_allocate(1, sizeof(*n->liar));
     n->liar->lies = lies;
     n->liar->interval = interval;
@@ -122,17 +123,40 @@ static struct cv_slice write(uint8_t *memory, const struct cv_record *record)
     return cv_message_bytes(&mw);
 }
 
+static struct cv_slice forge(const struct sim_node *n, const covey_node_id *victim,
+                             enum covey_node_state state, uint64_t incarnation, uint8_t *memory)
+{
+    struct cv_record record = {.id = *victim,
+                               .status = {.state = state, .incarnation = incarnation}};
+    if (state != COVEY_NODE_LEFT)
+        record.status.accuser = n->id;
+    return write(memory, &record);
+}
+
 static struct cv_slice accuse(struct sim *s, const struct sim_node *n, enum covey_node_state state,
                               uint8_t *memory)
 {
     const struct cv_member *victim = some_victim(s, n);
     if (victim == NULL)
         return cv_slice_of(NULL, 0);
-    struct cv_record record = {.id = *cv_member_id(victim), .status = {.state = state}};
-    record.status.incarnation = forged_incarnation(s, victim->incarnation);
-    if (state != COVEY_NODE_LEFT)
-        record.status.accuser = n->id;
-    return write(memory, &record);
+    return forge(n, cv_member_id(victim), state, forged_incarnation(s, victim->incarnation),
+                 memory);
+}
+
+void sim_forge(struct sim *s, size_t liar, size_t victim, enum covey_node_state state,
+               uint64_t incarnation)
+{
+    static const enum sim_lie lies[] = {[COVEY_NODE_SUSPECT] = SIM_LIE_SUSPECT,
+                                        [COVEY_NODE_FAILED] = SIM_LIE_FAILED,
+                                        [COVEY_NODE_LEFT] = SIM_LIE_LEFT};
+    const struct sim_node *n = &s->nodes[liar];
+    const struct sim_peers *peers = &s->connections.peers_of[liar];
+    uint8_t memory[CV_DATAGRAM_MESSAGE_SIZE];
+    assert(n->liar != NULL && state != COVEY_NODE_ALIVE);
+    const struct cv_slice bytes = forge(n, &s->nodes[victim].id, state, incarnation, memory);
+    s->oracle.lies[lies[state]]++;
+    for (size_t i = 0; i < peers->count; i++)
+        sim_message_send(s, n->index, peers->peers[i], bytes, false);
 }
 
 /* A record with a body, of one that is elsewhere or does not exist. */

@@ -53,6 +53,8 @@ static void drop_waiting(struct sim *s, struct sim_node *n)
 void sim_node_fini(struct sim_node *n)
 {
     drop_waiting(n->sim, n);
+    sim_hold_drop(n->sim, n);
+    sim_forget_snapshot(n);
     if (n->membership != NULL)
         cv_membership_free(n->membership);
     for (uint32_t i = 0; i < n->bodies.count; i++)
@@ -142,6 +144,8 @@ void sim_start(struct sim *s, size_t node)
     n->joined = COVEY_NEVER;
     n->resumed = 0;
     n->busy_until = 0;
+    n->run_count = 0;
+    n->state = CV_MEMBERSHIP_JOINING;
     n->partition = CV_PARTITION_UNKNOWN;
     n->partition_since = s->clock.now;
     memset(n->tries, 0, sizeof(n->tries));
@@ -174,6 +178,8 @@ void sim_crash(struct sim *s, size_t node)
     sim_clock_clear(&s->clock, n->free);
     sim_stop_lying(s, node);
     drop_waiting(s, n);
+    sim_hold_drop(s, n);
+    sim_forget_snapshot(n);
     sim_forget_connections(s, n->index);
     s->up_count--;
     sim_oracle_crashed(s, n);
@@ -208,6 +214,24 @@ void sim_resume(struct sim *s, size_t node)
     sim_step(s, n->index, &time);
 }
 
+bool sim_sleep(struct sim *s, covey_time length)
+{
+    size_t count = s->config.node_count;
+    bool *sleeps = sim_allocate(count, sizeof(*sleeps));
+    for (size_t i = 0; i < count; i++) {
+        sleeps[i] = s->nodes[i].membership != NULL && !s->nodes[i].is_paused;
+        if (sleeps[i])
+            sim_pause(s, i);
+    }
+    bool is_well = sim_run_for(s, length);
+    for (size_t i = 0; i < count && is_well; i++) {
+        if (sleeps[i])
+            sim_resume(s, i);
+    }
+    free(sleeps);
+    return is_well && sim_violation(s) == NULL;
+}
+
 int sim_command(struct sim *s, size_t node, enum cv_command_type type, const char *key,
                 const char *value)
 {
@@ -219,6 +243,9 @@ int sim_command(struct sim *s, size_t node, enum cv_command_type type, const cha
     enum cv_membership_state before = cv_membership_state(n->membership);
     if (type == CV_COMMAND_JOIN)
         memset(n->tries, 0, sizeof(n->tries));
+    /* It is joining again, without a word. */
+    if (type == CV_COMMAND_JOIN && before == CV_MEMBERSHIP_JOIN_FAILED)
+        n->state = CV_MEMBERSHIP_JOINING;
     int error = sim_step(s, n->index, &input);
     bool leaves = before == CV_MEMBERSHIP_LEAVING || before == CV_MEMBERSHIP_LEFT;
     if (type == CV_COMMAND_LEAVE && leaves)

@@ -127,6 +127,12 @@ void sim_memberlist_assume(struct sim_memberlist *m, uint32_t count)
     clear_outputs(m);
 }
 
+void sim_memberlist_block(struct sim_memberlist *m, bool is_blocked)
+{
+    m->is_blocked = is_blocked;
+    m->is_gossip_stuck = m->is_gossip_stuck && is_blocked;
+}
+
 /* --- time --- */
 
 static covey_time next_tick(covey_time tick, covey_time interval, covey_time now)
@@ -142,6 +148,9 @@ static void gossip(struct sim_memberlist *m)
     for (uint32_t i = 0; i < count; i++) {
         if (!memberlist_send_gossip(m, chosen[i]))
             return;
+        m->is_gossip_stuck = m->is_blocked;
+        if (m->is_gossip_stuck)
+            return;
     }
 }
 
@@ -150,7 +159,7 @@ static void advance_gossip(struct sim_memberlist *m)
     if (m->now < m->gossip_tick)
         return;
     m->gossip_tick = next_tick(m->gossip_tick, m->config->gossip_interval, m->now);
-    if (m->queue_count > 0)
+    if (m->queue_count > 0 && !m->is_gossip_stuck)
         gossip(m);
 }
 
@@ -170,7 +179,7 @@ static void push_pull(struct sim_memberlist *m)
 
 static void advance_push_pull(struct sim_memberlist *m)
 {
-    if (m->now < m->push_pull_at)
+    if (m->now < m->push_pull_at || m->is_blocked)
         return;
     if (m->is_push_pull_begun)
         push_pull(m);
@@ -194,9 +203,9 @@ static covey_time earlier(covey_time a, covey_time b)
 covey_time sim_memberlist_deadline(const struct sim_memberlist *m)
 {
     covey_time t = earlier(m->suspicion_end, memberlist_probe_deadline(m));
-    if (m->queue_count > 0)
+    if (m->queue_count > 0 && !m->is_gossip_stuck)
         t = earlier(t, m->gossip_tick);
-    return earlier(t, m->push_pull_at);
+    return m->is_blocked ? t : earlier(t, m->push_pull_at);
 }
 
 /* --- input --- */

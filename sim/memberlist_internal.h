@@ -35,6 +35,7 @@ enum view_state {
 struct probe {
     bool is_running;
     bool has_asked; /* the indirect pings are out */
+    bool is_stuck;  /* in sending */
     bool has_stream_ack;
     uint16_t target;
     uint16_t incarnation;
@@ -91,6 +92,8 @@ struct sim_memberlist {
     covey_time now;
     uint16_t self;
     bool is_leaving;
+    bool is_blocked;
+    bool is_gossip_stuck; /* likewise */
     uint32_t score;
     uint32_t last_seq;
     uint16_t *views; /* of each node of the run */

@@ -65,6 +65,7 @@ static void begin(struct sim_memberlist *m)
         .seq = m->last_seq,
         .ask_at = m->now + m->config->probe_timeout,
         .end_at = m->now + m->config->probe_interval * (m->score + 1),
+        .is_stuck = m->is_blocked,
     };
     ping(m);
 }
@@ -180,12 +181,30 @@ void memberlist_probe_message(struct sim_memberlist *m, const struct sim_memberl
         m->probe.nacks++;
 }
 
+/* It was blocked where it sends. After a ping it waits for the answer from now on, but for the end of
+ * its time, which may be over. */
+static void go_on(struct sim_memberlist *m)
+{
+    struct probe *p = &m->probe;
+    p->is_stuck = false;
+    if (!p->has_asked)
+        p->ask_at = m->now + m->config->probe_timeout;
+    if (!p->has_asked && p->ask_at > p->end_at)
+        p->ask_at = p->end_at;
+}
+
 static void advance_probe(struct sim_memberlist *m)
 {
     struct probe *p = &m->probe;
-    if (p->is_running && !p->has_asked && m->now >= p->ask_at)
+    if (p->is_running && p->is_stuck && !m->is_blocked)
+        go_on(m);
+    if (p->is_running && p->is_stuck)
+        return;
+    if (p->is_running && !p->has_asked && m->now >= p->ask_at) {
         ask_others(m);
-    if (!p->is_running || m->now < p->end_at)
+        p->is_stuck = m->is_blocked;
+    }
+    if (!p->is_running || p->is_stuck || m->now < p->end_at)
         return;
     if (p->has_stream_ack)
         succeed(m);
@@ -210,9 +229,10 @@ covey_time memberlist_probe_deadline(const struct sim_memberlist *m)
 {
     const struct probe *p = &m->probe;
     covey_time t = m->probe_tick;
-    if (p->is_running && !p->has_asked && p->ask_at < t)
+    bool waits = p->is_running && !p->is_stuck;
+    if (waits && !p->has_asked && p->ask_at < t)
         t = p->ask_at;
-    if (p->is_running && p->end_at < t)
+    if (waits && p->end_at < t)
         t = p->end_at;
     if (m->relay_count > 0 && m->relays[0].end_at < t)
         t = m->relays[0].end_at;

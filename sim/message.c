@@ -47,6 +47,10 @@ void sim_message_send(struct sim *s, uint32_t from, uint32_t to, struct cv_slice
     is_reliable = is_reliable || bytes.size > SIM_PACKET_PAYLOAD;
     if (!sim_connection_is_up(c, from))
         return;
+    if (s->nodes[from].is_held) {
+        sim_hold_sent(s, from, to, c->number, bytes, is_reliable);
+        return;
+    }
     bool passes =
         pass(s, from, to, bytes.size, is_reliable, &delay) && s->nodes[to].membership != NULL;
     if ((!passes && !is_reliable) || vanishes(s, from, to))
@@ -105,7 +109,7 @@ void sim_message_event(struct sim *s, struct sim_event *e)
         sim_liar_hears(s, to, input.message.bytes);
         s->oracle.told_by = e->peer;
         int error = sim_step(s, e->node, &input);
-        bool may_fail = from->liar != NULL || s->oracle.lies[SIM_LIE_MALFORMED] > 0;
+        bool may_fail = from->has_lied || s->oracle.lies[SIM_LIE_MALFORMED] > 0;
         sim_require(s, SIM_G1, error == COVEY_OK || may_fail, "%s cannot read what %s sent",
                     to->name, from->name);
         c = sim_connection_find(&s->connections, e->node, e->peer);

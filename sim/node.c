@@ -30,6 +30,7 @@ static const char *state_name(enum cv_membership_state state)
 static void take_state(struct sim *s, struct sim_node *n, const struct cv_output *output)
 {
     sim_trace_line(s, "%s is %s", n->name, state_name(output->state.state));
+    sim_check_state(s, n, output->state.state);
     switch (output->state.state) {
     case CV_MEMBERSHIP_JOINED:
         n->joined = s->clock.now;
@@ -53,6 +54,7 @@ static void send(struct sim *s, struct sim_node *n, const struct cv_output *outp
 {
     struct sim_node *to = sim_node_of(s, &output->send.to);
     sim_check_message(s, n, output);
+    sim_queue_sent(s, output);
     n->messages_sent++;
     if (to != NULL)
         sim_message_send(s, n->index, to->index, output->send.bytes, output->send.reliable);
@@ -81,7 +83,8 @@ static void take_output(struct sim *s, struct sim_node *n, const struct cv_outpu
         cv_cluster_node_release(output->event.node);
         break;
     case CV_OUTPUT_RUN_CHECK:
-        break; /* these nodes have none of their own */
+        sim_run_check(s, n, output);
+        break;
     case CV_OUTPUT_STATE:
         take_state(s, n, output);
         break;
@@ -110,11 +113,17 @@ int sim_step(struct sim *s, uint32_t node, struct cv_input *input)
         return COVEY_OK;
     }
     struct sim_told told = sim_told_before(s, n, input);
+    sim_queue_before(s, n);
+    sim_detector_before(s, n);
+    if (s->planted->meddle != NULL)
+        s->planted->meddle(n, input);
     int error = cv_membership_step(n->membership, input);
     if (error == COVEY_OK)
         sim_check_answer(s, n, &told);
     s->oracle.told_by = SIM_NONE;
     sim_drain(s, n);
+    sim_check_queue(s, n);
+    sim_check_detector(s, n, input);
     sim_check_partition(s, n);
     return error;
 }
@@ -147,6 +156,10 @@ static void happen_now(struct sim *s, struct sim_event *e)
         break;
     case SIM_BREAK:
         sim_break_event(s, e);
+        break;
+    case SIM_CHECKED:
+        sim_checked_event(s, e);
+        sim_clock_free(&s->clock, e);
         break;
     case SIM_LIE:
         sim_lie_event(s, e);
@@ -217,6 +230,8 @@ void sim_happen(struct sim *s, struct sim_event *e)
         happen_own(s, n, e);
     else if (!is_current(n, e))
         sim_clock_free(&s->clock, e);
+    else if (n->is_held && e->kind == SIM_MESSAGE && e->tries == 0)
+        sim_hold_received(n, e);
     else if (n->is_paused || is_busy(s, n) || n->waiting_first != NULL)
         wait(s, n, e);
     else

@@ -65,16 +65,21 @@ void sim_oracle_init(struct sim *s)
     o->whole_at = COVEY_NEVER;
     o->has_disturbance = s->config.loss_permille > 0;
     s->planted = &sim_planted_none;
+    cv_rand_seed(&o->rand, s->config.seed ^ UINT64_C(0x100c));
+    cv_rand_seed(&o->health_rand, s->config.seed ^ UINT64_C(0x4ea1));
     if (!sim_is_small(s))
         return;
     o->event_counts = sim_allocate(count * count * SIM_EVENT_TYPES, sizeof(*o->event_counts));
     o->sent = sim_allocate(count * count, sizeof(struct sim_sent));
+    o->audience = sim_audience_new();
 }
 
 void sim_oracle_fini(struct sim *s)
 {
     free(s->oracle.event_counts);
     free(s->oracle.sent);
+    if (s->oracle.audience != NULL)
+        sim_audience_free(s->oracle.audience);
 }
 
 /* --- who is who --- */
@@ -113,7 +118,7 @@ struct sim_seen sim_see(struct sim *s, const struct sim_node *o, const struct cv
 bool sim_can_reach(const struct sim *s, const struct sim_node *a, const struct sim_node *b)
 {
     return a->membership != NULL && b->membership != NULL && !a->is_paused && !b->is_paused &&
-           !sim_graph_is_cut(&s->graph, a->index, b->index) &&
+           !a->is_held && !b->is_held && !sim_graph_is_cut(&s->graph, a->index, b->index) &&
            !sim_graph_is_cut(&s->graph, b->index, a->index);
 }
 

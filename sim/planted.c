@@ -1,5 +1,7 @@
 #include "sim_internal.h"
 
+#include "cluster/membership_internal.h"
+
 #include <assert.h>
 
 /* The table of bugs; tests/sim/planted_test.c runs them all. */
@@ -136,6 +138,69 @@ static void hides_a_partition(struct cv_event *event)
         event->type = COVEY_EVENT_EVENTS_DROPPED;
 }
 
+/* --- the core itself --- */
+
+/* Whatever a watched node says counts as a heartbeat. */
+static void counts_every_word(struct sim_node *n, const struct cv_input *input)
+{
+    struct cv_watches *w = &n->membership->gossip.watches;
+    if (input->type != CV_INPUT_MESSAGE || input->message.bytes.data[0] != CV_MESSAGE_ACK)
+        return;
+    struct cv_watch *watch = cv_watches_subject(w, &input->message.from);
+    if (watch != NULL && watch->is_heard)
+        cv_phi_accrual_heartbeat(&watch->phi, input->now, 1);
+}
+
+/* It forgives a silence of an interval. */
+static void dozes(struct sim_node *n, const struct cv_input *input)
+{
+    struct cv_watches *w = &n->membership->gossip.watches;
+    (void)input;
+    for (size_t i = 0; i < CV_RINGS_MAX; i++)
+        w->subjects[i].phi.config.acceptable_pause = n->sim->core.gossip.heartbeat_interval;
+}
+
+/* A check that does not answer is well. */
+static void trusts_the_silent(struct sim_node *n, const struct cv_input *input)
+{
+    struct cv_health_checker *checker = n->membership->checks.checker;
+    (void)input;
+    for (uint32_t i = 0; checker != NULL && i < checker->count; i++) {
+        if (checker->checks[i].phase == CV_CHECK_HANGING)
+            checker->checks[i].health.status = COVEY_CHECK_HEALTHY;
+    }
+}
+
+/* --- what waits to be told --- */
+
+/* News of every second node is urgent, and the queue does not know it. */
+static void has_favourites(struct cv_queued_update *update)
+{
+    bool is_one = (update->record.id.bytes[15] & 1) != 0;
+    update->priority = is_one ? CV_PRIORITY_CRITICAL : CV_PRIORITY_LOW;
+}
+
+static void prefers_the_old(struct cv_queued_update *update)
+{
+    update->sequence = UINT64_MAX - update->sequence;
+}
+
+/* What is heard later stands. */
+static struct cv_record believes_the_last(const struct cv_record *a, const struct cv_record *b)
+{
+    struct cv_record merged = cv_record_merge(a, b);
+    if (a->status.incarnation == b->status.incarnation)
+        merged.status = b->status;
+    return merged;
+}
+
+/* Deaf to all that would end it. */
+static bool leaves_for_ever(const struct sim_node *n, const struct cv_input *input)
+{
+    return cv_membership_state(n->membership) == CV_MEMBERSHIP_LEAVING &&
+           input->type != CV_INPUT_COMMAND;
+}
+
 /* --- sides --- */
 
 static void is_always_small(const struct sim_node *n, struct cv_partition_status *status)
@@ -152,6 +217,7 @@ static const struct sim_planted bugs[] = {
     {"a node suspects itself", SIM_M3, SIM_RUN_QUIET, .seen = accuses_itself},
     {"a node does not refute", SIM_M4, SIM_RUN_STORMY, .is_stubborn = true},
     {"from failed to suspect", SIM_M5, SIM_RUN_STORMY, .seen = skips_alive},
+    {"what is heard last stands", SIM_M6, SIM_RUN_QUIET, .merge = believes_the_last},
     {"all are at one address", SIM_M7, SIM_RUN_QUIET, .seen = shares_an_address},
     {"a state is counted twice", SIM_M8, SIM_RUN_QUIET, .counted = 1},
     {"a node hears no messages", SIM_M9, SIM_RUN_QUIET, .is_deaf = hears_nothing},
@@ -166,20 +232,29 @@ static const struct sim_planted bugs[] = {
     {"a message of another type than it was written as", SIM_G1, SIM_RUN_QUIET, .message_flip = 16},
     {"an update is sent too often", SIM_G2, SIM_RUN_QUIET, .repeats = 40},
     {"a queue has more than there are nodes", SIM_G3, SIM_RUN_QUIET, .queued = 1000},
+    {"what is urgent waits", SIM_G4, SIM_RUN_CHATTY, .waiting = has_favourites},
+    {"old news goes first", SIM_G5, SIM_RUN_CHATTY, .waiting = prefers_the_old},
     {"tags do not reach one", SIM_G6, SIM_RUN_QUIET, .view = keeps_old_tags},
     {"a message is a thousand times as long", SIM_G7, SIM_RUN_QUIET, .inflation = 1000},
     {"a paused node accuses at once", SIM_FD4, SIM_RUN_STORMY, .impatience = 120 * COVEY_SECOND},
+    {"an answer counts as a heartbeat", SIM_FD2, SIM_RUN_QUIET, .meddle = counts_every_word},
+    {"a silence is forgiven", SIM_FD3, SIM_RUN_QUIET, .meddle = dozes},
     {"phi is not a number", SIM_FD1, SIM_RUN_QUIET, .is_phi_lost = true},
     {"health is counted without end", SIM_FD5, SIM_RUN_QUIET, .ailment = 9},
+    {"a check that hangs is well", SIM_FD7, SIM_RUN_CHECKED, .meddle = trusts_the_silent},
     {"both sides have the majority", SIM_P1, SIM_RUN_STORMY, .claims_quorum = true},
     {"no grace", SIM_P2, SIM_RUN_STORMY, .event = skips_suspicion},
     {"who failed is not expected", SIM_P3, SIM_RUN_STORMY, .seen = gives_up_the_failed},
     {"a minority is what is none", SIM_P4, SIM_RUN_QUIET, .partition = is_always_small},
     {"nobody is told of a partition", SIM_P6, SIM_RUN_STORMY, .event = hides_a_partition},
+    {"an event is not counted", SIM_E1, SIM_RUN_QUIET, .is_event_uncounted = true},
+    {"a subscriber is told of too many losses", SIM_E3, SIM_RUN_CHATTY, .overstated = 1},
     {"a recovery is told as a join", SIM_E2, SIM_RUN_STORMY, .event = joins_twice},
     {"a body that its owner never had", SIM_T1, SIM_RUN_QUIET, .seen = loses_a_version},
     {"old tags stay for ever", SIM_T2, SIM_RUN_STORMY, .view = keeps_old_tags_after_faults},
     {"who leaves is told of as failed", SIM_H2, SIM_RUN_QUIET, .event = fails_leavers},
+    {"leaving does not end", SIM_H1, SIM_RUN_QUIET, .is_deaf = leaves_for_ever},
+    {"a query finds a node twice", SIM_T3, SIM_RUN_QUIET, .answers = 1},
     {"a snapshot shows a node twice", SIM_T3, SIM_RUN_QUIET, .shown = 1},
     {"attempts to join do not end", SIM_B1, SIM_RUN_QUIET, .attempts = 20},
     {"leaving again is leaving", SIM_H4, SIM_RUN_QUIET, .leaves_twice = true},

@@ -37,6 +37,10 @@ struct sim *sim_new(const struct sim_config *config)
     s->core.bodies = &s->bodies;
     if (config->is_always_well)
         s->core.gossip.local_health_max = 0;
+    if (config->is_unwatched)
+        s->core.gossip.watch_count = 0;
+    if (config->is_hasty)
+        s->core.gossip.suspicion_max_factor = 1;
     cv_rand_seed(&s->rand, config->seed);
     sim_clock_init(&s->clock, config->events_max, 2 * config->node_count);
     sim_graph_init(&s->graph, config->node_count, &all, config->seed);
@@ -167,4 +171,5 @@ void sim_check_end(struct sim *s)
         return;
     sim_check_scan(s);
     sim_check_calm(s);
+    sim_audience_end(s);
 }

@@ -10,6 +10,7 @@
 #include "graph.h"
 #include "oracle.h"
 #include "planted.h"
+#include "sim/health.h"
 
 #include <inttypes.h>
 
@@ -21,7 +22,26 @@
 #define SIM_EVENT_TYPES 16
 #define SIM_SEEDS_MAX   16
 
+/* Who reads the events of a small cluster (check_subscriber.c). */
+#define SIM_SUBSCRIBERS 4
+
+struct sim_audience;
 struct sim_liar;
+
+/* Events in the order in which they came. */
+struct sim_queue {
+    struct sim_event *first;
+    struct sim_event *last;
+};
+
+/* A health check of a node's user, and its last run (FD7). */
+struct sim_run {
+    struct sim_health_check check;
+    uint64_t number;
+    bool is_under_way;
+    covey_time begun;
+    covey_time ended;
+};
 
 /* A seed's turn in the attempts to join (B1). */
 struct sim_try {
@@ -36,7 +56,9 @@ struct sim_node {
     uint32_t index;
     uint32_t life;
     bool is_paused;
+    bool is_held;     /* messages of it and to it wait (hold.c) */
     bool is_starting; /* in cv_membership_new() */
+    bool has_lied;    /* ever: it may still be under way */
     bool has_left;    /* this life ended with a goodbye */
     covey_node_id id;
     char name[16];
@@ -52,11 +74,16 @@ struct sim_node {
     covey_time joined; /* COVEY_NEVER: not yet */
     covey_time paused;
     covey_time resumed;    /* from a pause that was long enough to matter; 0: never */
+    covey_time leaving;    /* when it began to, in this life */
     covey_time busy_until; /* with a handshake */
     struct sim_event *wake;
     struct sim_event *free;          /* at busy_until, when something waits for it */
     struct sim_event *waiting_first; /* what came while it was paused or busy */
     struct sim_event *waiting_last;
+    struct sim_queue held_out;
+    struct sim_queue held_in;
+    size_t run_count; /* of health checks */
+    struct sim_run runs[SIM_HEALTH_CHECKS_MAX];
     uint64_t messages_sent;
     uint64_t bytes_sent;
     covey_time period_start; /* G7 */
@@ -71,7 +98,24 @@ struct sim_node {
     struct sim_spread spread;
     enum cv_partition_state partition; /* as it was told last */
     covey_time partition_since;
-    struct sim_liar *liar; /* NULL: honest */
+    enum cv_membership_state state; /* likewise */
+    struct cv_snapshot *snapshot;   /* the last that was looked at; NULL: none */
+    struct sim_liar *liar;          /* NULL: honest */
+};
+
+/* Before a step, to be compared with what is afterwards: the queue of news (check_queue.c), */
+struct sim_filling {
+    bool is_looked_at;
+    uint64_t sequence; /* of the next update that will be queued */
+    covey_node_id to;  /* the last message of the step: whom it is for, */
+    size_t size;       /* and its bytes; 0: there is none */
+    uint8_t bytes[CV_DATAGRAM_MESSAGE_SIZE];
+};
+
+/* and what is learnt of the watched (check_detector.c). */
+struct sim_detectors {
+    bool is_looked_at;
+    uint64_t marks[CV_RINGS_MAX];
 };
 
 /* What the oracle keeps of all. */
@@ -103,6 +147,11 @@ struct sim_oracle {
     uint32_t *event_counts; /* observer, subject, type; NULL above SIM_SMALL */
     struct sim_sent *sent;  /* sender, subject; NULL above SIM_SMALL */
     covey_time next_scan;
+    struct sim_filling filling;
+    struct sim_detectors detectors;
+    struct sim_audience *audience; /* NULL above SIM_SMALL */
+    struct cv_rand rand;           /* what is looked at: no part of the run */
+    struct cv_rand health_rand;    /* what health checks answer */
 };
 
 struct sim {
@@ -144,6 +193,12 @@ void sim_drain(struct sim *s, struct sim_node *n);
 uint64_t sim_wall_of(const struct sim *s, const struct sim_node *n);
 void sim_happen(struct sim *s, struct sim_event *e);
 void sim_catch_up(struct sim *s, struct sim_node *n); /* takes what waits, until it is busy again */
+
+/* hold.c */
+void sim_hold_sent(struct sim *s, uint32_t from, uint32_t to, uint64_t connection,
+                   struct cv_slice bytes, bool is_reliable);
+void sim_hold_received(struct sim_node *n, struct sim_event *e);
+void sim_hold_drop(struct sim *s, struct sim_node *n);
 
 /* life.c */
 void sim_node_init(struct sim *s, uint32_t index);
@@ -225,6 +280,33 @@ void sim_check_event(struct sim *s, struct sim_node *o, const struct cv_event *e
 /* check_message.c */
 void sim_check_message(struct sim *s, struct sim_node *from, const struct cv_output *output);
 
+/* check_queue.c: around a step, and of each message of it */
+void sim_queue_before(struct sim *s, const struct sim_node *n);
+void sim_queue_sent(struct sim *s, const struct cv_output *output);
+void sim_check_queue(struct sim *s, const struct sim_node *n);
+
+/* check_merge.c */
+void sim_scan_merge(struct sim *s, const struct sim_node *o);
+
+/* check_snapshot.c */
+void sim_scan_snapshot(struct sim *s, struct sim_node *o);
+void sim_forget_snapshot(struct sim_node *o);
+
+/* check_subscriber.c */
+struct sim_audience *sim_audience_new(void);
+void sim_audience_free(struct sim_audience *a);
+void sim_audience_publish(struct sim *s, const struct cv_event *event);
+void sim_audience_end(struct sim *s); /* all read what is left */
+
+/* check_leave.c */
+void sim_check_state(struct sim *s, struct sim_node *n, enum cv_membership_state to);
+void sim_scan_leave(struct sim *s, const struct sim_node *n);
+
+/* check_health.c */
+void sim_run_check(struct sim *s, struct sim_node *n, const struct cv_output *output);
+void sim_checked_event(struct sim *s, struct sim_event *e);
+void sim_scan_health(struct sim *s, const struct sim_node *n);
+
 /* check_scan.c: everything there is about one observer */
 void sim_check_scan(struct sim *s);
 
@@ -234,7 +316,9 @@ void sim_check_partition(struct sim *s, struct sim_node *n); /* after each step 
 void sim_scan_expected(struct sim *s, const struct sim_node *n);
 void sim_scan_sides(struct sim *s);
 
-/* check_detector.c */
+/* check_detector.c: around a step, and once a virtual second */
+void sim_detector_before(struct sim *s, const struct sim_node *n);
+void sim_check_detector(struct sim *s, const struct sim_node *n, const struct cv_input *input);
 void sim_scan_detector(struct sim *s, const struct sim_node *n);
 
 /* check_join.c */

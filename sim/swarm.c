@@ -15,7 +15,7 @@
 #define LIVENESS_MAX (300 * COVEY_SECOND)
 
 /* What becomes of a node: as the swarm meant it. */
-enum life { DOWN, UP, PAUSED, GONE };
+enum life { DOWN, UP, PAUSED, HELD, GONE };
 
 enum action {
     ACT_CRASH,
@@ -30,6 +30,9 @@ enum action {
     ACT_CLOCK,
     ACT_REFUSE,
     ACT_LIE,
+    ACT_PLAIN_COUNT,
+    ACT_HOLD = ACT_PLAIN_COUNT, /* of wide ones */
+    ACT_SLEEP,
     ACT_COUNT
 };
 
@@ -38,6 +41,7 @@ struct sim_swarm {
     struct cv_rand rand;
     uint64_t seed;
     size_t count;
+    bool is_wide;
     uint32_t weights[ACT_COUNT]; /* 0: this seed leaves it out */
     enum life life[NODES_MAX];
     bool is_refused[NODES_MAX];
@@ -70,24 +74,53 @@ static struct sim_config draw_config(struct sim_swarm *w)
     return config;
 }
 
-struct sim_swarm *sim_swarm_new(uint64_t seed)
+/* Of wide ones. */
+static void give_checks(struct sim_swarm *w, size_t node)
+{
+    if (!w->is_wide)
+        return;
+    for (uint64_t count = below(w, 3); count > 0; count--) {
+        const struct sim_health_check check = {
+            .interval = COVEY_SECOND + below(w, 20 * COVEY_SECOND),
+            .timeout = COVEY_SECOND + below(w, 10 * COVEY_SECOND),
+            .answers_within = COVEY_SECOND,
+            .worst = COVEY_CHECK_UNHEALTHY,
+            .hangs_in = (uint32_t)below(w, 5),
+        };
+        sim_give_check(w->sim, node, &check);
+    }
+}
+
+static struct sim_swarm *new_swarm(uint64_t seed, bool is_wide)
 {
     const size_t seeds[SEEDS] = {0, 1};
     struct sim_swarm *w = sim_allocate(1, sizeof(*w));
     w->seed = seed;
+    w->is_wide = is_wide;
     cv_rand_seed(&w->rand, seed * 77 + 1);
     w->count = 3 + (size_t)below(w, is_one_in(w, 8) ? NODES_MAX - 2 : 8);
     const struct sim_config config = draw_config(w);
-    for (size_t i = 0; i < ACT_COUNT; i++)
+    for (size_t i = 0; i < (is_wide ? ACT_COUNT : ACT_PLAIN_COUNT); i++)
         w->weights[i] = is_one_in(w, 4) ? 0 : 1 + (uint32_t)below(w, 100);
     w->weights[ACT_TAG]++; /* there is always something to do */
     w->sim = sim_new(&config);
     for (size_t i = 0; i < w->count; i++) {
         sim_set_seeds(w->sim, i, seeds, SEEDS);
         sim_start(w->sim, i);
+        give_checks(w, i);
         w->life[i] = UP;
     }
     return w;
+}
+
+struct sim_swarm *sim_swarm_new(uint64_t seed)
+{
+    return new_swarm(seed, false);
+}
+
+struct sim_swarm *sim_swarm_new_wide(uint64_t seed)
+{
+    return new_swarm(seed, true);
 }
 
 void sim_swarm_free(struct sim_swarm *w)
@@ -119,6 +152,7 @@ static void restart(struct sim_swarm *w, size_t node)
         sim_start(w->sim, node);
     else
         sim_start_elsewhere(w->sim, node);
+    give_checks(w, node);
     w->life[node] = UP;
 }
 
@@ -132,6 +166,20 @@ static void resume(struct sim_swarm *w, size_t node)
 {
     sim_resume(w->sim, node);
     w->life[node] = UP;
+}
+
+static void release(struct sim_swarm *w, size_t node)
+{
+    sim_release(w->sim, node);
+    w->life[node] = UP;
+}
+
+/* Long enough, sometimes, that the dead are forgotten. */
+static void sleep_together(struct sim_swarm *w)
+{
+    const covey_time lengths[] = {COVEY_SECOND, 60 * COVEY_SECOND, 3600 * COVEY_SECOND,
+                                  48 * 3600 * COVEY_SECOND};
+    sim_sleep(w->sim, 1 + below(w, lengths[below(w, 4)]));
 }
 
 static void change_links(struct sim_swarm *w)
@@ -174,9 +222,11 @@ static void refuse(struct sim_swarm *w, size_t node)
 
 static void set_tag(struct sim_swarm *w, size_t node)
 {
-    char value[24];
-    snprintf(value, sizeof(value), "%" PRIu64, sim_now(w->sim));
-    sim_command(w->sim, node, CV_COMMAND_TAG_SET, "k", value);
+    char value[COVEY_TAG_VALUE_MAX + 1];
+    /* Long ones of wide swarms do not all fit one message. */
+    const int width = w->is_wide && is_one_in(w, 2) ? COVEY_TAG_VALUE_MAX : 1;
+    snprintf(value, sizeof(value), "%0*" PRIu64, width, sim_now(w->sim));
+    sim_command(w->sim, node, CV_COMMAND_TAG_SET, width > 1 && is_one_in(w, 2) ? "l" : "k", value);
 }
 
 static void leave(struct sim_swarm *w, size_t node)
@@ -229,6 +279,13 @@ static void act(struct sim_swarm *w, enum action action, size_t a, size_t b)
     case ACT_LIE:
         lie(w, a);
         break;
+    case ACT_HOLD:
+        sim_hold(w->sim, a);
+        w->life[a] = HELD;
+        break;
+    case ACT_SLEEP:
+        sleep_together(w);
+        break;
     case ACT_COUNT:
         break;
     }
@@ -260,6 +317,8 @@ static void disturb(struct sim_swarm *w)
     size_t b = (size_t)below(w, w->count);
     if (w->life[a] == PAUSED)
         resume(w, a);
+    else if (w->life[a] == HELD)
+        release(w, a);
     else if (w->life[a] != UP)
         restart(w, a);
     else if (is_state(w, a, CV_MEMBERSHIP_JOIN_FAILED))
@@ -281,6 +340,8 @@ static void choose_core(struct sim_swarm *w)
             refuse(w, i);
         if (w->life[i] == PAUSED)
             resume(w, i);
+        if (w->life[i] == HELD)
+            release(w, i);
         if (is_core && w->life[i] == GONE)
             crash(w, i);
         if (is_core && w->life[i] == DOWN)

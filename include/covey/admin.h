@@ -16,6 +16,17 @@ COVEY_BEGIN
 /* The members as that member sees them. */
 COVEY_API COVEY_MUST_USE int covey_admin_members(covey_client *client, covey_time timeout,
                                                  covey_node_list **out, struct covey_reply *reply);
+/* What covey_cluster_partition(), _health() and _stats() say there. */
+COVEY_API COVEY_MUST_USE int covey_admin_partition(covey_client *client, covey_time timeout,
+                                                   struct covey_partition_status *status,
+                                                   struct covey_reply *reply);
+COVEY_API COVEY_MUST_USE int covey_admin_health(covey_client *client, covey_time timeout,
+                                                struct covey_health_status *status,
+                                                struct covey_check_health *checks, size_t count,
+                                                struct covey_reply *reply);
+COVEY_API COVEY_MUST_USE int covey_admin_stats(covey_client *client, covey_time timeout,
+                                               struct covey_cluster_stats *stats,
+                                               struct covey_reply *reply);
 COVEY_API COVEY_MUST_USE int covey_admin_tag_set(covey_client *client, covey_time timeout,
                                                  const char *key, const char *value,
                                                  struct covey_reply *reply);

@@ -14,6 +14,7 @@
 #include <covey/interceptor.h>
 #include <covey/metadata.h>
 #include <covey/node.h>
+#include <covey/partition.h>
 #include <covey/pki.h>
 #include <covey/runtime.h>
 #include <covey/server.h>

@@ -8,8 +8,8 @@ COVEY_BEGIN
 /*
  * Every function of covey that can fail returns 0 or one of these negative numbers. The numbers are
  * part of the ABI: they never change and are never used again. What a remote method answers is not
- * an error of this kind but a status (covey/status.h). PARTITIONED and POOL_EXHAUSTED are kept for what
- * is to come; nothing returns them yet.
+ * an error of this kind but a status (covey/status.h). POOL_EXHAUSTED is kept for what is to come;
+ * nothing returns it yet.
  *
  * X(NAME, number, text)
  */
@@ -47,7 +47,7 @@ COVEY_BEGIN
     X(KEY, -31, "the private key cannot be used")                                                  \
     X(NO_SEEDS_REACHABLE, -32, "no seed is reachable")                                             \
     X(JOIN_TIMEOUT, -33, "a seed was reached but joining did not finish in time")                  \
-    X(PARTITIONED, -34, "this node is on the small side of a partition and read-only")             \
+    X(PARTITIONED, -34, "this node sees no quorum of the cluster and is read-only")                \
     X(POOL_EXHAUSTED, -35, "every connection of the pool is in use")                               \
     X(DRAINING, -36, "the server takes no more calls")
 

@@ -3,6 +3,7 @@
 
 #include <covey/error.h>
 #include <covey/node.h>
+#include <covey/partition.h>
 
 COVEY_BEGIN
 
@@ -20,11 +21,19 @@ COVEY_BEGIN
     X(NODE_CONFLICT, 8, "node_conflict")                                                           \
     X(PEER_MISBEHAVED, 9, "peer_misbehaved")                                                       \
     X(EVENTS_DROPPED, 10, "events_dropped")
-/* PARTITION_DETECTED comes, with no node, when this node sees no quorum of the members that there
- * should be, be it right after it joined; again when that has lasted for the grace time, 30 s; and when
- * the quorum has been back for a protocol period. That all is well at first is no event.
- * HEALTH_CHECK_FAILED: the heartbeats of the node stay away and it answers no probe; NODE_FAILED
- * follows unless it takes that back. */
+/*
+ * NODE_...             about a member; NODE_RECOVERED: one that failed is heard again
+ * PARTITION_DETECTED   `partition` says what this node has become: SUSPECT when it sees no quorum of
+ *                      the members that there should be, be it right after it joined; PARTITIONED when
+ *                      that has lasted for the grace time; HEALTHY when the quorum has been back for a
+ *                      protocol period. One for each of these steps; that all is well at first is none.
+ * HEALTH_CHECK_FAILED  with `check`: a check of this node's own became worse. Without: the heartbeats
+ *                      of `node` stay away and it answers no probe; NODE_FAILED follows unless it takes
+ *                      that back.
+ * NODE_CONFLICT        another process uses this node's key
+ * PEER_MISBEHAVED      `node`, NULL when it is no member, broke the protocol too often: it was closed
+ * EVENTS_DROPPED       this receiver was too slow
+ */
 
 enum covey_event_type {
 #define X(name, number, text) COVEY_EVENT_##name = number,
@@ -42,6 +51,8 @@ struct covey_event {
     uint64_t timestamp_ms;         /* wall clock, milliseconds since 1970 */
     const struct covey_node *node; /* NULL when the event is about no node */
     uint64_t dropped;              /* EVENTS_DROPPED: how many this receiver lost */
+    const struct covey_partition_status *partition; /* PARTITION_DETECTED; else NULL */
+    const char *check; /* HEALTH_CHECK_FAILED of this node; else NULL */
 };
 
 /*
@@ -49,6 +60,9 @@ struct covey_event {
  * every event; one that is more than 1000 behind loses the oldest and gets one EVENTS_DROPPED with
  * their number. A receiver is used by one thread at a time; receivers are independent of each
  * other.
+ *
+ * What an event tells the queries of covey/cluster.h show by the time that a receiver has it: who
+ * hears that a node joined finds it.
  */
 typedef struct covey_event_receiver covey_event_receiver;
 
@@ -58,6 +72,7 @@ typedef struct covey_event_receiver covey_event_receiver;
  *
  *   COVEY_ERR_TIMEOUT       none came
  *   COVEY_ERR_CLOSED        none will come: the cluster was left or freed
+ *   COVEY_ERR_STATE         the receiver has a handler
  *   COVEY_ERR_WRONG_THREAD  waiting on a loop's thread
  */
 COVEY_API COVEY_MUST_USE int covey_event_receive(covey_event_receiver *receiver, covey_time timeout,
@@ -67,14 +82,47 @@ COVEY_API COVEY_MUST_USE int covey_event_receive(covey_event_receiver *receiver,
  * like. Owned by the receiver; never read from it. */
 COVEY_API int covey_event_receiver_fd(const covey_event_receiver *receiver);
 
+/*
+ * Called with each event that waits or comes, EVENTS_DROPPED among them, and with NULL, once and last,
+ * when none will come any more. The event is valid until it returns.
+ */
+typedef void (*covey_event_handler)(const struct covey_event *event, void *user);
+
+/*
+ * Has `handler` take the events in place of covey_event_receive(), one at a time and in order.
+ *
+ *   COVEY_RUN_THREADS  on a thread of the runtime's that runs nothing but handlers of events. It may
+ *                      block: that holds up the handlers of other receivers, and nothing else
+ *   otherwise          in turns, on the runtime's thread, where it must not block
+ *
+ * In it everything may be called that its thread allows, freeing its own receiver included. 0, or
+ * COVEY_ERR_STATE (it has one), COVEY_ERR_INVALID_ARGUMENT (NULL), COVEY_ERR_NO_MEMORY,
+ * COVEY_ERR_SYSTEM (no thread).
+ */
+COVEY_API COVEY_MUST_USE int covey_event_receiver_on_event(covey_event_receiver *receiver,
+                                                           covey_event_handler handler, void *user);
+
 /* How many events this receiver lost in all. */
 COVEY_API uint64_t covey_event_receiver_dropped(const covey_event_receiver *receiver);
+
+struct covey_event_receiver_stats {
+    size_t size;        /* of this struct as the caller knows it */
+    uint64_t emitted;   /* since it was made: the sum of the other three */
+    uint64_t delivered; /* taken, EVENTS_DROPPED not counted */
+    uint64_t dropped;   /* lost */
+    uint64_t waiting;   /* to be taken */
+};
+/* Of one moment. A clone goes on from the counts of its original. 0, COVEY_ERR_INVALID_ARGUMENT
+ * (size). */
+COVEY_API COVEY_MUST_USE int covey_event_receiver_stats(const covey_event_receiver *receiver,
+                                                        struct covey_event_receiver_stats *stats);
 
 /* A second receiver at the same place. 0, COVEY_ERR_LIMIT, COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM.
  */
 COVEY_API COVEY_MUST_USE int covey_event_receiver_clone(const covey_event_receiver *receiver,
                                                         covey_event_receiver **out);
-/* NULL is allowed. May be called before or after the cluster is freed. */
+/* NULL is allowed. May be called before or after the cluster is freed. Waits for a handler of its own
+ * that runs on another thread; inside the handler, and on a loop's thread, it does not. */
 COVEY_API void covey_event_receiver_free(covey_event_receiver *receiver);
 
 COVEY_END

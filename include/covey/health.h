@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include <covey/error.h>
 #include <covey/types.h>
 
 COVEY_BEGIN
@@ -18,9 +19,32 @@ enum covey_check_status {
     COVEY_CHECK_UNHEALTHY = 3 /* does not; also of a check that did not answer in time */
 };
 
+/* "unknown", "healthy", "degraded", "unhealthy"; "?" for anything else. */
+COVEY_API const char *covey_check_status_name(enum covey_check_status status);
+
 #define COVEY_CHECKS_MAX        32
 #define COVEY_CHECK_NAME_MAX    63  /* bytes */
 #define COVEY_CHECK_MESSAGE_MAX 127 /* bytes */
+
+/*
+ * Says how well something is. Runs on a thread of its own, whatever runs the runtime, so it may block;
+ * one check never runs twice at once. `message` has room for `size` bytes, COVEY_CHECK_MESSAGE_MAX + 1,
+ * and is "": what it says goes there.
+ */
+typedef enum covey_check_status (*covey_check_function)(char *message, size_t size, void *user);
+
+/* A check to be registered: covey_cluster_add_check(). */
+struct covey_health_check {
+    size_t size;
+    const char *name; /* 1 to COVEY_CHECK_NAME_MAX bytes of UTF-8; copied */
+    covey_check_function run;
+    void *user;
+    covey_time interval; /* 10 s, from one beginning to the next */
+    covey_time
+        timeout; /* 5 s: a run that takes longer is Unhealthy, and the next one waits for it */
+};
+#define covey_health_check_init(check) covey_health_check_init_sized((check), sizeof *(check))
+COVEY_API void covey_health_check_init_sized(struct covey_health_check *check, size_t size);
 
 /* One check, as its last finished run left it. Texts are NUL-terminated UTF-8. */
 struct covey_check_health {

@@ -66,6 +66,8 @@ struct covey_method {
     bool blocking;
     covey_call_handler stream_handler; /* for any number of messages */
     covey_call_judge authorize; /* after the role was found good and the interceptors let it pass */
+    bool read_only; /* changes nothing that others could miss: served while partitioned too, see
+                       covey/partition.h */
 };
 
 /*
@@ -92,7 +94,7 @@ covey_server_add_interceptor(covey_server *server,
  *   covey.methods          a line for each method, in the order of their names: its name; "unary" if
  *                          it takes one message, "stream" if any number, whatever it answers; and
  *                          the roles that `allow` lets call it, with commas
- *   covey.cluster.members, covey.admin.*   what covey/admin.h asks for
+ *   covey.cluster.*, covey.admin.*   what covey/admin.h asks for
  */
 COVEY_API COVEY_MUST_USE int covey_server_start(covey_server *server);
 
@@ -126,7 +128,7 @@ struct covey_server_stats {
     uint64_t connections;     /* now, those for calls: of clients, and of members that make some */
     uint64_t calls;           /* now: begun and not finished by their handlers */
     uint64_t calls_begun;     /* in all: given to a handler */
-    uint64_t calls_refused;   /* UNIMPLEMENTED, PERMISSION_DENIED, or a judge's word */
+    uint64_t calls_refused;   /* UNIMPLEMENTED, PERMISSION_DENIED, a judge's word, read-only */
     uint64_t calls_exhausted; /* refused for a limit: calls_max, connection_calls_max, workers */
     uint64_t calls_rejected;  /* while draining */
     uint64_t calls_cancelled; /* by their clients, or with their connections */
@@ -163,7 +165,8 @@ COVEY_API COVEY_MUST_USE int covey_server_update_tag(covey_server *server, const
 COVEY_API COVEY_MUST_USE int covey_server_cluster_events(covey_server *server,
                                                          covey_event_receiver **out);
 
-/* Tells up to three members that it goes, closes every connection and frees. Calls that are not
+/* Leaves as by covey_cluster_shutdown_immediate(), if it is in a cluster (on a loop of libuv's that the
+ * user runs it says goodbye without waiting), closes every connection and frees. Calls that are not
  * finished stay valid for their owners, who must still finish them; handlers that run on worker threads
  * see their calls cancelled and are waited for: until they return the server is there for them. (On a loop
  * of libuv's that the user runs such a handler must not wait for calls of the same runtime then.)

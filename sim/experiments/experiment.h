@@ -18,10 +18,15 @@
 
 /* Bounds of the whole, for runs that only show that the program works. */
 struct experiment_limits {
-    uint32_t seeds;   /* at most so many of each case */
+    uint32_t seeds;   /* at most so many of each case; 0: as many as the experiment has */
     uint32_t nodes;   /* no case has more */
     uint32_t minutes; /* of long runs, at most */
 };
+
+static inline bool is_within(const struct experiment_limits *limits, uint64_t seed)
+{
+    return limits->seeds == 0 || seed <= limits->seeds;
+}
 
 struct experiment {
     const char *name;

@@ -30,7 +30,7 @@ static uint32_t seeds_of(uint32_t nodes)
 static void plan(const struct experiment_limits *limits, struct results *cases)
 {
     for (size_t i = 0; i < SIZE_COUNT; i++) {
-        for (uint64_t seed = 1; seed <= seeds_of(sizes[i]) && seed <= limits->seeds; seed++) {
+        for (uint64_t seed = 1; seed <= seeds_of(sizes[i]) && is_within(limits, seed); seed++) {
             if (sizes[i] <= limits->nodes)
                 results_add_case(cases, "covey", sizes[i], 0, seed);
         }

@@ -7,11 +7,12 @@
 #include <string.h>
 
 /*
- * Lifeguard's experiment (Dadgar, Phillips, Currey 2018): some of 128 nodes are slow, in one of two
- * ways. Either they stop together for a while, go on for a moment, and so forth; or they run, and
- * all that comes to them or from them is late by up to so much. Who is called Failed and was not
- * slow is a false positive. `level` is how many are slow, plus LATE for the second way; the seed
- * also chooses for how long they stop and go, or how late they are.
+ * Lifeguard's experiment (Dadgar, Phillips, Currey 2018): some of 128 nodes are slow, in one of three
+ * ways. They stop together for a while, go on for a moment, and so forth; or they run, and all that
+ * comes to them or from them is late by up to so much; or they run, and it is held for a while and let
+ * go at once, and so forth, which is the paper's own. Who is called Failed and was not slow is a false
+ * positive. `level` is how many are slow, plus LATE or HELD for the other ways; the seed also chooses
+ * for how long they stop and go, or how late they are.
  */
 
 #define NODES    128u
@@ -21,37 +22,67 @@
 static const uint32_t slow_counts[] = {1, 4, 8, 16, 32};
 #define SLOW_COUNT (sizeof(slow_counts) / sizeof(slow_counts[0]))
 
-static const struct {
+struct cycle {
     covey_time stop;
     covey_time go;
-} cycles[] = {{2048 * MS, 64 * MS},   {8192 * MS, 64 * MS},   {32768 * MS, 64 * MS},
-              {2048 * MS, 1024 * MS}, {8192 * MS, 1024 * MS}, {32768 * MS, 1024 * MS}};
+};
+static const struct cycle cycles[] = {{2048 * MS, 64 * MS},   {8192 * MS, 64 * MS},
+                                      {32768 * MS, 64 * MS},  {2048 * MS, 1024 * MS},
+                                      {8192 * MS, 1024 * MS}, {32768 * MS, 1024 * MS}};
 #define CYCLE_COUNT (sizeof(cycles) / sizeof(cycles[0]))
 
 #define LATE 1000u
 static const covey_time delays[] = {1000 * MS, 4000 * MS, 16000 * MS};
 #define DELAY_COUNT (sizeof(delays) / sizeof(delays[0]))
 
+#define HELD 2000u
+static const struct cycle holds[] = {
+    {2048 * MS, 4 * MS},    {8192 * MS, 4 * MS},    {32768 * MS, 4 * MS},
+    {2048 * MS, 64 * MS},   {8192 * MS, 64 * MS},   {32768 * MS, 64 * MS},
+    {2048 * MS, 1024 * MS}, {8192 * MS, 1024 * MS}, {32768 * MS, 1024 * MS}};
+#define HOLD_COUNT (sizeof(holds) / sizeof(holds[0]))
+
 static const char covey[] = "covey";
 static const char well[] = "covey without local health";
+static const char blind[] = "covey without phi";
+static const char plain[] = "covey as SWIM";
 static const char memberlist[] = "memberlist";
 static const char swim[] = "SWIM";
-static const char *const systems[] = {covey, well, memberlist, swim};
+static const char *const systems[] = {covey, well, blind, plain, memberlist, swim};
 #define SYSTEM_COUNT (sizeof(systems) / sizeof(systems[0]))
+
+/* Those two only where messages are held. */
+static bool is_measured(const char *system, uint32_t way)
+{
+    return way == HELD || (system != blind && system != plain);
+}
 
 /* By pairs of observer and subject; `healthy` are those whose observer was not slow either. `load` is
  * the most that one node sent in a period, not measured of memberlist. */
 enum value { FALSE_FAILED, FALSE_FAILED_HEALTHY, TRUE_FAILED, LOAD, VALUE_COUNT };
+
+static const struct way {
+    uint32_t level;
+    size_t seeds;
+} ways[] = {{0, CYCLE_COUNT}, {LATE, DELAY_COUNT}, {HELD, HOLD_COUNT}};
+#define WAY_COUNT (sizeof(ways) / sizeof(ways[0]))
+
+static void plan_way(const struct experiment_limits *limits, const char *system, uint32_t nodes,
+                     const struct way *way, uint32_t slow, struct results *cases)
+{
+    for (uint64_t seed = 1; seed <= way->seeds && is_within(limits, seed); seed++) {
+        if (is_measured(system, way->level))
+            results_add_case(cases, system, nodes, way->level + slow, seed);
+    }
+}
 
 static void plan(const struct experiment_limits *limits, struct results *cases)
 {
     uint32_t nodes = limits->nodes < NODES ? limits->nodes : NODES;
     for (size_t i = 0; i < SYSTEM_COUNT; i++) {
         for (size_t k = 0; k < SLOW_COUNT && slow_counts[k] * 4 <= nodes; k++) {
-            for (uint64_t seed = 1; seed <= CYCLE_COUNT && seed <= limits->seeds; seed++)
-                results_add_case(cases, systems[i], nodes, slow_counts[k], seed);
-            for (uint64_t seed = 1; seed <= DELAY_COUNT && seed <= limits->seeds; seed++)
-                results_add_case(cases, systems[i], nodes, LATE + slow_counts[k], seed);
+            for (size_t way = 0; way < WAY_COUNT; way++)
+                plan_way(limits, systems[i], nodes, &ways[way], slow_counts[k], cases);
         }
     }
 }
@@ -136,16 +167,41 @@ static void be_late(struct sim *s, const struct result *result, covey_time end)
     sim_run_until(s, end);
 }
 
+static void hold_and_release(struct sim *s, const struct result *result, covey_time end)
+{
+    const struct cycle *cycle = &holds[(result->seed - 1) % HOLD_COUNT];
+    while (sim_now(s) < end && sim_violation(s) == NULL) {
+        for (uint32_t i = 0; i < result->level - HELD; i++)
+            sim_hold(s, i);
+        sim_run_for(s, part(sim_now(s), end, cycle->stop));
+        for (uint32_t i = 0; i < result->level - HELD; i++)
+            sim_release(s, i);
+        sim_run_for(s, part(sim_now(s), end, cycle->go));
+    }
+}
+
+static void be_slow(struct sim *s, const struct result *result, covey_time end)
+{
+    if (result->level < LATE)
+        stop_and_go(s, result, end);
+    else if (result->level < HELD)
+        be_late(s, result, end);
+    else
+        hold_and_release(s, result, end);
+}
+
 static bool measure_covey(struct result *result)
 {
     struct count c = {.slow = result->level % LATE};
     struct sim_config config = cluster_config(result->seed, result->nodes);
     config.is_load_free = true;
-    config.is_always_well = strcmp(result->system, well) == 0;
+    config.is_hasty = strcmp(result->system, plain) == 0;
+    config.is_always_well = config.is_hasty || strcmp(result->system, well) == 0;
+    config.is_unwatched = config.is_hasty || strcmp(result->system, blind) == 0;
     struct sim *s = cluster_new(&config);
     const covey_time end = sim_now(s) + RUN_TIME;
     sim_on_change(s, note_change, &c);
-    (result->level < LATE ? stop_and_go : be_late)(s, result, end);
+    be_slow(s, result, end);
     fill(result, &c);
     result->values[LOAD] = (double)sim_totals(s).period_bytes_max;
     return cluster_end(s);
@@ -171,6 +227,29 @@ static void be_late_rival(struct rival *r, const struct result *result, covey_ti
     rival_run_until(r, end);
 }
 
+static void hold_and_release_rival(struct rival *r, const struct result *result, covey_time end)
+{
+    const struct cycle *cycle = &holds[(result->seed - 1) % HOLD_COUNT];
+    while (rival_now(r) < end) {
+        for (uint16_t i = 0; i < result->level - HELD; i++)
+            rival_hold(r, i);
+        rival_run_for(r, part(rival_now(r), end, cycle->stop));
+        for (uint16_t i = 0; i < result->level - HELD; i++)
+            rival_release(r, i);
+        rival_run_for(r, part(rival_now(r), end, cycle->go));
+    }
+}
+
+static void be_slow_rival(struct rival *r, const struct result *result, covey_time end)
+{
+    if (result->level < LATE)
+        stop_and_go_rival(r, result, end);
+    else if (result->level < HELD)
+        be_late_rival(r, result, end);
+    else
+        hold_and_release_rival(r, result, end);
+}
+
 static bool measure_rival(struct result *result)
 {
     struct count c = {.slow = result->level % LATE};
@@ -184,7 +263,7 @@ static bool measure_rival(struct result *result)
     rival_run_for(r, CLUSTER_SETTLE);
     const covey_time end = rival_now(r) + RUN_TIME;
     rival_on_change(r, note_rival, &c);
-    (result->level < LATE ? stop_and_go_rival : be_late_rival)(r, result, end);
+    be_slow_rival(r, result, end);
     fill(result, &c);
     rival_free(r);
     return true;
@@ -216,28 +295,40 @@ static double all_slow(const struct results *r, const char *system, uint32_t way
     return sum;
 }
 
+static void print_row(const struct results *r, uint32_t way, uint32_t slow, size_t value,
+                      FILE *page)
+{
+    const struct summary runs = results_summary(r, covey, nodes_of(r), way + slow, value);
+    if (runs.count == 0)
+        return;
+    fprintf(page, "| %u | %zu |", slow, runs.count);
+    for (size_t i = 0; i < SYSTEM_COUNT; i++) {
+        if (is_measured(systems[i], way))
+            fprintf(page, " %.0f |",
+                    results_summary(r, systems[i], nodes_of(r), way + slow, value).sum);
+    }
+    fprintf(page, "\n");
+}
+
 static void print_counts(const struct results *r, uint32_t way, size_t value, const char *what,
                          FILE *page)
 {
     fprintf(page, "\n%s, sum of the runs:\n\n| slow nodes | runs |", what);
-    for (size_t i = 0; i < SYSTEM_COUNT; i++)
-        fprintf(page, " %s |", systems[i]);
-    fprintf(page, "\n|---:|---:|---:|---:|---:|---:|\n");
-    for (size_t k = 0; k < SLOW_COUNT; k++) {
-        const uint32_t level = way + slow_counts[k];
-        struct summary s = results_summary(r, covey, nodes_of(r), level, value);
-        if (s.count == 0)
-            continue;
-        fprintf(page, "| %u | %zu |", slow_counts[k], s.count);
-        for (size_t i = 0; i < SYSTEM_COUNT; i++) {
-            s = results_summary(r, systems[i], nodes_of(r), level, value);
-            fprintf(page, " %.0f |", s.sum);
-        }
-        fprintf(page, "\n");
+    for (size_t i = 0; i < SYSTEM_COUNT; i++) {
+        if (is_measured(systems[i], way))
+            fprintf(page, " %s |", systems[i]);
     }
-    fprintf(page, "| all | |");
+    fprintf(page, "\n|---:|---:|");
     for (size_t i = 0; i < SYSTEM_COUNT; i++)
-        fprintf(page, " %.0f |", all_slow(r, systems[i], way, value));
+        fprintf(page, "%s", is_measured(systems[i], way) ? "---:|" : "");
+    fprintf(page, "\n");
+    for (size_t k = 0; k < SLOW_COUNT; k++)
+        print_row(r, way, slow_counts[k], value, page);
+    fprintf(page, "| all | |");
+    for (size_t i = 0; i < SYSTEM_COUNT; i++) {
+        if (is_measured(systems[i], way))
+            fprintf(page, " %.0f |", all_slow(r, systems[i], way, value));
+    }
     fprintf(page, "\n");
 }
 
@@ -249,14 +340,19 @@ static void print_load(const struct results *r, FILE *page)
     fprintf(page, "\nThe most that one node of covey sent in a second: %.0f bytes.\n", most);
 }
 
+/* Of all false positives, and of those at nodes that are not slow. */
 static void print_ratio(const struct results *r, uint32_t way, const char *what, const char *a,
                         const char *b, FILE *page)
 {
-    double base = all_slow(r, b, way, FALSE_FAILED);
-    if (base > 0)
-        fprintf(page, "| %s | %.2f %% |\n", what, 100 * all_slow(r, a, way, FALSE_FAILED) / base);
-    else
-        fprintf(page, "| %s | there are none |\n", what);
+    fprintf(page, "| %s |", what);
+    for (size_t value = FALSE_FAILED; value <= FALSE_FAILED_HEALTHY; value++) {
+        double base = all_slow(r, b, way, value);
+        if (base > 0)
+            fprintf(page, " %.2f %% |", 100 * all_slow(r, a, way, value) / base);
+        else
+            fprintf(page, " there are none |");
+    }
+    fprintf(page, "\n");
 }
 
 static void print_way(const struct results *r, uint32_t way, FILE *page)
@@ -264,24 +360,38 @@ static void print_way(const struct results *r, uint32_t way, FILE *page)
     print_counts(r, way, FALSE_FAILED, "False positives at all nodes", page);
     print_counts(r, way, FALSE_FAILED_HEALTHY, "False positives at nodes that are not slow", page);
     print_counts(r, way, TRUE_FAILED, "Slow nodes that were called Failed, by observers", page);
-    fprintf(page, "\n| what remains of the false positives of... | |\n|---|---:|\n");
+    fprintf(page, "\n| what remains of the false positives of... | at all | at those not slow |\n"
+                  "|---|---:|---:|\n");
     print_ratio(r, way, "covey without local health, in covey", covey, well, page);
+    if (way == HELD) {
+        print_ratio(r, way, "covey as SWIM, in covey without phi", blind, plain, page);
+        print_ratio(r, way, "covey as SWIM, in covey", covey, plain, page);
+    }
     print_ratio(r, way, "SWIM, in memberlist with Lifeguard (the paper: 1.9 %)", memberlist, swim,
                 page);
     print_ratio(r, way, "SWIM, in covey", covey, swim, page);
 }
 
+static void print_cycles(const struct cycle *list, size_t count, const char *stop, const char *go,
+                         FILE *page)
+{
+    for (size_t i = 0; i < count; i++)
+        fprintf(page, "%s %g s %s, %g s %s (%zu)", i == 0 ? "" : ",",
+                (double)list[i].stop / (double)COVEY_SECOND, stop,
+                (double)list[i].go / (double)COVEY_SECOND, go, i + 1);
+    fprintf(page, ".\n");
+}
+
 static void report(const struct results *r, FILE *page)
 {
     fprintf(page,
-            "## Nodes that stop\n\n%u nodes; a run of 120 s for each of these, its seed in "
-            "brackets:",
+            "## Nodes whose messages are held\n\n%u nodes; a run of 120 s for each of these, its "
+            "seed in brackets:",
             nodes_of(r));
-    for (size_t i = 0; i < CYCLE_COUNT; i++)
-        fprintf(page, "%s %g s stopped, %g s going (%zu)", i == 0 ? "" : ",",
-                (double)cycles[i].stop / (double)COVEY_SECOND,
-                (double)cycles[i].go / (double)COVEY_SECOND, i + 1);
-    fprintf(page, ".\n");
+    print_cycles(holds, HOLD_COUNT, "held", "free", page);
+    print_way(r, HELD, page);
+    fprintf(page, "\n## Nodes that stop\n\nA run of 120 s for each:");
+    print_cycles(cycles, CYCLE_COUNT, "stopped", "going", page);
     print_way(r, 0, page);
     fprintf(page, "\n## Nodes whose messages are late\n\nA run of 120 s for each: up to");
     for (size_t i = 0; i < DELAY_COUNT; i++)
@@ -302,6 +412,8 @@ static bool draw_way(const struct results *r, uint32_t way, const char *title, c
                                     .is_y_log = true};
     for (size_t i = 0; i < SYSTEM_COUNT; i++) {
         lines[i].label = systems[i];
+        if (!is_measured(systems[i], way))
+            continue;
         for (size_t k = 0; k < SLOW_COUNT; k++) {
             const struct summary s =
                 results_summary(r, systems[i], nodes_of(r), way + slow_counts[k], FALSE_FAILED);
@@ -313,7 +425,9 @@ static bool draw_way(const struct results *r, uint32_t way, const char *title, c
 
 static bool draw(const struct results *r, const char *folder)
 {
-    return draw_way(r, 0, "False positives, some nodes stop", "lifeguard-stop", folder) &&
+    return draw_way(r, HELD, "False positives, messages of some are held", "lifeguard-held",
+                    folder) &&
+           draw_way(r, 0, "False positives, some nodes stop", "lifeguard-stop", folder) &&
            draw_way(r, LATE, "False positives, messages of some are late", "lifeguard-late",
                     folder);
 }

@@ -34,14 +34,14 @@ static void plan(const struct experiment_limits *limits, struct results *cases)
     for (size_t i = 0; i < SIZE_COUNT; i++) {
         if (sizes[i] > limits->nodes)
             continue;
-        for (uint64_t seed = 1; seed <= LOSS_SEEDS && seed <= limits->seeds; seed++) {
+        for (uint64_t seed = 1; seed <= LOSS_SEEDS && is_within(limits, seed); seed++) {
             results_add_case(cases, "covey", sizes[i], MESSAGES, seed);
             results_add_case(cases, "covey", sizes[i], DATAGRAMS, seed);
             results_add_case(cases, "memberlist", sizes[i], DATAGRAMS, seed);
         }
     }
     uint32_t nodes = limits->nodes < QUIET_NODES ? limits->nodes : QUIET_NODES;
-    for (uint64_t seed = 1; seed <= QUIET_HOURS && seed <= limits->seeds; seed++)
+    for (uint64_t seed = 1; seed <= QUIET_HOURS && is_within(limits, seed); seed++)
         results_add_case(cases, "covey", nodes, NOTHING, seed);
 }
 

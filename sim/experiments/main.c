@@ -2,11 +2,13 @@
  * Experiments with the simulated cluster, each from the papers or from our own goals; the pages are
  * in docs/experiments, and script/experiments makes them.
  *
- *     experiments NAME [--seeds N] [--nodes N] [--minutes N] [--results FILE] [--charts FOLDER]
+ *     experiments NAME [--seeds N] [--nodes N] [--minutes N] [--jobs N] [--results FILE]
+ *                 [--charts FOLDER]
  *
  * Measures the cases that FILE does not have yet and adds a line for each, so that an interrupted
- * run goes on; then prints tables in Markdown and writes charts into the folder. Ends with 1 when
- * an invariant broke or a file could not be read or written, with 2 for wrong use.
+ * run goes on; with --jobs in as many processes, each with seeds of its own. Then it sorts the lines,
+ * prints tables in Markdown and writes charts into the folder. Ends with 1 when an invariant broke or
+ * a file could not be read or written, with 2 for wrong use.
  */
 #include "experiment.h"
 
@@ -14,6 +16,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static const struct experiment *const experiments[] = {
     &experiment_lifeguard, &experiment_rapid, &experiment_scale, &experiment_loss, &experiment_heal,
@@ -23,13 +27,14 @@ static const struct experiment *const experiments[] = {
 struct options {
     const struct experiment *experiment;
     struct experiment_limits limits;
+    uint32_t jobs;
     const char *results; /* NULL: kept nowhere */
     const char *charts;  /* NULL: none */
 };
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: experiments NAME [--seeds N] [--nodes N] [--minutes N] "
+    fprintf(stderr, "usage: experiments NAME [--seeds N] [--nodes N] [--minutes N] [--jobs N] "
                     "[--results FILE] [--charts FOLDER], NAME:");
     for (size_t i = 0; i < EXPERIMENT_COUNT; i++)
         fprintf(stderr, " %s", experiments[i]->name);
@@ -55,6 +60,8 @@ static bool read_option(const char *name, const char *value, struct options *o)
         return read_number(value, 5, &o->limits.nodes);
     if (strcmp(name, "--minutes") == 0)
         return read_number(value, 1, &o->limits.minutes);
+    if (strcmp(name, "--jobs") == 0)
+        return read_number(value, 1, &o->jobs);
     if (strcmp(name, "--results") == 0)
         o->results = value;
     else if (strcmp(name, "--charts") == 0)
@@ -66,7 +73,7 @@ static bool read_option(const char *name, const char *value, struct options *o)
 
 static bool read_options(int argc, char **argv, struct options *o)
 {
-    *o = (struct options){.limits = {.seeds = 100, .nodes = 10000, .minutes = 100}};
+    *o = (struct options){.limits = {.nodes = 10000, .minutes = 100}, .jobs = 1};
     if (argc < 2 || argc % 2 != 0)
         return false;
     for (size_t i = 0; i < EXPERIMENT_COUNT; i++) {
@@ -77,7 +84,8 @@ static bool read_options(int argc, char **argv, struct options *o)
         if (!read_option(argv[i], argv[i + 1], o))
             return false;
     }
-    return o->experiment != NULL;
+    /* Several processes tell each other what they found by the file. */
+    return o->experiment != NULL && (o->jobs == 1 || o->results != NULL);
 }
 
 static size_t value_count(const struct experiment *e)
@@ -108,19 +116,19 @@ static FILE *open_results(const struct options *o, struct results *results)
     return file;
 }
 
-/* `file` may be NULL. */
-static bool measure_all(const struct options *o, struct results *results, FILE *file)
+/* Those cases that are not there yet, and of these the seeds that are this process's. `file` may be
+ * NULL. */
+static bool measure_share(const struct options *o, const struct results *cases,
+                          struct results *results, FILE *file, uint32_t share)
 {
     const struct experiment *e = o->experiment;
-    struct results cases = {0};
     bool is_good = true;
-    e->plan(&o->limits, &cases);
-    for (size_t i = 0; i < cases.count && is_good; i++) {
-        struct result *r = &cases.items[i];
-        if (results_find(results, r) != NULL)
+    for (size_t i = 0; i < cases->count && is_good; i++) {
+        struct result *r = &cases->items[i];
+        if (r->seed % o->jobs != share || results_find(results, r) != NULL)
             continue;
         fprintf(stderr, "%s %zu/%zu: %s, %" PRIu32 " nodes, level %" PRIu32 ", seed %" PRIu64 "\n",
-                e->name, i + 1, cases.count, r->system, r->nodes, r->level, r->seed);
+                e->name, i + 1, cases->count, r->system, r->nodes, r->level, r->seed);
         is_good = e->measure(&o->limits, r);
         if (is_good)
             results_add(results, r);
@@ -129,6 +137,56 @@ static bool measure_all(const struct options *o, struct results *results, FILE *
             is_good = fflush(file) == 0;
         }
     }
+    return is_good;
+}
+
+/* Each process adds whole lines at the end of the same file. */
+static bool measure_in_processes(const struct options *o, const struct results *cases,
+                                 struct results *results, FILE *file)
+{
+    bool is_good = fflush(file) == 0;
+    uint32_t begun = 0;
+    while (begun < o->jobs && is_good) {
+        const pid_t child = fork();
+        if (child == 0)
+            _exit(measure_share(o, cases, results, file, begun) ? 0 : 1);
+        is_good = child > 0;
+        begun += child > 0;
+    }
+    for (; begun > 0; begun--) {
+        int status;
+        is_good = wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 && is_good;
+    }
+    results_fini(results);
+    rewind(file);
+    return results_read(results, file, value_count(o->experiment)) == COVEY_OK && is_good;
+}
+
+/* All lines again, in the order of the cases: whoever was quicker, the file is the same. */
+static bool write_sorted(const struct options *o, const struct results *results)
+{
+    char path[512];
+    const int length = snprintf(path, sizeof(path), "%s.new", o->results);
+    FILE *file = length < (int)sizeof(path) ? fopen(path, "w") : NULL;
+    if (file == NULL) {
+        fprintf(stderr, "experiments: cannot write beside %s\n", o->results);
+        return false;
+    }
+    results_write_header(file, o->experiment->columns);
+    for (size_t i = 0; i < results->count; i++)
+        results_write(file, &results->items[i], value_count(o->experiment));
+    return fclose(file) == 0 && rename(path, o->results) == 0;
+}
+
+static bool measure_all(const struct options *o, struct results *results, FILE *file)
+{
+    struct results cases = {0};
+    o->experiment->plan(&o->limits, &cases);
+    bool is_good = o->jobs > 1 ? measure_in_processes(o, &cases, results, file)
+                               : measure_share(o, &cases, results, file, 0);
+    results_sort(results, &cases);
+    if (is_good && file != NULL)
+        is_good = write_sorted(o, results);
     results_fini(&cases);
     return is_good;
 }

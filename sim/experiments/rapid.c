@@ -47,7 +47,7 @@ static void plan_size(const struct experiment_limits *limits, struct results *ca
 {
     /* The one that takes longest comes last. */
     for (uint32_t scene = SCENE_COUNT; scene-- > (has_faults ? LOSS : BOOTSTRAP);) {
-        for (uint64_t seed = 1; seed <= seeds && seed <= limits->seeds; seed++) {
+        for (uint64_t seed = 1; seed <= seeds && is_within(limits, seed); seed++) {
             for (size_t k = 0; k < SYSTEM_COUNT; k++)
                 results_add_case(cases, systems[k], nodes, scene, seed);
         }

@@ -45,6 +45,22 @@ const struct result *results_find(const struct results *r, const struct result *
     return NULL;
 }
 
+void results_sort(struct results *r, const struct results *cases)
+{
+    struct results sorted = {0};
+    for (size_t i = 0; i < cases->count; i++) {
+        const struct result *found = results_find(r, &cases->items[i]);
+        if (found != NULL)
+            results_add(&sorted, found);
+    }
+    for (size_t i = 0; i < r->count; i++) {
+        if (results_find(cases, &r->items[i]) == NULL)
+            results_add(&sorted, &r->items[i]);
+    }
+    results_fini(r);
+    *r = sorted;
+}
+
 /* --- lines --- */
 
 void results_write_header(FILE *file, const char *const *columns)

@@ -37,6 +37,9 @@ void results_add_case(struct results *r, const char *system, uint32_t nodes, uin
 /* The run of that case; NULL when there is none. */
 const struct result *results_find(const struct results *r, const struct result *wanted);
 
+/* In the order of the cases; what is no case of these comes last, in the order that it had. */
+void results_sort(struct results *r, const struct results *cases);
+
 void results_write_header(FILE *file, const char *const *columns);
 void results_write(FILE *file, const struct result *result, size_t value_count);
 /* Adds the lines of a file that results_write() wrote. 0 or

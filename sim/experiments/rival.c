@@ -31,9 +31,11 @@ struct rival_node {
     struct timed wake;
     struct sim_memberlist *machine; /* NULL: crashed */
     bool is_paused;
+    bool is_held;
     uint32_t loss_from, loss_to;
     covey_time delay_max; /* more than the network's */
     struct packet *waiting_first, *waiting_last;
+    struct packet *unsent_first, *unsent_last; /* while it is held */
 };
 
 struct rival {
@@ -98,32 +100,26 @@ static bool pass_stream(struct rival *r, uint16_t from, uint16_t to, covey_time 
 }
 
 /* An answer goes on the stream that its question opened. */
-static bool is_answer(const struct sim_memberlist_output *o)
+static bool is_answer(const struct packet *p)
 {
-    return o->items[0].kind == SIM_MEMBERLIST_ACK || o->items[0].kind == SIM_MEMBERLIST_PULL;
+    return p->items[0].kind == SIM_MEMBERLIST_ACK || p->items[0].kind == SIM_MEMBERLIST_PULL;
 }
 
 /* How long it is under way; false when it is lost. */
-static bool pass(struct rival *r, uint16_t from, const struct sim_memberlist_output *o,
-                 covey_time *time)
+static bool pass(struct rival *r, const struct packet *p, covey_time *time)
 {
     *time = 0;
-    if (!o->is_stream) {
-        *time = delay(r, from, o->peer);
-        return !is_lost(r, from, o->peer);
+    if (!p->is_stream) {
+        *time = delay(r, p->from, p->to);
+        return !is_lost(r, p->from, p->to);
     }
-    bool is_open = is_answer(o) ||
-                   (pass_stream(r, from, o->peer, time) && pass_stream(r, o->peer, from, time));
-    return is_open && pass_stream(r, from, o->peer, time);
+    bool is_open = is_answer(p) ||
+                   (pass_stream(r, p->from, p->to, time) && pass_stream(r, p->to, p->from, time));
+    return is_open && pass_stream(r, p->from, p->to, time);
 }
 
-static void send(struct rival *r, uint16_t from, const struct sim_memberlist_output *o)
+static struct packet *packet_of(uint16_t from, const struct sim_memberlist_output *o)
 {
-    covey_time time;
-    r->messages++;
-    r->bytes += o->wire_size;
-    if (!pass(r, from, o, &time) || r->nodes[o->peer].machine == NULL)
-        return;
     struct packet *p = calloc(1, sizeof(*p) + o->count * sizeof(o->items[0]));
     if (p == NULL)
         abort();
@@ -132,9 +128,42 @@ static void send(struct rival *r, uint16_t from, const struct sim_memberlist_out
     p->is_stream = o->is_stream;
     p->count = o->count;
     memcpy(p->items, o->items, o->count * sizeof(o->items[0]));
+    return p;
+}
+
+/* Takes the packet. */
+static void launch(struct rival *r, struct packet *p)
+{
+    covey_time time;
+    if (!pass(r, p, &time) || r->nodes[p->to].machine == NULL) {
+        free(p);
+        return;
+    }
     r->flying++;
     reserve(r, r->config->node_count + r->flying);
     cv_heap_set(&r->timers, &p->timed.timer, r->now + time);
+}
+
+static void append(struct packet **first, struct packet **last, struct packet *p)
+{
+    p->next = NULL;
+    if (*first == NULL)
+        *first = p;
+    else
+        (*last)->next = p;
+    *last = p;
+}
+
+static void send(struct rival *r, uint16_t from, const struct sim_memberlist_output *o)
+{
+    struct rival_node *n = &r->nodes[from];
+    struct packet *p = packet_of(from, o);
+    r->messages++;
+    r->bytes += o->wire_size;
+    if (n->is_held)
+        append(&n->unsent_first, &n->unsent_last, p);
+    else
+        launch(r, p);
 }
 
 static void drain(struct rival *r, uint16_t node)
@@ -180,15 +209,10 @@ static void arrive(struct rival *r, struct packet *p)
 {
     struct rival_node *n = &r->nodes[p->to];
     r->flying--;
-    if (!n->is_paused) {
-        deliver(r, p);
-        return;
-    }
-    if (n->waiting_last == NULL)
-        n->waiting_first = p;
+    if (n->is_paused || n->is_held)
+        append(&n->waiting_first, &n->waiting_last, p);
     else
-        n->waiting_last->next = p;
-    n->waiting_last = p;
+        deliver(r, p);
 }
 
 /* --- life --- */
@@ -225,14 +249,13 @@ struct rival *rival_new(const struct sim_memberlist_config *config, uint64_t see
     return r;
 }
 
-static void drop_waiting(struct rival_node *n)
+static void drop(struct packet **first)
 {
-    while (n->waiting_first != NULL) {
-        struct packet *next = n->waiting_first->next;
-        free(n->waiting_first);
-        n->waiting_first = next;
+    while (*first != NULL) {
+        struct packet *next = (*first)->next;
+        free(*first);
+        *first = next;
     }
-    n->waiting_last = NULL;
 }
 
 void rival_crash(struct rival *r, uint16_t node)
@@ -240,10 +263,12 @@ void rival_crash(struct rival *r, uint16_t node)
     struct rival_node *n = &r->nodes[node];
     assert(n->machine != NULL);
     cv_heap_clear(&r->timers, &n->wake.timer);
-    drop_waiting(n);
+    drop(&n->waiting_first);
+    drop(&n->unsent_first);
     sim_memberlist_free(n->machine);
     n->machine = NULL;
     n->is_paused = false;
+    n->is_held = false;
 }
 
 void rival_free(struct rival *r)
@@ -260,6 +285,17 @@ void rival_free(struct rival *r)
     free(r);
 }
 
+static void deliver_waiting(struct rival *r, struct rival_node *n)
+{
+    struct packet *p = n->waiting_first;
+    n->waiting_first = NULL;
+    while (p != NULL) {
+        struct packet *next = p->next;
+        deliver(r, p);
+        p = next;
+    }
+}
+
 void rival_pause(struct rival *r, uint16_t node)
 {
     struct rival_node *n = &r->nodes[node];
@@ -273,15 +309,34 @@ void rival_resume(struct rival *r, uint16_t node)
     struct rival_node *n = &r->nodes[node];
     assert(n->machine != NULL && n->is_paused);
     n->is_paused = false;
-    struct packet *p = n->waiting_first;
-    n->waiting_first = NULL;
-    n->waiting_last = NULL;
-    while (p != NULL) {
-        struct packet *next = p->next;
-        deliver(r, p);
-        p = next;
-    }
+    deliver_waiting(r, n);
     wake(r, node);
+}
+
+void rival_hold(struct rival *r, uint16_t node)
+{
+    struct rival_node *n = &r->nodes[node];
+    assert(n->machine != NULL && !n->is_paused && !n->is_held);
+    n->is_held = true;
+    sim_memberlist_block(n->machine, true);
+    set_wake(r, n);
+}
+
+/* What it sent goes first, then the goroutines that were blocked go on, and then what came is taken: an
+ * answer that has been there for long comes too late for a probe whose time is over. */
+void rival_release(struct rival *r, uint16_t node)
+{
+    struct rival_node *n = &r->nodes[node];
+    assert(n->machine != NULL && n->is_held);
+    n->is_held = false;
+    while (n->unsent_first != NULL) {
+        struct packet *p = n->unsent_first;
+        n->unsent_first = p->next;
+        launch(r, p);
+    }
+    sim_memberlist_block(n->machine, false);
+    wake(r, node);
+    deliver_waiting(r, n);
 }
 
 /* --- time --- */

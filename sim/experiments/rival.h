@@ -32,6 +32,9 @@ void rival_crash(struct rival *r, uint16_t node);
 /* What comes waits until it goes on. */
 void rival_pause(struct rival *r, uint16_t node);
 void rival_resume(struct rival *r, uint16_t node);
+/* Its timers go on; what it sends and what comes waits, and then goes through at once. */
+void rival_hold(struct rival *r, uint16_t node);
+void rival_release(struct rival *r, uint16_t node);
 /* Of all packets, in a thousand; 1000 is a cut. Of those that the node sends, or gets. */
 void rival_set_loss(struct rival *r, uint32_t permille);
 void rival_set_loss_from(struct rival *r, uint16_t node, uint32_t permille);

@@ -1,3 +1,4 @@
+#include "api/admin_call.h"
 #include "api/admin_wire.h"
 #include "api/client.h"
 #include "api/node_list.h"
@@ -18,8 +19,20 @@ static const struct covey_call_options *set_timeout(struct covey_call_options *o
     return options;
 }
 
-/* What the member said: 0, or COVEY_ERR_REFUSED and the user gets it. */
-static int judge(struct covey_reply *said, struct covey_reply *reply)
+void cv_admin_init_reply(struct covey_reply *reply)
+{
+    cv_reply_init(reply);
+}
+
+int cv_admin_call(covey_client *client, covey_time timeout, const char *method,
+                  struct cv_slice request, struct covey_reply *said)
+{
+    struct covey_call_options options;
+    return covey_client_call(client, method, request.data, request.size,
+                             set_timeout(&options, timeout), said);
+}
+
+int cv_admin_judge(struct covey_reply *said, struct covey_reply *reply)
 {
     bool is_ok = said->code == COVEY_STATUS_OK;
     if (!is_ok && reply != NULL)
@@ -79,7 +92,7 @@ static int judge_stream(const covey_stream *stream, covey_runtime *runtime,
     status.message = cv_slice_text(text);
     cv_reply_init(&said);
     cv_reply_set_status(&said, runtime, &status);
-    return judge(&said, reply);
+    return cv_admin_judge(&said, reply);
 }
 
 static int list_members(covey_client *client, covey_time timeout, covey_node_list *list,
@@ -124,11 +137,9 @@ int covey_admin_members(covey_client *client, covey_time timeout, covey_node_lis
 static int order(covey_client *client, covey_time timeout, const char *method,
                  struct cv_slice request, struct covey_reply *reply)
 {
-    struct covey_call_options options;
     struct covey_reply said;
-    int error = covey_client_call(client, method, request.data, request.size,
-                                  set_timeout(&options, timeout), &said);
-    return error != 0 ? error : judge(&said, reply);
+    int error = cv_admin_call(client, timeout, method, request, &said);
+    return error != 0 ? error : cv_admin_judge(&said, reply);
 }
 
 static int check_tag(const char *key, const char *value)

@@ -1,18 +1,6 @@
 #include "api/cluster.h"
 
 #include "io/clock.h"
-#include "io/entropy.h"
-
-static const struct covey_cluster_config defaults = {
-    .size = sizeof(struct covey_cluster_config),
-    .profile = COVEY_PROFILE_LAN,
-    .join_attempts = 10,
-};
-
-void covey_cluster_config_init_sized(struct covey_cluster_config *config, size_t size)
-{
-    cv_config_give(config, size, &defaults, sizeof defaults);
-}
 
 /* ---- on the loop's thread: what the node tells ---- */
 
@@ -40,43 +28,37 @@ void cv_cluster_on_event(void *user, const struct cv_event *event)
         cv_cluster_node_release(event->node);
 }
 
-static void publish(covey_server *server)
-{
-    covey_cluster *cluster = cluster_of(server);
-    const struct cv_membership *m = cv_node_membership(cv_cluster_host(server)->node);
-    if (cluster == NULL || m == NULL)
-        return;
-    /* without memory readers keep what they have until there is some */
-    if (cv_view_publish(&cluster->view, &cluster->runtime->alloc, cv_membership_registry(m)) != 0)
-        cv_node_publish_again(cv_cluster_host(server)->node);
-}
-
+/* The steps of covey/cluster.h: LEFT comes when the first three are done; the node takes the fourth, and
+ * tells when it has. */
 void cv_cluster_on_state(void *user, enum cv_membership_state state, int error)
 {
     covey_server *server = server_of(user);
     covey_cluster *cluster = cluster_of(server);
     if (cluster == NULL)
         return;
-    if (state == CV_MEMBERSHIP_LEFT) {
-        publish(server);
+    if (state == CV_MEMBERSHIP_LEFT)
         cv_node_disable_cluster(cv_cluster_host(server)->node);
-        cv_event_hub_close(cluster->events);
-    }
-    pthread_mutex_lock(&cluster->lock);
-    cluster->state = state;
-    cluster->error = error;
-    pthread_cond_broadcast(&cluster->changed);
-    pthread_mutex_unlock(&cluster->lock);
+    else
+        cluster->next_state =
+            (struct cv_cluster_state){.is_set = true, .state = state, .error = error};
 }
 
-void cv_cluster_on_changed(void *user)
+void cv_cluster_on_ended(void *user)
 {
-    publish(server_of(user));
+    static const struct cv_partition_status unknown = {.state = CV_PARTITION_UNKNOWN};
+    covey_cluster *cluster = cluster_of(server_of(user));
+    if (cluster == NULL)
+        return;
+    cv_cluster_publish_partition(cluster, &unknown);
+    cv_view_clear(&cluster->view);
+    cv_event_hub_close(cluster->events);
+    cluster->next_state = (struct cv_cluster_state){.is_set = true, .state = CV_MEMBERSHIP_LEFT};
+    cv_cluster_tell_waiting(cluster);
 }
 
 void cv_cluster_goodbye(covey_server *server)
 {
-    cv_node_command(cv_cluster_host(server)->node, CV_COMMAND_LEAVE, NULL, NULL,
+    cv_node_command(cv_cluster_host(server)->node, CV_COMMAND_SHUTDOWN, NULL, NULL,
                     cv_loop_now(cv_cluster_host(server)->loop), cv_clock_wall_ms());
     cv_host_turn(cv_cluster_host(server));
 }
@@ -87,6 +69,7 @@ void cv_cluster_free(covey_cluster *cluster)
 {
     if (cluster == NULL)
         return;
+    cv_cluster_free_checks(cluster);
     cv_event_hub_close(cluster->events);
     cv_event_hub_release(cluster->events);
     cv_view_fini(&cluster->view);
@@ -104,6 +87,7 @@ static int cluster_new(covey_server *server, covey_cluster **out)
     cluster->server = server;
     cluster->self = cv_tls_identity(cv_cluster_host(server)->tls)->id;
     cluster->state = CV_MEMBERSHIP_JOINING;
+    STAILQ_INIT(&cluster->orders);
     int error = cv_event_hub_new(server->runtime, &cluster->events);
     if (error != 0)
         goto no_events;
@@ -140,30 +124,6 @@ static int advertised_address(const covey_server *server, struct cv_address *out
     return cv_address_is_usable(out) ? 0 : COVEY_ERR_ADDRESS;
 }
 
-static void take_gossip(struct cv_gossip_config *gossip, const struct covey_gossip_config *callers)
-{
-    if (callers->protocol_period != 0)
-        gossip->protocol_period = callers->protocol_period;
-    if (callers->ack_timeout != 0)
-        gossip->ack_timeout = callers->ack_timeout;
-    if (callers->indirect_timeout != 0)
-        gossip->indirect_timeout = callers->indirect_timeout;
-    if (callers->gossip_interval != 0)
-        gossip->gossip_interval = callers->gossip_interval;
-}
-
-static enum cv_profile profile_of(enum covey_profile profile)
-{
-    switch (profile) {
-    case COVEY_PROFILE_LOCAL:
-        return CV_PROFILE_LOCAL;
-    case COVEY_PROFILE_WAN:
-        return CV_PROFILE_WAN;
-    default:
-        return CV_PROFILE_LAN;
-    }
-}
-
 struct enabling {
     covey_server *server;
     covey_cluster *cluster;
@@ -178,16 +138,9 @@ static void enable_on_loop(void *user)
     struct enabling *e = user;
     covey_server *server = e->server;
     struct cv_membership_config config;
-    cv_membership_config_init(&config, profile_of(e->config->profile));
-    take_gossip(&config.gossip, &e->config->gossip);
-    config.tags = e->config->tags;
-    config.tag_count = e->config->tag_count;
+    cv_cluster_config_of(&config, e->config);
     config.seeds = e->seeds;
     config.seed_count = e->seed_count;
-    config.join.attempts_max = e->config->join_attempts;
-    config.wall_ms = cv_clock_wall_ms();
-    cv_entropy(NULL, &config.seed, sizeof config.seed);
-    cv_entropy(NULL, config.hash_secret, sizeof config.hash_secret);
     e->error = COVEY_ERR_STATE;
     if (!server->is_started)
         return;
@@ -201,16 +154,16 @@ static void enable_on_loop(void *user)
     if (e->error != 0)
         return;
     atomic_store(&server->cluster, e->cluster);
-    publish(server);
+    cv_cluster_publish_now(e->cluster);
 }
 
 int covey_server_enable_cluster(covey_server *server, const struct covey_cluster_config *callers,
                                 const char *const *seeds, size_t seed_count)
 {
-    struct covey_cluster_config config = defaults;
+    struct covey_cluster_config config;
     struct enabling enabling = {
         .server = server, .config = &config, .seeds = seeds, .seed_count = seed_count};
-    int error = cv_config_take(&config, sizeof config, callers);
+    int error = cv_cluster_config_take(&config, callers);
     if (error == 0)
         error = cluster_new(server, &enabling.cluster);
     if (error != 0)
@@ -251,9 +204,12 @@ int covey_server_disable_cluster(covey_server *server)
     covey_cluster *cluster = cluster_of(server);
     if (cluster == NULL)
         return COVEY_ERR_STATE;
+    if (cv_cluster_is_check(cluster))
+        return COVEY_ERR_WRONG_THREAD;
     int error = covey_cluster_leave(cluster);
     if (error != 0)
         return error;
+    cv_cluster_stop_checks(cluster);
     struct forgetting f = {.server = server};
     error = cv_loop_call(cv_cluster_host(server)->loop, forget_on_loop, &f);
     /* One that has found it may still run on another loop. */
@@ -263,67 +219,6 @@ int covey_server_disable_cluster(covey_server *server)
     cv_loop_settle(cv_cluster_host(server)->loop);
     cv_cluster_free(f.cluster);
     return error;
-}
-
-/* ---- commands ---- */
-
-struct commanding {
-    covey_cluster *cluster;
-    enum cv_command_type type;
-    const char *key;
-    const char *value;
-    int error;
-};
-
-static void command_on_loop(void *user)
-{
-    struct commanding *c = user;
-    covey_cluster *cluster = c->cluster;
-    c->error =
-        cv_node_command(cv_cluster_host(cluster->server)->node, c->type, c->key, c->value,
-                        cv_loop_now(cv_cluster_host(cluster->server)->loop), cv_clock_wall_ms());
-    if (c->error != 0)
-        return;
-    publish(cluster->server); /* what the caller changed he sees when this returns */
-    if (c->type != CV_COMMAND_JOIN)
-        return;
-    /* Who waits now waits for the outcome of this attempt. */
-    pthread_mutex_lock(&cluster->lock);
-    cluster->state = CV_MEMBERSHIP_JOINING;
-    pthread_mutex_unlock(&cluster->lock);
-}
-
-static int command(covey_cluster *cluster, enum cv_command_type type, const char *key,
-                   const char *value)
-{
-    struct commanding c = {.cluster = cluster, .type = type, .key = key, .value = value};
-    int error = cv_loop_call(cv_cluster_host(cluster->server)->loop, command_on_loop, &c);
-    return error != 0 ? error : c.error;
-}
-
-int covey_cluster_update_tag(covey_cluster *cluster, const char *key, const char *value)
-{
-    if (key == NULL || value == NULL)
-        return COVEY_ERR_INVALID_ARGUMENT;
-    return command(cluster, CV_COMMAND_TAG_SET, key, value);
-}
-
-int covey_cluster_remove_tag(covey_cluster *cluster, const char *key)
-{
-    if (key == NULL)
-        return COVEY_ERR_INVALID_ARGUMENT;
-    return command(cluster, CV_COMMAND_TAG_REMOVE, key, NULL);
-}
-
-int covey_server_update_tag(covey_server *server, const char *key, const char *value)
-{
-    covey_cluster *cluster = cluster_of(server);
-    return cluster == NULL ? COVEY_ERR_STATE : covey_cluster_update_tag(cluster, key, value);
-}
-
-int covey_cluster_rejoin(covey_cluster *cluster)
-{
-    return command(cluster, CV_COMMAND_JOIN, NULL, NULL);
 }
 
 /* ---- waiting ---- */
@@ -354,42 +249,6 @@ int covey_cluster_wait_joined(covey_cluster *cluster, covey_time timeout)
     int result = join_result(cluster);
     pthread_mutex_unlock(&cluster->lock);
     return result;
-}
-
-int covey_cluster_leave(covey_cluster *cluster)
-{
-    if (cv_runtime_is_loop_thread(cluster->runtime))
-        return COVEY_ERR_WRONG_THREAD;
-    int error = command(cluster, CV_COMMAND_LEAVE, NULL, NULL);
-    if (error != 0 && error != COVEY_ERR_STATE) /* on its way or gone already: wait for the end */
-        return error;
-    pthread_mutex_lock(&cluster->lock);
-    while (cluster->state != CV_MEMBERSHIP_LEFT)
-        cv_condition_wait(&cluster->changed, &cluster->lock, COVEY_NEVER);
-    pthread_mutex_unlock(&cluster->lock);
-    return 0;
-}
-
-static void run_leave(struct cv_mail *mail, bool cancelled)
-{
-    covey_cluster *cluster =
-        (covey_cluster *)(void *)((unsigned char *)mail - offsetof(covey_cluster, leave_mail));
-    struct commanding c = {.cluster = cluster, .type = CV_COMMAND_LEAVE};
-    if (!cancelled)
-        command_on_loop(&c);
-}
-
-void covey_cluster_leave_async(covey_cluster *cluster)
-{
-    struct commanding c = {.cluster = cluster, .type = CV_COMMAND_LEAVE};
-    if (cv_loop_in_turn(cv_cluster_host(cluster->server)->loop)) {
-        command_on_loop(&c);
-        return;
-    }
-    if (atomic_exchange(&cluster->leave_posted, true))
-        return;
-    cluster->leave_mail = (struct cv_mail){.run = run_leave};
-    cv_loop_post_sure(cv_cluster_host(cluster->server)->loop, &cluster->leave_mail);
 }
 
 int covey_cluster_events(covey_cluster *cluster, covey_event_receiver **out)

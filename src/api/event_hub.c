@@ -1,28 +1,10 @@
-#include "api/event_hub.h"
+#include "api/event_receiver.h"
+
+#include "api/cluster.h"
 
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/queue.h>
 #include <unistd.h>
-
-struct cv_event_hub {
-    covey_runtime *runtime;
-    pthread_mutex_t lock; /* everything below, and the receivers' cursors */
-    pthread_cond_t changed;
-    size_t references;
-    struct cv_event_channel *channel;
-    LIST_HEAD(, covey_event_receiver) receivers;
-};
-
-struct covey_event_receiver {
-    struct cv_event_hub *hub;
-    struct cv_subscriber *cursor;
-    int fd; /* readable exactly while the cursor has something to give */
-    bool fd_is_set;
-    struct cv_cluster_node *node; /* of the event last given out */
-    struct covey_node view;
-    LIST_ENTRY(covey_event_receiver) entry;
-};
 
 /* ---- the hub ---- */
 
@@ -88,8 +70,10 @@ static void update_fd(struct covey_event_receiver *r)
 static void wake_all(struct cv_event_hub *hub)
 {
     struct covey_event_receiver *r;
-    LIST_FOREACH (r, &hub->receivers, entry)
+    LIST_FOREACH (r, &hub->receivers, entry) {
         update_fd(r);
+        cv_event_handler_wake(r);
+    }
     pthread_cond_broadcast(&hub->changed);
 }
 
@@ -97,6 +81,14 @@ void cv_event_hub_publish(struct cv_event_hub *hub, const struct cv_event *event
 {
     pthread_mutex_lock(&hub->lock);
     cv_event_channel_publish(hub->channel, event);
+    hub->emitted++;
+    pthread_mutex_unlock(&hub->lock);
+}
+
+void cv_event_hub_show(struct cv_event_hub *hub)
+{
+    pthread_mutex_lock(&hub->lock);
+    cv_event_channel_show(hub->channel);
     wake_all(hub);
     pthread_mutex_unlock(&hub->lock);
 }
@@ -106,6 +98,14 @@ void cv_event_hub_close(struct cv_event_hub *hub)
     pthread_mutex_lock(&hub->lock);
     cv_event_channel_close(hub->channel);
     wake_all(hub);
+    pthread_mutex_unlock(&hub->lock);
+}
+
+void cv_event_hub_count(struct cv_event_hub *hub, uint64_t *emitted, uint64_t *receivers)
+{
+    pthread_mutex_lock(&hub->lock);
+    *emitted = hub->emitted;
+    *receivers = hub->receiver_count;
     pthread_mutex_unlock(&hub->lock);
 }
 
@@ -122,7 +122,7 @@ static struct covey_event_receiver *receiver_new(struct cv_event_hub *hub)
     return r;
 }
 
-static void receiver_drop(struct covey_event_receiver *r)
+static void receiver_release(struct covey_event_receiver *r)
 {
     if (r->fd >= 0)
         close(r->fd);
@@ -143,12 +143,13 @@ static int receiver_add(struct cv_event_hub *hub, const struct covey_event_recei
                              : cv_subscriber_clone(from->cursor, &r->cursor);
     if (error == 0) {
         hub->references++;
+        hub->receiver_count++;
         LIST_INSERT_HEAD(&hub->receivers, r, entry);
         update_fd(r);
     }
     pthread_mutex_unlock(&hub->lock);
     if (error != 0) {
-        receiver_drop(r);
+        receiver_release(r);
         return error;
     }
     *out = r;
@@ -165,16 +166,14 @@ int covey_event_receiver_clone(const covey_event_receiver *receiver, covey_event
     return receiver_add(receiver->hub, receiver, out);
 }
 
-void covey_event_receiver_free(covey_event_receiver *r)
+void cv_event_receiver_drop(struct covey_event_receiver *r)
 {
-    if (r == NULL)
-        return;
     struct cv_event_hub *hub = r->hub;
-    pthread_mutex_lock(&hub->lock);
     LIST_REMOVE(r, entry);
+    hub->receiver_count--;
     cv_subscriber_free(r->cursor);
     cv_cluster_node_release(r->node);
-    receiver_drop(r);
+    receiver_release(r);
     unlock_and_release(hub);
 }
 
@@ -191,11 +190,18 @@ static void fill(struct covey_event_receiver *r, const struct cv_event *from,
         r->view = cv_cluster_node_view(r->node, from->state, from->incarnation);
         full.node = &r->view;
     }
+    if (from->type == COVEY_EVENT_PARTITION_DETECTED) {
+        r->partition = cv_partition_view(&from->partition);
+        full.partition = &r->partition;
+    }
+    if (from->check[0] != '\0') {
+        memcpy(r->check, from->check, sizeof r->check);
+        full.check = r->check;
+    }
     cv_config_give(event, event->size, &full, sizeof full);
 }
 
-/* The next event without waiting; the lock is held. */
-static int take(struct covey_event_receiver *r, struct covey_event *event)
+int cv_event_receiver_take(struct covey_event_receiver *r, struct covey_event *event)
 {
     struct cv_event next = {0};
     uint64_t dropped = 0;
@@ -220,10 +226,14 @@ int covey_event_receive(covey_event_receiver *r, covey_time timeout, struct cove
         return COVEY_ERR_WRONG_THREAD;
     covey_time deadline = timeout == 0 ? 0 : cv_deadline_after(timeout);
     pthread_mutex_lock(&hub->lock);
+    if (r->handler != NULL) {
+        pthread_mutex_unlock(&hub->lock);
+        return COVEY_ERR_STATE;
+    }
     int error;
-    while ((error = take(r, event)) == COVEY_ERR_WOULD_BLOCK && timeout > 0)
+    while ((error = cv_event_receiver_take(r, event)) == COVEY_ERR_WOULD_BLOCK && timeout > 0)
         if (!cv_condition_wait(&hub->changed, &hub->lock, deadline)) {
-            error = take(r, event);
+            error = cv_event_receiver_take(r, event);
             break;
         }
     pthread_mutex_unlock(&hub->lock);
@@ -241,4 +251,22 @@ uint64_t covey_event_receiver_dropped(const covey_event_receiver *receiver)
     uint64_t dropped = cv_subscriber_dropped(receiver->cursor);
     pthread_mutex_unlock(&receiver->hub->lock);
     return dropped;
+}
+
+int covey_event_receiver_stats(const covey_event_receiver *receiver,
+                               struct covey_event_receiver_stats *stats)
+{
+    if (stats == NULL || stats->size < sizeof stats->size)
+        return COVEY_ERR_INVALID_ARGUMENT;
+    pthread_mutex_lock(&receiver->hub->lock);
+    const struct cv_subscriber_stats own = cv_subscriber_stats(receiver->cursor);
+    pthread_mutex_unlock(&receiver->hub->lock);
+    const struct covey_event_receiver_stats full = {
+        .emitted = own.emitted,
+        .delivered = own.delivered,
+        .dropped = own.dropped,
+        .waiting = own.waiting,
+    };
+    cv_config_give(stats, stats->size, &full, sizeof full);
+    return 0;
 }

@@ -16,11 +16,16 @@ struct cv_event_hub;
 COVEY_MUST_USE int cv_event_hub_new(covey_runtime *runtime, struct cv_event_hub **out);
 void cv_event_hub_release(struct cv_event_hub *hub);
 
-/* Takes the reference to event->node. */
+/* Takes the reference to event->node. Nobody gets it before it is shown. */
 void cv_event_hub_publish(struct cv_event_hub *hub, const struct cv_event *event);
-/* No event comes any more. */
+/* Receivers get what was published. */
+void cv_event_hub_show(struct cv_event_hub *hub);
+/* Shows what there is; no event comes any more. */
 void cv_event_hub_close(struct cv_event_hub *hub);
 /* 0, COVEY_ERR_LIMIT, COVEY_ERR_CLOSED, COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM. */
 COVEY_MUST_USE int cv_event_hub_subscribe(struct cv_event_hub *hub, covey_event_receiver **out);
+
+/* Events so far, and receivers now. */
+void cv_event_hub_count(struct cv_event_hub *hub, uint64_t *emitted, uint64_t *receivers);
 
 #endif

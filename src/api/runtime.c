@@ -1,5 +1,6 @@
 #include "api/runtime.h"
 
+#include "api/dispatcher.h"
 #include "io/clock.h"
 #include "io/thread.h"
 
@@ -295,7 +296,7 @@ bool cv_runtime_is_worker(covey_runtime *runtime)
     pthread_mutex_lock(&runtime->lock);
     bool is_worker = runtime->workers != NULL && cv_workers_is_current(runtime->workers);
     pthread_mutex_unlock(&runtime->lock);
-    return is_worker;
+    return is_worker || cv_dispatcher_is_current(runtime);
 }
 
 static bool may_free(struct covey_runtime *runtime)
@@ -324,10 +325,12 @@ int covey_runtime_free(covey_runtime *runtime)
     if (!may_free(runtime))
         return COVEY_ERR_WRONG_THREAD;
     settle_mails(runtime);
+    cv_dispatcher_settle(runtime);
     if (atomic_load(&runtime->users) != 0)
         return COVEY_ERR_STATE;
     struct cv_alloc alloc = runtime->alloc;
     cv_workers_free(runtime->workers);
+    cv_workers_free(runtime->dispatcher);
     close_loops(runtime);
     cv_pool_fini(&runtime->pool);
     pthread_cond_destroy(&runtime->changed);

@@ -26,7 +26,8 @@ struct covey_runtime {
     atomic_uint next_loop; /* for a client */
     struct cv_client_loop *client_loops; /* one for each loop, which it belongs to */
     struct cv_workers_config workers_config;
-    struct cv_workers *workers; /* NULL before it is asked for; under the lock */
+    struct cv_workers *workers;    /* NULL before it is asked for; under the lock */
+    struct cv_workers *dispatcher; /* one thread for handlers of events; likewise */
     /* Everything that was handed out and uses `alloc` or the loop: servers, clients, calls,
      * streams, receivers, lists. */
     atomic_size_t users;
@@ -41,7 +42,7 @@ bool cv_runtime_is_loop_thread(const covey_runtime *runtime);
 bool cv_runtime_may_ask_loops(const covey_runtime *runtime);
 /* True inside a turn of one of the loops: what lives there may not be freed. */
 bool cv_runtime_is_in_turn(const covey_runtime *runtime);
-/* True on one of its workers. */
+/* True on one of its threads for what may block: workers, and those of handlers and checks. */
 bool cv_runtime_is_worker(covey_runtime *runtime);
 /* The loop for one more client: the calling thread's, else one after the other. */
 struct cv_client_loop *cv_runtime_next_loop(covey_runtime *runtime);

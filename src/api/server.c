@@ -132,6 +132,8 @@ static struct cv_host_config host_config(covey_server *server,
                 .cluster_event = cv_cluster_on_event,
                 .cluster_state = cv_cluster_on_state,
                 .cluster_changed = cv_cluster_on_changed,
+                .cluster_ended = cv_cluster_on_ended,
+                .run_check = cv_cluster_on_run_check,
                 .link = {.call = cv_server_on_call,
                          .ready = on_link,
                          .closed = cv_server_on_link_closed},
@@ -315,6 +317,7 @@ static int add_kept(covey_server *server, struct cv_server_method *kept)
         .name = cv_slice_text(method->name),
         .user = &kept->method,
         .roles = method->allow == 0 ? COVEY_ALLOW_ALL : method->allow,
+        .read_only = method->read_only,
         .blocking = method->blocking,
     };
     pthread_rwlock_wrlock(&server->methods_lock);
@@ -425,8 +428,12 @@ int covey_server_free(covey_server *server)
     if (server == NULL)
         return 0;
     covey_runtime *runtime = server->runtime;
-    if (cv_runtime_is_in_turn(runtime) || cv_runtime_is_worker(runtime))
+    covey_cluster *cluster = covey_server_cluster(server);
+    if (cv_runtime_is_in_turn(runtime) || cv_runtime_is_worker(runtime) ||
+        (cluster != NULL && cv_cluster_is_check(cluster)))
         return COVEY_ERR_WRONG_THREAD;
+    if (cluster != NULL)
+        cv_cluster_stop_checks(cluster);
     cv_server_close_all(server);
     cv_cluster_free(atomic_exchange(&server->cluster, NULL));
     server_release(server);

@@ -50,6 +50,8 @@ struct covey_server {
     struct cv_handover *handover; /* of what came to the wrong one; NULL when there is one loop */
     size_t message_send_max;
     unsigned calls_max;
+    atomic_bool
+        is_read_only; /* any thread; loop 0 writes it: methods that change something are refused */
     struct cv_address advertise; /* {0}: the listen address */
     char address_text[CV_ADDRESS_TEXT_SIZE];
     _Atomic(covey_cluster *) cluster; /* any thread */

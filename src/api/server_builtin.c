@@ -1,6 +1,7 @@
 /* The methods that every server has; covey/admin.h is their other side. */
 #include "api/admin_wire.h"
 #include "api/cluster.h"
+#include "api/server_status.h"
 #include "cluster/gossip/update.h"
 #include "rpc/frame.h"
 
@@ -222,12 +223,24 @@ static void list_methods(covey_call *call, const void *request, size_t size, voi
 int cv_server_add_builtin_methods(covey_server *server)
 {
     const struct covey_method methods[] = {
-        {.name = "covey.health", .handler = health, .user = server},
-        {.name = "covey.methods", .handler = list_methods, .user = server},
-        {.name = "covey.cluster.members", .handler = members, .user = server},
+        {.name = "covey.health", .handler = health, .user = server, .read_only = true},
+        {.name = "covey.methods", .handler = list_methods, .user = server, .read_only = true},
+        {.name = "covey.cluster.members", .handler = members, .user = server, .read_only = true},
+        {.name = "covey.cluster.partition",
+         .handler = cv_server_tell_partition,
+         .user = server,
+         .read_only = true},
+        {.name = "covey.cluster.health",
+         .handler = cv_server_tell_health,
+         .user = server,
+         .read_only = true},
+        {.name = "covey.cluster.stats",
+         .handler = cv_server_tell_stats,
+         .user = server,
+         .read_only = true},
         {.name = "covey.admin.tag_set", .handler = tag_set, .user = server},
         {.name = "covey.admin.tag_remove", .handler = tag_remove, .user = server},
-        {.name = "covey.admin.leave", .handler = leave, .user = server},
+        {.name = "covey.admin.leave", .handler = leave, .user = server, .read_only = true},
     };
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         int error = cv_server_add_method(server, &methods[i]);

@@ -5,19 +5,34 @@
 
 /* ---- refusing ---- */
 
-static void refuse(struct cv_server_loop *sl, struct cv_link *link, struct cv_rpc_call *rpc,
-                   enum covey_status_code code, const char *text)
+static void refuse_with(struct cv_server_loop *sl, struct cv_link *link, struct cv_rpc_call *rpc,
+                        const struct cv_rpc_status *status)
 {
     covey_time now = cv_loop_now(sl->host.loop);
     struct cv_rpc_input finish = {
-        .type = CV_RPC_FINISH,
-        .now = now,
-        .call = rpc,
-        .finish = {.code = code, .message = cv_slice_text(text)},
-    };
+        .type = CV_RPC_FINISH, .now = now, .call = rpc, .finish = *status};
     struct cv_rpc_input release = {.type = CV_RPC_RELEASE, .now = now, .call = rpc};
     cv_link_step(link, &finish);
     cv_link_step(link, &release);
+}
+
+static void refuse(struct cv_server_loop *sl, struct cv_link *link, struct cv_rpc_call *rpc,
+                   enum covey_status_code code, const char *text)
+{
+    const struct cv_rpc_status status = {.code = code, .message = cv_slice_text(text)};
+    refuse_with(sl, link, rpc, &status);
+}
+
+/* While partitioned, for methods that change something. */
+static void refuse_change(struct cv_server_loop *sl, struct cv_link *link, struct cv_rpc_call *rpc)
+{
+    const struct cv_rpc_status status = {
+        .code = COVEY_STATUS_UNAVAILABLE,
+        .message = cv_slice_text("this node sees no quorum of its cluster"),
+        .details = cv_slice_text("partitioned"),
+    };
+    cv_count_up(&sl->counters.refused);
+    refuse_with(sl, link, rpc, &status);
 }
 
 /* Methods are never removed. */
@@ -49,6 +64,11 @@ static const struct cv_rpc_method *choose(struct cv_server_loop *sl, struct cv_l
         refuse(sl, link, event->call, COVEY_STATUS_PERMISSION_DENIED,
                "the certificate's role does not allow this method");
         cv_count_up(&sl->counters.refused);
+        return NULL;
+    }
+    if (atomic_load_explicit(&sl->server->is_read_only, memory_order_relaxed) &&
+        !method->read_only) {
+        refuse_change(sl, link, event->call);
         return NULL;
     }
     return method;

@@ -74,6 +74,7 @@ void cv_server_close_all(covey_server *server)
     for (unsigned i = 0; i < server->loop_count; i++)
         cv_server_call_loop(server->loops[i].host.loop, abandon_on_loop, &server->loops[i]);
     wait_for_works(server);
+    cv_cluster_shut_down(server);
     for (unsigned i = server->loop_count; i-- > 0;)
         cv_server_call_loop(server->loops[i].host.loop, close_on_loop, &server->loops[i]);
     cv_handover_free(server->handover);

@@ -2,6 +2,8 @@
 
 #include <covey/error.h>
 
+#define LOCK_TRIES 100
+
 int cv_view_init(struct cv_view *v)
 {
     *v = (struct cv_view){.newest = NULL};
@@ -43,20 +45,43 @@ static void retire(struct cv_view *v, struct cv_snapshot *old)
     v->retired[v->retired_count++] = old;
 }
 
+/* Readers hold it for some instructions; one that was interrupted in these holds it for long. */
+static bool lock(struct cv_view *v, bool waits)
+{
+    for (int tries = 0; tries < LOCK_TRIES; tries++) {
+        if (pthread_mutex_trylock(&v->lock) == 0)
+            return true;
+    }
+    return waits && pthread_mutex_lock(&v->lock) == 0;
+}
+
 int cv_view_publish(struct cv_view *v, const struct cv_alloc *alloc,
-                    const struct cv_node_registry *registry)
+                    const struct cv_node_registry *registry, bool waits)
 {
     struct cv_snapshot *old = v->newest; /* only this thread writes it */
     struct cv_snapshot *now;
     const int error = cv_snapshot_new(alloc, registry, old, &now);
     if (error != 0)
         return error;
-    pthread_mutex_lock(&v->lock);
+    if (!lock(v, waits)) {
+        cv_snapshot_release(now);
+        return COVEY_ERR_BUSY;
+    }
     v->newest = now;
     pthread_mutex_unlock(&v->lock);
     if (old != NULL)
         retire(v, old);
     return 0;
+}
+
+void cv_view_clear(struct cv_view *v)
+{
+    struct cv_snapshot *old = v->newest;
+    pthread_mutex_lock(&v->lock);
+    v->newest = NULL;
+    pthread_mutex_unlock(&v->lock);
+    if (old != NULL)
+        retire(v, old);
 }
 
 struct cv_snapshot *cv_view_take(struct cv_view *v)

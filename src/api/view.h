@@ -27,10 +27,13 @@ COVEY_MUST_USE int cv_view_init(struct cv_view *v);
 /* Nobody takes any more. Snapshots that were taken stay their readers'. */
 void cv_view_fini(struct cv_view *v);
 
-/* The writer: shows the members of now. 0, or COVEY_ERR_NO_MEMORY with the view as it was. */
+/* The writer: shows the members of now. 0, or with the view as it was COVEY_ERR_NO_MEMORY or, unless it
+ * `waits`, COVEY_ERR_BUSY: a reader was interrupted at the pointer. */
 COVEY_MUST_USE int cv_view_publish(struct cv_view *v, const struct cv_alloc *alloc,
-                                   const struct cv_node_registry *registry);
-/* One reference to the newest; NULL before the first was published. */
+                                   const struct cv_node_registry *registry, bool waits);
+/* The writer: shows nothing any more. */
+void cv_view_clear(struct cv_view *v);
+/* One reference to the newest; NULL before the first was published, and when it was cleared. */
 struct cv_snapshot *cv_view_take(struct cv_view *v);
 
 #endif

@@ -3,10 +3,12 @@
 #include <assert.h>
 #include <covey/error.h>
 
-/* Events are numbered from 0. The ring holds the numbers [published - count, published). */
+/* Events are numbered from 0. The ring holds the numbers [published - count, published), of which those
+ * below `shown` may be read. */
 struct cv_event_channel {
     const struct cv_alloc *alloc;
     uint64_t published;
+    uint64_t shown;
     size_t count;
     size_t subscriber_count;
     bool closed;
@@ -15,8 +17,10 @@ struct cv_event_channel {
 
 struct cv_subscriber {
     struct cv_event_channel *channel;
-    uint64_t next;    /* the number of the event to be read next */
-    uint64_t dropped; /* told to the subscriber so far */
+    uint64_t first;     /* the number of the first event that it could see */
+    uint64_t next;      /* of the one to be read next */
+    uint64_t delivered; /* read so far */
+    uint64_t dropped;   /* told to the subscriber so far */
 };
 
 int cv_event_channel_new(const struct cv_alloc *alloc, struct cv_event_channel **out)
@@ -59,20 +63,27 @@ void cv_event_channel_publish(struct cv_event_channel *ch, const struct cv_event
     ch->published++;
 }
 
+void cv_event_channel_show(struct cv_event_channel *ch)
+{
+    ch->shown = ch->published;
+}
+
 void cv_event_channel_close(struct cv_event_channel *ch)
 {
+    cv_event_channel_show(ch);
     ch->closed = true;
 }
 
-static int add_subscriber(struct cv_event_channel *ch, uint64_t next, uint64_t dropped,
-                          struct cv_subscriber **out)
+/* One like `as`. */
+static int add_subscriber(const struct cv_subscriber *as, struct cv_subscriber **out)
 {
+    struct cv_event_channel *ch = as->channel;
     if (ch->subscriber_count == CV_SUBSCRIBERS_MAX)
         return COVEY_ERR_LIMIT;
     struct cv_subscriber *s = cv_allocate(ch->alloc, sizeof(*s));
     if (s == NULL)
         return COVEY_ERR_NO_MEMORY;
-    *s = (struct cv_subscriber){.channel = ch, .next = next, .dropped = dropped};
+    *s = *as;
     ch->subscriber_count++;
     *out = s;
     return COVEY_OK;
@@ -82,12 +93,13 @@ int cv_event_channel_subscribe(struct cv_event_channel *ch, struct cv_subscriber
 {
     if (ch->closed)
         return COVEY_ERR_CLOSED;
-    return add_subscriber(ch, ch->published, 0, out);
+    const struct cv_subscriber fresh = {.channel = ch, .first = ch->shown, .next = ch->shown};
+    return add_subscriber(&fresh, out);
 }
 
 int cv_subscriber_clone(const struct cv_subscriber *s, struct cv_subscriber **out)
 {
-    return add_subscriber(s->channel, s->next, s->dropped, out);
+    return add_subscriber(s, out);
 }
 
 void cv_subscriber_free(struct cv_subscriber *s)
@@ -113,23 +125,35 @@ int cv_subscriber_next(struct cv_subscriber *s, struct cv_event *event, uint64_t
         s->next += *dropped;
         return COVEY_ERR_LAGGED;
     }
-    if (s->next == ch->published)
+    if (s->next >= ch->shown)
         return ch->closed ? COVEY_ERR_CLOSED : COVEY_ERR_WOULD_BLOCK;
     *event = *slot_of(ch, s->next);
     if (event->node != NULL)
         cv_cluster_node_retain(event->node);
     s->next++;
+    s->delivered++;
     return COVEY_OK;
 }
 
 bool cv_subscriber_is_ready(const struct cv_subscriber *s)
 {
-    return s->next != s->channel->published || s->channel->closed;
+    return s->next < s->channel->shown || lost(s) > 0 || s->channel->closed;
 }
 
 uint64_t cv_subscriber_dropped(const struct cv_subscriber *s)
 {
     return s->dropped + lost(s);
+}
+
+struct cv_subscriber_stats cv_subscriber_stats(const struct cv_subscriber *s)
+{
+    const struct cv_event_channel *ch = s->channel;
+    return (struct cv_subscriber_stats){
+        .emitted = ch->published - s->first,
+        .delivered = s->delivered,
+        .dropped = cv_subscriber_dropped(s),
+        .waiting = ch->published - s->next - lost(s),
+    };
 }
 
 const char *covey_event_name(enum covey_event_type type)

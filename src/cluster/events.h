@@ -39,12 +39,14 @@ COVEY_MUST_USE int cv_event_channel_new(const struct cv_alloc *alloc,
                                         struct cv_event_channel **out);
 /* All subscribers must be gone. */
 void cv_event_channel_free(struct cv_event_channel *ch);
-/* Takes the reference to event->node. */
+/* Takes the reference to event->node. Nobody reads it before it is shown. */
 void cv_event_channel_publish(struct cv_event_channel *ch, const struct cv_event *event);
-/* No event comes any more; subscribers get what waits, then COVEY_ERR_CLOSED. */
+/* What was published may be read. */
+void cv_event_channel_show(struct cv_event_channel *ch);
+/* Shows what there is, and no event comes any more; subscribers get what waits, then COVEY_ERR_CLOSED. */
 void cv_event_channel_close(struct cv_event_channel *ch);
 
-/* Sees what is published from now on. 0, COVEY_ERR_LIMIT, COVEY_ERR_NO_MEMORY, COVEY_ERR_CLOSED. */
+/* Sees what is published from now on, and what was and is not shown yet. 0, COVEY_ERR_LIMIT, COVEY_ERR_NO_MEMORY, COVEY_ERR_CLOSED. */
 COVEY_MUST_USE int cv_event_channel_subscribe(struct cv_event_channel *ch,
                                               struct cv_subscriber **out);
 /* A second cursor at the same place, with the same counters. */
@@ -61,5 +63,13 @@ COVEY_MUST_USE int cv_subscriber_next(struct cv_subscriber *s, struct cv_event *
 /* True when next() would not say WOULD_BLOCK. */
 bool cv_subscriber_is_ready(const struct cv_subscriber *s);
 uint64_t cv_subscriber_dropped(const struct cv_subscriber *s); /* in all */
+
+struct cv_subscriber_stats {
+    uint64_t emitted; /* since it subscribed */
+    uint64_t delivered;
+    uint64_t dropped;
+    uint64_t waiting;
+};
+struct cv_subscriber_stats cv_subscriber_stats(const struct cv_subscriber *s);
 
 #endif

@@ -219,3 +219,18 @@ struct covey_check_health cv_health_checker_at(const struct cv_health_checker *h
     assert(index < hc->count);
     return hc->checks[index].health;
 }
+
+const char *covey_check_status_name(enum covey_check_status status)
+{
+    switch (status) {
+    case COVEY_CHECK_UNKNOWN:
+        return "unknown";
+    case COVEY_CHECK_HEALTHY:
+        return "healthy";
+    case COVEY_CHECK_DEGRADED:
+        return "degraded";
+    case COVEY_CHECK_UNHEALTHY:
+        return "unhealthy";
+    }
+    return "?";
+}

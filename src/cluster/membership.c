@@ -239,6 +239,7 @@ int cv_membership_step(struct cv_membership *m, const struct cv_input *input)
     int error = cv_gossip_protocol_begin(g, input->now, input->wall_ms);
     if (error == COVEY_OK)
         error = cv_gossip_protocol_reserve(g);
+    const bool is_command = error == COVEY_OK && input->type == CV_INPUT_COMMAND;
     if (error == COVEY_OK)
         error = take(m, input);
     /* One that began alone may be met by those who knew it in its last life. */
@@ -246,8 +247,8 @@ int cv_membership_step(struct cv_membership *m, const struct cv_input *input)
         g->is_learning = false;
     cv_partition_update(m);
     cv_gossip_protocol_finish(g);
-    /* Too much waits to be polled: as good as no memory. */
-    return error == COVEY_ERR_LIMIT ? COVEY_ERR_NO_MEMORY : error;
+    /* Too much waits to be polled: as good as no memory. Not so the limit that a command met. */
+    return error == COVEY_ERR_LIMIT && !is_command ? COVEY_ERR_NO_MEMORY : error;
 }
 
 bool cv_membership_poll(struct cv_membership *m, struct cv_output *output)

@@ -48,7 +48,7 @@ struct cv_join_config {
     uint32_t attempts_max;  /* 10; 0: goes on for ever */
     covey_time backoff_min; /* 100 ms, doubling */
     covey_time backoff_max; /* 10 s */
-    covey_time timeout;     /* from reaching a seed to having its member list, and overall: 120 s */
+    covey_time timeout;     /* of joining in all, unless it goes on for ever: 120 s */
 };
 
 struct cv_membership_config {
@@ -90,12 +90,14 @@ void cv_membership_config_init(struct cv_membership_config *config, enum cv_prof
 enum cv_command_type {
     CV_COMMAND_TAG_SET,
     CV_COMMAND_TAG_REMOVE,
-    CV_COMMAND_LEAVE,       /* says goodbye, waits for min(3, N-1) members to have heard it, at most
+    CV_COMMAND_LEAVE,     /* says goodbye, waits for min(3, N-1) members to have heard it, at most
                          leave_timeout */
-    CV_COMMAND_JOIN,        /* again, after JOIN_FAILED */
-    CV_COMMAND_EXPECT,      /* so many members: `size`, 0 for what is learnt */
-    CV_COMMAND_CHECK_ADD,   /* a health check of the user's: `check`; first run at once */
-    CV_COMMAND_CHECK_REMOVE /* of that name: `key` */
+    CV_COMMAND_JOIN,      /* again, after JOIN_FAILED */
+    CV_COMMAND_EXPECT,    /* so many members: `size`, 0 for what is learnt */
+    CV_COMMAND_CHECK_ADD, /* a health check of the user's: `check`; first run at once */
+    CV_COMMAND_CHECK_REMOVE, /* of that name: `key` */
+    CV_COMMAND_SHUTDOWN /* leaves as by LEAVE, but tells only who is connected and waits 200 ms at
+                                most; also while it leaves already */
 };
 
 enum cv_input_type {
@@ -171,6 +173,7 @@ void cv_membership_free(struct cv_membership *m);
  *   COVEY_ERR_NOT_FOUND         no such tag or check to remove
  *   COVEY_ERR_EXISTS            a check of that name is there
  *   COVEY_ERR_LIMIT             COVEY_CHECKS_MAX are there
+ *   COVEY_ERR_PARTITIONED       tags, while read-only
  *   COVEY_ERR_STATE             leaving or left; joining again when it did not fail
  *   COVEY_ERR_NO_MEMORY
  * For a message COVEY_ERR_MALFORMED when it cannot be decoded: nothing of it was applied. Otherwise

@@ -63,7 +63,7 @@ int cv_checks_remove(struct cv_membership *m, const char *name)
 void cv_checks_result(struct cv_membership *m, const struct cv_input *input)
 {
     struct covey_check_health worse;
-    if (m->checks.checker == NULL || m->state == CV_MEMBERSHIP_LEAVING)
+    if (m->checks.checker == NULL)
         return;
     if (cv_health_checker_result(m->checks.checker, m->gossip.now, input->check_result.run,
                                  input->check_result.status, input->check_result.message, &worse))

@@ -35,6 +35,8 @@ static int change_tags(struct cv_membership *m, const struct cv_tags *tags)
 static int set_tag(struct cv_membership *m, const struct cv_input *input)
 {
     struct cv_tags tags;
+    if (cv_membership_partition(m).read_only)
+        return COVEY_ERR_PARTITIONED;
     int error = cv_tags_set(m->gossip.self->body, input->command.key, input->command.value, &tags);
     return error != COVEY_OK ? error : change_tags(m, &tags);
 }
@@ -42,13 +44,15 @@ static int set_tag(struct cv_membership *m, const struct cv_input *input)
 static int remove_tag(struct cv_membership *m, const struct cv_input *input)
 {
     struct cv_tags tags;
+    if (cv_membership_partition(m).read_only)
+        return COVEY_ERR_PARTITIONED;
     int error = cv_tags_remove(m->gossip.self->body, input->command.key, &tags);
     return error != COVEY_OK ? error : change_tags(m, &tags);
 }
 
 int cv_membership_command(struct cv_membership *m, const struct cv_input *input)
 {
-    if (m->state == CV_MEMBERSHIP_LEAVING)
+    if (m->state == CV_MEMBERSHIP_LEAVING && input->command.type != CV_COMMAND_SHUTDOWN)
         return COVEY_ERR_STATE;
     switch (input->command.type) {
     case CV_COMMAND_TAG_SET:
@@ -57,6 +61,9 @@ int cv_membership_command(struct cv_membership *m, const struct cv_input *input)
         return remove_tag(m, input);
     case CV_COMMAND_LEAVE:
         cv_leave_start(m);
+        return COVEY_OK;
+    case CV_COMMAND_SHUTDOWN:
+        cv_leave_shut_down(m);
         return COVEY_OK;
     case CV_COMMAND_JOIN:
         if (m->state != CV_MEMBERSHIP_JOIN_FAILED)

@@ -9,6 +9,8 @@
 #define CV_SEED_ADDRESSES_MAX 8
 #define CV_TRANSFERS_MAX      8 /* member lists under way at once; who comes later asks again */
 #define CV_LEAVE_ACKS_MAX     3
+/* Leaves 50 ms of the quarter of a second in which all must be over. */
+#define CV_SHUTDOWN_TIMEOUT (200 * COVEY_MILLISECOND)
 
 enum cv_seed_state {
     CV_SEED_IDLE,
@@ -196,6 +198,8 @@ int cv_membership_message(struct cv_membership *m, const covey_node_id *from,
 
 /* membership_leave.c */
 void cv_leave_start(struct cv_membership *m);
+/* The short way; also in the middle of the long one. */
+void cv_leave_shut_down(struct cv_membership *m);
 void cv_leave_finish(struct cv_membership *m);
 void cv_leave_connected(struct cv_membership *m, const covey_node_id *peer);
 void cv_leave_acked(struct cv_membership *m, const covey_node_id *from);

@@ -176,7 +176,7 @@ void cv_join_start(struct cv_membership *m)
     m->state = CV_MEMBERSHIP_JOINING;
     m->join.attempt = 0;
     m->join.was_reached = false;
-    if (m->seed_count > 0)
+    if (m->seed_count > 0 && m->join.config.attempts_max != 0)
         cv_heap_set(&m->gossip.heap, &m->join.end.timer, m->gossip.now + m->join.config.timeout);
     begin_attempt(m);
 }

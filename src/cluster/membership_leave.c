@@ -47,16 +47,15 @@ static void seek_members(struct cv_membership *m, size_t told)
     }
 }
 
-void cv_leave_start(struct cv_membership *m)
+/* What was under way ends, and who is connected is told; how many. */
+static size_t enter_leaving(struct cv_membership *m)
 {
     struct cv_gossip_protocol *g = &m->gossip;
     struct cv_node_status status = {.incarnation = g->self->incarnation, .state = COVEY_NODE_LEFT};
-    size_t others = cv_node_registry_live_count(&g->registry) - 1;
     cv_join_stop(m);
     cv_heap_clear(&g->heap, &m->reconnect.timer);
     cv_heap_clear(&g->heap, &m->partition.alarm.timer);
     cv_sync_stop(m);
-    cv_checks_stop(m);
     cv_gossip_protocol_stop(g);
     g->is_leaving = true;
     cv_node_registry_set_status(&g->registry, g->self, &status, g->now);
@@ -64,15 +63,36 @@ void cv_leave_start(struct cv_membership *m)
     /* With our name: a goodbye may overtake the JOIN that it ends. */
     const struct cv_record own = cv_member_record(g->self);
     cv_gossip_protocol_broadcast(g, CV_PRIORITY_CRITICAL, &own);
-    size_t told = tell_connected(m);
-    size_t wanted = others > told ? others : told;
-    m->leave.ack_wanted = wanted < CV_LEAVE_ACKS_MAX ? wanted : CV_LEAVE_ACKS_MAX;
-    if (wanted == 0) {
+    return tell_connected(m);
+}
+
+/* Until so many, but no more than needed, have heard it or time is up. */
+static void wait_for_acks(struct cv_membership *m, size_t count, covey_time timeout)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    m->leave.ack_wanted = count < CV_LEAVE_ACKS_MAX ? count : CV_LEAVE_ACKS_MAX;
+    if (count == 0)
         cv_leave_finish(m);
-        return;
-    }
-    cv_heap_set(&g->heap, &m->leave.alarm.timer, g->now + m->leave.timeout);
-    seek_members(m, told);
+    else
+        cv_heap_set(&g->heap, &m->leave.alarm.timer, g->now + timeout);
+}
+
+void cv_leave_start(struct cv_membership *m)
+{
+    const size_t others = cv_node_registry_live_count(&m->gossip.registry) - 1;
+    const size_t told = enter_leaving(m);
+    wait_for_acks(m, others > told ? others : told, m->leave.timeout);
+    if (m->state == CV_MEMBERSHIP_LEAVING)
+        seek_members(m, told);
+}
+
+void cv_leave_shut_down(struct cv_membership *m)
+{
+    struct cv_gossip_protocol *g = &m->gossip;
+    if (m->state != CV_MEMBERSHIP_LEAVING)
+        wait_for_acks(m, enter_leaving(m), CV_SHUTDOWN_TIMEOUT);
+    else
+        cv_heap_set_latest(&g->heap, &m->leave.alarm.timer, g->now + CV_SHUTDOWN_TIMEOUT);
 }
 
 void cv_leave_finish(struct cv_membership *m)
@@ -80,6 +100,7 @@ void cv_leave_finish(struct cv_membership *m)
     cv_heap_clear(&m->gossip.heap, &m->leave.alarm.timer);
     cv_gossip_protocol_stop(&m->gossip);
     m->gossip.has_news = false;
+    cv_checks_stop(m);
     cv_membership_enter(m, CV_MEMBERSHIP_LEFT, COVEY_OK);
 }
 

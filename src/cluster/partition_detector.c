@@ -112,6 +112,18 @@ static covey_time grace_remaining(const struct cv_partition_detector *d, covey_t
     return lack < d->config.grace ? d->config.grace - lack : 0;
 }
 
+static covey_time grace_ends(const struct cv_partition_detector *d)
+{
+    bool runs_down = d->state == CV_PARTITION_SUSPECT && !d->has_quorum;
+    return runs_down ? cv_partition_detector_deadline(d) : COVEY_NEVER;
+}
+
+/* The least number whose share is above the percentage. */
+static uint32_t quorum_of(const struct cv_partition_detector *d)
+{
+    return (uint32_t)((uint64_t)d->config.quorum_percent * expected_size(d) / 100 + 1);
+}
+
 struct cv_partition_status cv_partition_detector_status(const struct cv_partition_detector *d,
                                                         covey_time now)
 {
@@ -119,7 +131,11 @@ struct cv_partition_status cv_partition_detector_status(const struct cv_partitio
     bool is_known = d->state != CV_PARTITION_UNKNOWN;
     return (struct cv_partition_status){.state = d->state,
                                         .grace_remaining = grace_remaining(d, now),
+                                        .grace_ends = grace_ends(d),
                                         .minority = is_known && is_minority(d),
                                         .alive = d->alive,
-                                        .expected = expected_size(d)};
+                                        .expected = expected_size(d),
+                                        .quorum = quorum_of(d),
+                                        .read_only = d->config.read_only_on_partition &&
+                                                     d->state == CV_PARTITION_PARTITIONED};
 }

@@ -44,6 +44,7 @@ struct cv_partition_config {
     covey_time grace;  /* not 0: how long quorum may be missing */
     covey_time settle; /* how long it must be back to count; a protocol period */
     bool tie_break;
+    bool read_only_on_partition; /* nothing but a part of the status */
 };
 
 struct cv_partition_detector {
@@ -62,11 +63,14 @@ struct cv_partition_status {
     /* Suspect: how long until Partitioned if quorum stays away; all of `grace` while it is back,
      * and 0 from the deadline until the tick. Else 0. */
     covey_time grace_remaining;
+    covey_time grace_ends; /* when that is 0; COVEY_NEVER while it does not run down */
     /* Fewer than half of the expected are alive, or just half and the tie-break is not ours. False
      * while Unknown. */
     bool minority;
     uint32_t alive;
     uint32_t expected;
+    uint32_t quorum; /* the least number of alive members that is one, tie-break apart */
+    bool read_only;  /* Partitioned, and that is to mean read-only */
 };
 
 /* Unknown; this node alone is expected. */

@@ -156,6 +156,7 @@ int cv_loop_new(const struct cv_loop_config *config, struct cv_loop **out)
     loop->log = config->log;
     loop->mode = config->mode;
     loop->armed = COVEY_NEVER;
+    loop->again = loop->mode == CV_LOOP_STEP; /* libuv watches nothing before its first round */
     cv_busy_poll_init(&loop->busy_poll, config->busy_poll);
     atomic_store(&loop->owner, cv_loop_thread_mark());
     int error = cv_loop_lead_init(&loop->lead, config->park_time);

@@ -70,6 +70,15 @@ struct cv_gossip_conn {
     TAILQ_ENTRY(cv_gossip_conn) all;
 };
 
+/* The last publication, and what the next one is for beside what changed. */
+struct cv_publication {
+    uint64_t version; /* the registry's */
+    struct cv_partition_status partition;
+    covey_time due; /* the next one, unless it is urgent */
+    bool is_wanted; /* an event waits for it */
+    bool is_urgent; /* somebody waits for it */
+};
+
 struct cv_node {
     const struct cv_alloc *alloc;
     const struct cv_alloc *buffers; /* the memory of messages: the user's, or */
@@ -100,10 +109,10 @@ struct cv_node {
     struct cv_rpc_stats rpc_stats; /* of the links that are gone */
 
     struct cv_membership *membership;
-    bool cluster_is_drained;   /* now: its outputs are being acted on */
-    bool cluster_is_dirty;     /* the core took an input since it was last polled */
-    bool cluster_ends;         /* disable_cluster() was called; the next turn does it */
-    uint64_t registry_version; /* last told to cluster_changed */
+    bool cluster_is_drained; /* now: its outputs are being acted on */
+    bool cluster_is_dirty;   /* the core took an input since it was last polled */
+    bool cluster_ends;       /* disable_cluster() was called; the next turn does it */
+    struct cv_publication published;
     struct cv_connection_pool pool;
     LIST_HEAD(, cv_gossip_dial) dials; /* what the core waits for */
     TAILQ_HEAD(, cv_gossip_conn) peers;
@@ -143,12 +152,16 @@ void cv_link_mark_dirty(struct cv_link *link);
 /* node_calls.c: nobody has heard of the stream, or can be told anything on it. */
 void cv_link_abandon_stream(struct cv_quic_stream *s);
 
+/* node_publish.c */
+/* At the end of a turn, if it is due. */
+void cv_node_cluster_publish(struct cv_node *node);
+/* COVEY_NEVER when there is nothing to publish. */
+covey_time cv_node_publish_deadline(const struct cv_node *node);
+
 /* node_cluster.c */
 void cv_node_cluster_init(struct cv_node *node);
 /* One round of what membership wants done. */
 void cv_node_cluster_run(struct cv_node *node);
-/* Tells of a registry that changed. */
-void cv_node_cluster_publish(struct cv_node *node);
 void cv_node_cluster_free(struct cv_node *node);
 /* An input to the core, at the node's time. As cv_membership_step(). */
 int cv_node_cluster_step(struct cv_node *node, struct cv_input *input);

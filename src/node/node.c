@@ -353,7 +353,7 @@ covey_time cv_node_deadline(const struct cv_node *node)
     if (node->membership != NULL)
         deadline = earlier(deadline, earlier(cv_membership_deadline(node->membership),
                                              cv_connection_pool_deadline(&node->pool)));
-    return deadline;
+    return earlier(deadline, cv_node_publish_deadline(node));
 }
 
 void cv_node_stop_accepting(struct cv_node *node)

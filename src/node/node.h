@@ -33,11 +33,18 @@ struct cv_node;
 struct cv_node_events {
     /* Membership wants a host name's addresses: cv_node_resolved() answers, at once or later. */
     void (*resolve)(void *user, uint32_t resolve, const char *name);
-    /* A cluster event; the receiver takes the reference to event->node. */
+    /* A cluster event; the receiver takes the reference to event->node. What it is about is in the
+     * registry that the next cluster_changed() shows. So is what cluster_state() tells. */
     void (*cluster_event)(void *user, const struct cv_event *event);
     void (*cluster_state)(void *user, enum cv_membership_state state, int error);
-    /* The registry is not what it was at the last call: at most once a turn. */
-    void (*cluster_changed)(void *user);
+    /* Show others the registry and the partition status now, and tell them what waited for that. Once a turn
+     * at most, and 10 ms after the last time, unless a command or a state waits for it. False: not now; asked
+     * again a millisecond later. */
+    bool (*cluster_changed)(void *user);
+    /* Membership is over, and its connections are being closed. */
+    void (*cluster_ended)(void *user);
+    /* One of the checks of CV_COMMAND_CHECK_ADD is to be run: a CV_INPUT_CHECK_RESULT answers. */
+    void (*run_check)(void *user, uint64_t run, void *check);
     struct cv_link_events link;
 };
 
@@ -103,14 +110,17 @@ COVEY_MUST_USE int cv_node_enable_cluster(struct cv_node *node,
 /* Switches it off without a word to the others (CV_COMMAND_LEAVE says goodbye) and closes its
  * connections. */
 void cv_node_disable_cluster(struct cv_node *node);
+/* A COMMAND or a CHECK_RESULT to membership, whose times are set here; COVEY_ERR_STATE when it is off,
+ * otherwise as cv_membership_step(). */
+int cv_node_input(struct cv_node *node, struct cv_input *input, covey_time now, uint64_t wall_ms);
 /* A command to membership; COVEY_ERR_STATE when it is off, otherwise as cv_membership_step(). */
 int cv_node_command(struct cv_node *node, enum cv_command_type type, const char *key,
                     const char *value, covey_time now, uint64_t wall_ms);
 void cv_node_resolved(struct cv_node *node, uint32_t resolve, int error,
                       const struct cv_address *addresses, size_t count, covey_time now,
                       uint64_t wall_ms);
-/* Has cluster_changed called once more, in the next turn after a second at the latest. */
-void cv_node_publish_again(struct cv_node *node);
+/* Has cluster_changed called now, for who cannot wait for the end of a turn. */
+void cv_node_publish(struct cv_node *node, covey_time now);
 /* NULL when membership is off. */
 const struct cv_membership *cv_node_membership(const struct cv_node *node);
 

@@ -168,12 +168,14 @@ static void do_output(struct cv_node *node, const struct cv_output *out)
         node->events.resolve(node->events_user, out->resolve.resolve, out->resolve.name);
         break;
     case CV_OUTPUT_EVENT:
-        cv_node_cluster_publish(node); /* who hears of it finds it when he looks */
+        node->published.is_wanted = true; /* who hears of it finds it when he looks */
         node->events.cluster_event(node->events_user, &out->event);
         break;
-    case CV_OUTPUT_RUN_CHECK: /* this layer adds none */
+    case CV_OUTPUT_RUN_CHECK:
+        node->events.run_check(node->events_user, out->check.run, out->check.user);
         break;
     case CV_OUTPUT_STATE:
+        node->published.is_urgent = true;
         node->events.cluster_state(node->events_user, out->state.state, out->state.error);
         break;
     }
@@ -191,6 +193,7 @@ static void cluster_end(struct cv_node *node)
     cv_node_pool_fini(node);
     TAILQ_FOREACH (peer, &node->peers, all)
         cv_quic_conn_close(peer->head.conn, CV_CLOSE_DONE);
+    node->events.cluster_ended(node->events_user);
 }
 
 static void drain(struct cv_node *node)
@@ -215,22 +218,6 @@ void cv_node_cluster_run(struct cv_node *node)
     cv_node_pool_run(node); /* its answers are inputs: the next round takes their outputs */
     if (node->cluster_ends)
         cluster_end(node);
-}
-
-void cv_node_cluster_publish(struct cv_node *node)
-{
-    if (node->membership == NULL)
-        return;
-    uint64_t version = cv_node_registry_version(cv_membership_registry(node->membership));
-    if (version == node->registry_version)
-        return;
-    node->registry_version = version;
-    node->events.cluster_changed(node->events_user);
-}
-
-void cv_node_publish_again(struct cv_node *node)
-{
-    node->registry_version = UINT64_MAX;
 }
 
 void cv_node_cluster_free(struct cv_node *node)
@@ -261,7 +248,7 @@ int cv_node_enable_cluster(struct cv_node *node, const struct cv_membership_conf
     if (error != 0)
         return error;
     cv_node_pool_init(node, config);
-    node->registry_version = UINT64_MAX;
+    node->published = (struct cv_publication){.version = UINT64_MAX};
     node->cluster_is_dirty = true;
     return 0;
 }
@@ -272,19 +259,27 @@ void cv_node_disable_cluster(struct cv_node *node)
     node->cluster_is_dirty = node->cluster_ends;
 }
 
-int cv_node_command(struct cv_node *node, enum cv_command_type type, const char *key,
-                    const char *value, covey_time now, uint64_t wall_ms)
+int cv_node_input(struct cv_node *node, struct cv_input *input, covey_time now, uint64_t wall_ms)
 {
     if (node->membership == NULL || node->cluster_ends)
         return COVEY_ERR_STATE;
+    input->now = now;
+    input->wall_ms = wall_ms;
+    node->cluster_is_dirty = true;
+    int error = cv_membership_step(node->membership, input);
+    if (error == 0 && input->type == CV_INPUT_COMMAND)
+        node->published.is_urgent = true;
+    return error;
+}
+
+int cv_node_command(struct cv_node *node, enum cv_command_type type, const char *key,
+                    const char *value, covey_time now, uint64_t wall_ms)
+{
     struct cv_input input = {
         .type = CV_INPUT_COMMAND,
-        .now = now,
-        .wall_ms = wall_ms,
         .command = {.type = type, .key = key, .value = value},
     };
-    node->cluster_is_dirty = true;
-    return cv_membership_step(node->membership, &input);
+    return cv_node_input(node, &input, now, wall_ms);
 }
 
 void cv_node_resolved(struct cv_node *node, uint32_t resolve, int error,

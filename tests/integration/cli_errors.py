@@ -56,6 +56,7 @@ def wrong_use(errors, tls):
     use("unknown option --dance", "members", "--tls", tls, "--addr", "a:1", "--dance")
     use("unexpected argument 'x'", "members", "--tls", tls, "--addr", "a:1", "x")
     use("--format", "members", "--tls", tls, "--addr", "a:1", "--format", "xml")
+    use("--format", "status", "--tls", tls, "--addr", "a:1", "--format", "xml")
     use("--deadline", "call", "m", "--tls", tls, "--addr", "a:1", "--deadline", "soon")
     use("--deadline", "call", "m", "--tls", tls, "--addr", "a:1", "--deadline", "-1s")
     use("--deadline", "call", "m", "--tls", tls, "--addr", "a:1", "--deadline", "5")
@@ -181,7 +182,7 @@ def bad_agents(errors, lab):
 def bad_questions(errors, lab, other, address, closed):
     tls = lab.issue("good")
     fail = lambda text, *arguments: errors.expect(FAILED, text, *arguments)
-    for command in ("members",), ("leave",), ("tag", "set", "k=v"), ("tag", "remove", "k"):
+    for command in ("members",), ("status",), ("leave",), ("tag", "set", "k=v"), ("tag", "remove", "k"):
         fail("--addr", *command, "--tls", tls, "--addr", "nonsense")
         fail("", *command, "--tls", tls, "--addr", closed)
     stranger = other.issue("stranger")

@@ -14,14 +14,15 @@ PROGRAM = os.environ["COVEY_EXPERIMENTS"]
 # Flags of a run of some seconds, how many lines it measures, and the charts it draws.
 RUNS = {
     "heal": (["--nodes", "5", "--seeds", "2"], 2, ["heal"]),
-    "lifeguard": (["--nodes", "16", "--seeds", "1"], 16, ["lifeguard-stop", "lifeguard-late"]),
+    "lifeguard": (["--nodes", "16", "--seeds", "1"], 28,
+                  ["lifeguard-held", "lifeguard-stop", "lifeguard-late"]),
     "loss": (["--nodes", "5", "--seeds", "2", "--minutes", "2"], 8, ["loss"]),
     "rapid": (["--nodes", "12", "--seeds", "1"], 6, ["rapid"]),
     "scale": (["--nodes", "10", "--seeds", "1"], 4,
               ["scale-detection", "scale-update", "scale-traffic"]),
 }
 WRONG = [[], ["nothing"], ["heal", "--nodes"], ["heal", "--nodes", "0"], ["heal", "--seeds", "-1"],
-         ["heal", "--what", "1"]]
+         ["heal", "--what", "1"], ["heal", "--jobs", "2"], ["heal", "--jobs", "0"]]
 
 
 def run(arguments):
@@ -71,6 +72,18 @@ def check_resumed(problems, arguments, csv, measured, page):
     check(problems, what, again == page, "another page", again)
 
 
+def check_jobs(problems, folder):
+    """Two processes find what one does, in the same order."""
+    flags = ["scale", "--nodes", "5", "--seeds", "3"]
+    alone, shared = folder / "alone.csv", folder / "shared.csv"
+    _, page, _ = run([*flags, "--results", str(alone)])
+    status, other, errors = run([*flags, "--jobs", "2", "--results", str(shared)])
+    check(problems, "jobs", status == 0 and len(errors.splitlines()) == 6, status, errors)
+    check(problems, "jobs", other == page, "another page", other)
+    same = alone.read_text(encoding="utf-8") == shared.read_text(encoding="utf-8")
+    check(problems, "jobs", same, "other results")
+
+
 def check_quiet(problems, folder):
     """Without loss nobody is ever suspected."""
     for line in (folder / "loss.csv").read_text(encoding="utf-8").splitlines()[1:]:
@@ -85,6 +98,7 @@ def main():
         folder = Path(name)
         for experiment in RUNS:
             check_experiment(problems, experiment, folder)
+        check_jobs(problems, folder)
         if not problems:
             check_quiet(problems, folder)
         other = folder / "other.csv"

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Tags reach the others, roles are enforced, calls answer with their statuses, leaving is clean."""
 
+import json
 import os
 import signal
 import socket
@@ -98,6 +99,26 @@ def check_table(lab, agent):
     lab.check_equal({line[column:column + 32] for line in lines[1:]}, ids, "its aligned ids")
 
 
+def check_status_command(lab, agent):
+    client = lab.issue("onlooker", "client")
+    to_agent = ("--tls", client, "--addr", agent.address)
+    status = json.loads(lab.must("status", *to_agent, "--json"))
+    lab.check_equal(status, json.loads(lab.must("status", *to_agent, "--format", "json"))
+                    | {"stats": status["stats"]}, "both ways to ask for JSON")
+    partition = {"state": "healthy", "alive": 3, "expected": 3, "quorum": 2, "minority": False,
+                 "read_only": False, "grace_ms": 0}
+    lab.check_equal(status["partition"], partition, "the partition's state")
+    lab.check_equal(status["health"], {"overall": "healthy", "checks": []}, "the health")
+    stats = status["stats"]
+    lab.check_equal((stats["members_alive"], stats["members_failed"], stats["connections"]),
+                    (3, 0, 2), "members and connections")
+    lab.check(stats["heartbeats_received"] > 0, f"heartbeats in {stats}")
+    lines = lab.must("status", *to_agent).decode().splitlines()
+    lab.check_equal(lines[0], "partition  healthy: 3 of 3 members alive, the quorum is 2", "line 1")
+    lab.check_equal(lines[1].split(), ["health", "healthy"], "line 2")
+    lab.check(any(line.split()[:2] == ["members_alive", "3"] for line in lines), f"in {lines}")
+
+
 def check_leaving(lab, agents):
     a, b, c = agents.values()
     lab.must("leave", "--tls", lab.issue("boss", "admin"), "--addr", b.address)
@@ -124,6 +145,7 @@ def main():
         check_tags(lab, agents)
         check_calls(lab, agents)
         check_table(lab, agents["a"])
+        check_status_command(lab, agents["a"])
         check_leaving(lab, agents)
         print("tags, roles, calls and leaving are as they should be")
 

@@ -6,16 +6,17 @@
  * Each planted bug breaks the invariant that it is meant for, and no other first; the same runs
  * without a bug break none, and look at every invariant.
  */
-#define NODES 6
+#define NODES        6
+#define CHATTY_NODES 14
 
-static struct sim *begin(uint64_t seed, const struct sim_planted *bug)
+static struct sim *begin(uint64_t seed, size_t nodes, const struct sim_planted *bug)
 {
     const size_t first = 0;
-    struct sim_config config = sim_config_default(seed, NODES);
+    struct sim_config config = sim_config_default(seed, nodes);
     struct sim *s = sim_new(&config);
     if (bug != NULL)
         sim_plant(s, bug);
-    for (size_t i = 0; i < NODES; i++) {
+    for (size_t i = 0; i < nodes; i++) {
         if (i > 0)
             sim_set_seeds(s, i, &first, 1);
         sim_start(s, i);
@@ -53,6 +54,47 @@ static void run_clocks(struct sim *s)
 static void run_lossy(struct sim *s)
 {
     sim_set_loss(s, 1);
+    sim_run_for(s, 240 * S);
+}
+
+/* Long tags of different sizes at all nodes at once, so that few fit a message; and events by the
+ * thousand. */
+static void set_tags(struct sim *s, size_t round)
+{
+    char value[120];
+    for (size_t i = 0; i < CHATTY_NODES && sim_violation(s) == NULL; i++) {
+        size_t size = 40 + (round + i) * 37 % 79;
+        memset(value, 'a' + (int)(round % 26), size);
+        value[size] = '\0';
+        sim_command(s, i, CV_COMMAND_TAG_SET, round % 2 == 0 ? "a" : "b", value);
+    }
+}
+
+static void run_chatty(struct sim *s)
+{
+    for (size_t round = 0; round < 60 && sim_violation(s) == NULL; round++) {
+        set_tags(s, round);
+        if (round % 20 == 10)
+            sim_crash(s, CHATTY_NODES - 1);
+        sim_run_for(s, (1 + round % 3) * 300 * MS);
+        if (round % 20 == 10 && sim_violation(s) == NULL)
+            sim_start(s, CHATTY_NODES - 1);
+    }
+    sim_run_for(s, 5 * S);
+    sim_check_end(s);
+}
+
+static void run_checked(struct sim *s)
+{
+    const struct sim_health_check checks[] = {
+        {.interval = 2 * S, .timeout = S, .answers_within = S / 2, .worst = COVEY_CHECK_HEALTHY},
+        {.interval = 5 * S, .timeout = 3 * S, .answers_within = S, .worst = COVEY_CHECK_UNHEALTHY},
+        {.interval = 10 * S, .timeout = S, .worst = COVEY_CHECK_DEGRADED, .hangs_in = 3},
+    };
+    for (size_t node = 0; node < 2; node++) {
+        for (size_t i = 0; i < 3; i++)
+            sim_give_check(s, node, &checks[i]);
+    }
     sim_run_for(s, 240 * S);
 }
 
@@ -94,11 +136,13 @@ static void run_stormy(struct sim *s)
     sim_run_for(s, 120 * S);
 }
 
-static void (*const runs[])(struct sim *s) = {
-    [SIM_RUN_QUIET] = run_quiet,
-    [SIM_RUN_CLOCKS] = run_clocks,
-    [SIM_RUN_LOSSY] = run_lossy,
-    [SIM_RUN_STORMY] = run_stormy,
+static const struct {
+    void (*run)(struct sim *s);
+    size_t nodes;
+} runs[] = {
+    [SIM_RUN_QUIET] = {run_quiet, NODES},     [SIM_RUN_CLOCKS] = {run_clocks, NODES},
+    [SIM_RUN_LOSSY] = {run_lossy, NODES},     [SIM_RUN_CHATTY] = {run_chatty, CHATTY_NODES},
+    [SIM_RUN_CHECKED] = {run_checked, NODES}, [SIM_RUN_STORMY] = {run_stormy, NODES},
 };
 #define RUN_COUNT (sizeof(runs) / sizeof(runs[0]))
 
@@ -108,9 +152,10 @@ static void each_bug_breaks_its_invariant(void **state)
     size_t missed = 0;
     for (size_t i = 0; i < sim_planted_count(); i++) {
         const struct sim_planted *bug = sim_planted_at(i);
-        struct sim *s = begin(1, bug);
+        enum sim_planted_run run = sim_planted_run(bug);
+        struct sim *s = begin(1, runs[run].nodes, bug);
         if (sim_violation(s) == NULL)
-            runs[sim_planted_run(bug)](s);
+            runs[run].run(s);
         if (sim_invariant_broken(s) != sim_planted_invariant(bug)) {
             missed++;
             print_error("\"%s\" should break %s: %s\n", sim_planted_text(bug),
@@ -127,8 +172,8 @@ static void without_a_bug_nothing_breaks_and_all_is_looked_at(void **state)
     (void)state;
     uint64_t checks[SIM_INVARIANT_COUNT] = {0};
     for (size_t run = 0; run < RUN_COUNT; run++) {
-        struct sim *s = begin(1, NULL);
-        runs[run](s);
+        struct sim *s = begin(1, runs[run].nodes, NULL);
+        runs[run].run(s);
         assert_sim(s, sim_violation(s) == NULL);
         for (size_t id = 0; id < SIM_INVARIANT_COUNT; id++)
             checks[id] += sim_invariant_checks(s, (enum sim_invariant)id);

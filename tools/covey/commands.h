@@ -6,6 +6,7 @@ int command_ca_init(int argc, char **argv);
 int command_ca_issue(int argc, char **argv);
 int command_agent(int argc, char **argv);
 int command_members(int argc, char **argv);
+int command_status(int argc, char **argv);
 int command_tag_set(int argc, char **argv);
 int command_tag_remove(int argc, char **argv);
 int command_leave(int argc, char **argv);

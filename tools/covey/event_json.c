@@ -34,6 +34,15 @@ json_t *listening_to_json(const char *address, const covey_node_id *id)
                      covey_node_id_text(id, text));
 }
 
+json_t *partition_to_json(const struct covey_partition_status *status)
+{
+    return json_pack("{s:s, s:I, s:I, s:I, s:b, s:b, s:I}", "state",
+                     covey_partition_state_name(status->state), "alive", (json_int_t)status->alive,
+                     "expected", (json_int_t)status->expected, "quorum", (json_int_t)status->quorum,
+                     "minority", status->minority, "read_only", status->read_only, "grace_ms",
+                     (json_int_t)(status->grace_remaining / COVEY_MILLISECOND));
+}
+
 /* Whether this kind of event is about what a node says of itself. */
 static bool tells_tags(enum covey_event_type type)
 {
@@ -68,6 +77,12 @@ json_t *event_to_json(const struct covey_event *event)
         goto fail;
     if (event->type == COVEY_EVENT_EVENTS_DROPPED &&
         json_object_set_new(object, "dropped", json_integer((json_int_t)event->dropped)) != 0)
+        goto fail;
+    if (event->partition != NULL &&
+        json_object_set_new(object, "partition", partition_to_json(event->partition)) != 0)
+        goto fail;
+    if (event->check != NULL &&
+        json_object_set_new(object, "check", json_string(event->check)) != 0)
         goto fail;
     return object;
 fail:

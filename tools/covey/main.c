@@ -20,6 +20,7 @@ static const struct command commands[] = {
      command_ca_issue},
     {{"agent", NULL}, "runs a cluster member", command_agent},
     {{"members", NULL}, "shows the members as one of them sees them", command_members},
+    {{"status", NULL}, "shows how a member is: partition, health, counters", command_status},
     {{"tag", "set"}, "sets tags of a member", command_tag_set},
     {{"tag", "remove"}, "removes tags of a member", command_tag_remove},
     {{"leave", NULL}, "makes a member leave the cluster", command_leave},

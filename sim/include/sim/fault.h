@@ -12,6 +12,7 @@ struct sim;
     X(MOVE, "restart elsewhere")                                                                   \
     X(CLOCK, "clock jump")                                                                         \
     X(PAUSE, "pause")                                                                              \
+    X(HOLD, "messages held")                                                                       \
     X(CUT, "link cut")                                                                             \
     X(SIDE, "partition")                                                                           \
     X(HEAL, "heal")                                                                                \

@@ -12,9 +12,18 @@ struct sim;
  * checked at each change, everything once a virtual second up to SIM_SMALL nodes, and at the end
  * above that (sim_check_end()).
  *
- * Not here, but in unit tests: M6 (the merge is commutative, associative, idempotent: record,
- * node_status), G4 and G5 (the order of the queue: gossip/queue), FD2, FD3, FD7, P5, E1, E3, E4, E5,
- * B2 to B4, H1, H3, PL and R.
+ * Not here, because there is nothing of it in the core that the simulator drives; where it is shown:
+ *
+ *     E4  an event waits for nobody           time of a real processor; publishing calls nobody
+ *                                             (cluster/events.c)
+ *     E5  after the last event, closed        closing is the server's: unit/cluster/events_test.c
+ *     B2  why joining failed                  unit/cluster/membership_join_test.c, sim/join_test.c
+ *     B3  nothing is left after a failure     memory and threads: unit/api/cluster_test.c, ASan
+ *     B4  waits are independent               unit/cluster/membership_join_test.c
+ *     H3  no callback after the end           unit/api/server_free_test.c, under ASan and TSan
+ *     P5  read-only while partitioned         the mode is the server's, and to come
+ *     PL  the pool                            unit/transport
+ *     R   calls                               unit/rpc, conformance
  */
 #define SIM_INVARIANTS(X)                                                                          \
     X(M1, "what an observer knows of a node never goes back")                                      \
@@ -22,6 +31,7 @@ struct sim;
     X(M3, "a node holds itself for alive until it leaves, for left afterwards")                    \
     X(M4, "a node answers what is said of it as it should")                                        \
     X(M5, "states change along legal edges")                                                       \
+    X(M6, "statements stand whatever their order")                                                 \
     X(M7, "one record for a node, one live node at an address")                                    \
     X(M8, "counts agree with a full scan and keep their bounds")                                   \
     X(M9, "without any fault nobody is ever suspected")                                            \
@@ -34,21 +44,29 @@ struct sim;
     X(G1, "a message is within its limits and has one encoding")                                   \
     X(G2, "an update is sent a bounded number of times by one node")                               \
     X(G3, "at most one update about a node is queued")                                             \
+    X(G4, "the urgent goes first, and nothing waits for ever")                                     \
+    X(G5, "of the same urgency goes what was sent least, then what is new")                        \
     X(G6, "without faults news is everywhere in time")                                             \
     X(G7, "a node sends a bounded number of bytes in a period")                                    \
     X(FD1, "phi is a number in its range")                                                         \
+    X(FD2, "phi is what the times between heartbeats say, and nothing else counts")                \
+    X(FD3, "a silence counts as suspicious in time")                                               \
     X(FD4, "a node that was paused accuses nobody before it listened")                             \
     X(FD5, "local health is in its range")                                                         \
+    X(FD7, "a node is as well as the worst of its checks")                                         \
     X(P1, "two sides of a cut never both have the majority for long")                              \
     X(P2, "the partition status changes along legal edges, and in time")                           \
     X(P3, "the expected size does not follow failures")                                            \
     X(P4, "quorum is what the counts say")                                                         \
     X(P6, "one event for each change of the partition status")                                     \
+    X(E1, "an event is delivered, dropped or waits")                                               \
     X(E2, "events of one node come in order")                                                      \
+    X(E3, "a subscriber knows how much it lost")                                                   \
     X(T1, "only its owner changes a node's tags, and they never go back")                          \
     X(T2, "the last tags are everywhere in time")                                                  \
-    X(T3, "a snapshot shows the registry")                                                         \
+    X(T3, "a snapshot shows the registry, and queries find what it has")                           \
     X(B1, "attempts to join are few and wait in between")                                          \
+    X(H1, "who leaves does so step by step, and in time")                                          \
     X(H2, "who leaves is left at all others in time, never failed")                                \
     X(H4, "leaving twice changes nothing")                                                         \
     X(X2, "virtual time goes on, and a run ends")

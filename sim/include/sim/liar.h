@@ -1,8 +1,10 @@
 #ifndef SIM_LIAR_H
 #define SIM_LIAR_H
 
+#include <covey/node.h>
 #include <covey/types.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct sim;
 
@@ -27,6 +29,9 @@ const char *sim_lie_name(enum sim_lie lie);
 /* The node tells such lies, a bit of `lies` for each kind, each `interval`, until it crashes or
  * stops. */
 void sim_lie(struct sim *s, size_t node, unsigned lies, covey_time interval);
+/* One lie of a liar's, to all that it is connected with: the other one is in such a state. */
+void sim_forge(struct sim *s, size_t liar, size_t victim, enum covey_node_state state,
+               uint64_t incarnation);
 void sim_stop_lying(struct sim *s, size_t node);
 /* How many lies of the kind were told. */
 uint64_t sim_lie_count(const struct sim *s, enum sim_lie lie);

@@ -157,6 +157,14 @@ bool sim_memberlist_poll(struct sim_memberlist *m, struct sim_memberlist_output 
 /* When it wants to be stepped without a message. */
 covey_time sim_memberlist_deadline(const struct sim_memberlist *m);
 
+/*
+ * Its sends and receives block, or go on: messages are the network's to hold back, but a goroutine that
+ * sends stays where it is. So the probe that begins, or asks others, waits with all that follows, while
+ * its time runs out; gossip and push-pulls wait; suspicions end in time. To be stepped with TIME at
+ * once when it goes on.
+ */
+void sim_memberlist_block(struct sim_memberlist *m, bool is_blocked);
+
 enum sim_memberlist_state sim_memberlist_state(const struct sim_memberlist *m, uint16_t subject);
 uint16_t sim_memberlist_incarnation(const struct sim_memberlist *m, uint16_t subject);
 /* How many it counts, itself and the dead in its list among them. */

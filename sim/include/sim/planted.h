@@ -12,10 +12,12 @@
 
 /* What a run must contain for the bug to show. */
 enum sim_planted_run {
-    SIM_RUN_QUIET,  /* nothing happens */
-    SIM_RUN_CLOCKS, /* wall clocks jump */
-    SIM_RUN_LOSSY,  /* packets are lost, but few */
-    SIM_RUN_STORMY  /* crash, pause, partition, restart, tags, leave; calm at the end */
+    SIM_RUN_QUIET,   /* nothing happens */
+    SIM_RUN_CLOCKS,  /* wall clocks jump */
+    SIM_RUN_LOSSY,   /* packets are lost, but few */
+    SIM_RUN_CHATTY,  /* long tags, all the time, and nodes that come and go */
+    SIM_RUN_CHECKED, /* nodes have health checks, some of which hang */
+    SIM_RUN_STORMY   /* crash, pause, partition, restart, tags, leave; calm at the end */
 };
 
 struct sim_planted;

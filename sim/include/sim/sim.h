@@ -3,6 +3,7 @@
 
 #include "cluster/membership.h"
 #include "sim/fault.h"
+#include "sim/health.h"
 #include "sim/invariant.h"
 #include "sim/liar.h"
 #include "sim/link.h"
@@ -39,6 +40,8 @@ struct sim_config {
     covey_time handshake_cpu;
     bool has_full_views; /* nodes know each other from the start, as after a full join */
     bool is_always_well; /* nodes have no doubts about their own health: to see what these change */
+    bool is_unwatched;   /* nodes get no heartbeats: probes alone find the dead */
+    bool is_hasty;       /* suspicions have their least length, confirmed or not */
     bool is_load_free;   /* G7 is measured and may break: for storms that it is not made for */
     size_t steps_max;    /* a run that needs more is stuck */
     size_t events_max;   /* so much may be under way at once */
@@ -74,6 +77,13 @@ void sim_crash(struct sim *s, size_t node);
 /* A stopped process: what comes waits until it goes on. */
 void sim_pause(struct sim *s, size_t node);
 void sim_resume(struct sim *s, size_t node);
+/* A process that runs, while what it sends and what comes to it waits; all of that goes through at
+ * once when it is released. */
+void sim_hold(struct sim *s, size_t node);
+void sim_release(struct sim *s, size_t node);
+/* All nodes that run stop for so long and go on together, like machines that are suspended. Days cost
+ * no more than seconds. False when an invariant broke. */
+bool sim_sleep(struct sim *s, covey_time length);
 int sim_command(struct sim *s, size_t node, enum cv_command_type type, const char *key,
                 const char *value);
 

@@ -7,14 +7,6 @@
  * through a long queue for the last few bytes is not worth its time. */
 #define MISFITS_MAX 16
 
-struct cv_queued_update {
-    struct cv_record record;
-    enum cv_priority priority;
-    uint32_t sends;
-    uint64_t sequence; /* of the push: a larger one is newer */
-    TAILQ_ENTRY(cv_queued_update) entry;
-};
-
 /* The updates that go into one message, out of their lists. */
 struct selection {
     size_t count;

@@ -25,15 +25,22 @@ enum cv_priority {
 /* 8 * ceil(log2(2^16)) sends: more than any configuration asks for. */
 #define CV_GOSSIP_SENDS_MAX 128
 
-struct cv_queued_update;
+/* For the queue itself, and for those who look whether it keeps its order. */
+struct cv_queued_update {
+    struct cv_record record;
+    enum cv_priority priority;
+    uint32_t sends;
+    uint64_t sequence; /* of the push: a larger one is newer */
+    TAILQ_ENTRY(cv_queued_update) entry;
+};
 TAILQ_HEAD(cv_queued_updates, cv_queued_update);
 
 struct cv_gossip_queue {
     const struct cv_alloc *alloc;
-    struct cv_map subjects;
+    struct cv_map subjects; /* of queued updates, by node */
     size_t count_max;
-    uint64_t sequence;
-    uint64_t shed; /* updates dropped at the bound */
+    uint64_t sequence; /* of the next push */
+    uint64_t shed;     /* updates dropped at the bound */
     struct cv_queued_updates free;
     size_t free_count;
     struct cv_queued_updates queued[CV_PRIORITY_COUNT][CV_GOSSIP_SENDS_MAX];

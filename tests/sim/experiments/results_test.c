@@ -39,6 +39,26 @@ static FILE *file_of(const char *text)
     return file;
 }
 
+static void results_are_sorted_by_their_cases(void **state)
+{
+    (void)state;
+    struct results cases = {0};
+    struct results r = {0};
+    for (uint64_t seed = 1; seed <= 4; seed++)
+        results_add_case(&cases, "covey", 5, 3, seed);
+    const struct result found[] = {result_of("covey", 5, 9, 9), result_of("covey", 5, 3, 30),
+                                   result_of("other", 5, 1, 8), result_of("covey", 5, 1, 10)};
+    const double firsts[] = {10, 30, 9, 8};
+    for (size_t i = 0; i < 4; i++)
+        results_add(&r, &found[i]);
+    results_sort(&r, &cases);
+    assert_int_equal(r.count, 4);
+    for (size_t i = 0; i < 4; i++)
+        assert_true(r.items[i].values[0] == firsts[i]);
+    results_fini(&r);
+    results_fini(&cases);
+}
+
 static void what_is_written_is_read(void **state)
 {
     (void)state;
@@ -142,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(results_are_sorted_by_their_cases),
         cmocka_unit_test(an_empty_file_has_no_results),
         cmocka_unit_test(other_lines_are_refused),
         cmocka_unit_test(a_summary_is_of_one_case),

@@ -94,6 +94,34 @@ static void a_long_pause_is_a_death(void **state)
     rival_free(r);
 }
 
+/* Held it sends nothing and hears nothing; what it makes of that goes out when it is released, and
+ * what came is answered. */
+static void what_is_held_goes_through_at_once(void **state)
+{
+    (void)state;
+    const struct sim_memberlist_config config = sim_memberlist_config_lan(N);
+    struct rival *r = settled(&config, 5);
+    rival_hold(r, 3);
+    rival_update(r, 3);
+    const uint16_t own = sim_memberlist_incarnation(rival_node(r, 3), 3);
+    rival_run_for(r, 4 * S);
+    assert_seen(r, 3, SIM_MEMBERLIST_SUSPECT);
+    for (uint16_t i = 0; i < N; i++)
+        assert_true(i == 3 || sim_memberlist_incarnation(rival_node(r, i), 3) < own);
+    rival_release(r, 3);
+    rival_run_for(r, 3 * S);
+    assert_seen(r, 3, SIM_MEMBERLIST_ALIVE);
+    for (uint16_t i = 0; i < N; i++)
+        assert_true(sim_memberlist_incarnation(rival_node(r, i), 3) >= own);
+    /* One that is held may end so. */
+    rival_hold(r, 4);
+    rival_run_for(r, 5 * S);
+    rival_crash(r, 4);
+    rival_hold(r, 5);
+    rival_run_for(r, 5 * S);
+    rival_free(r);
+}
+
 static void who_is_not_heard_is_dead_and_who_is_not_told_is_too(void **state)
 {
     (void)state;
@@ -167,6 +195,7 @@ int main(void)
         cmocka_unit_test(a_crash_is_told_of_by_all),
         cmocka_unit_test(a_short_pause_is_survived),
         cmocka_unit_test(a_long_pause_is_a_death),
+        cmocka_unit_test(what_is_held_goes_through_at_once),
         cmocka_unit_test(who_is_not_heard_is_dead_and_who_is_not_told_is_too),
         cmocka_unit_test(loss_costs_packets_and_kills_nobody),
         cmocka_unit_test(all_who_join_know_each_other),

@@ -47,7 +47,7 @@ static void publish(struct fixture *f)
     insert(f, 3, COVEY_NODE_FAILED, "worker");
     insert(f, 2, COVEY_NODE_ALIVE, "director");
     insert(f, 1, COVEY_NODE_ALIVE, "worker");
-    assert_int_equal(cv_view_publish(&f->cluster.view, &f->t.alloc, &f->registry), 0);
+    assert_int_equal(cv_view_publish(&f->cluster.view, &f->t.alloc, &f->registry, false), 0);
 }
 
 /* These and no others, and frees the list. */

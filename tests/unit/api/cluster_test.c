@@ -1,70 +1,9 @@
 /* Membership through the public API: a few servers in one process over loopback. */
-#include "unit/api/fixture.h"
+#include "unit/api/members.h"
 
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
-
-struct member {
-    covey_server *server;
-    covey_cluster *cluster;
-    covey_event_receiver *events;
-};
-
-static void start(struct world *w, struct member *m, const char *name, const char *seed)
-{
-    struct covey_cluster_config config;
-    covey_cluster_config_init(&config);
-    config.profile = COVEY_PROFILE_LOCAL;
-    m->server = world_server(w, name);
-    assert_int_equal(covey_server_start(m->server), 0);
-    assert_int_equal(covey_server_enable_cluster(m->server, &config, &seed, seed != NULL), 0);
-    m->cluster = covey_server_cluster(m->server);
-    assert_non_null(m->cluster);
-    assert_int_equal(covey_server_cluster_events(m->server, &m->events), 0);
-    assert_int_equal(covey_cluster_wait_joined(m->cluster, TEST_DEADLINE), 0);
-}
-
-static void stop(struct member *m)
-{
-    covey_event_receiver_free(m->events);
-    assert_int_equal(covey_server_free(m->server), 0);
-}
-
-/* Waits for an event of `type` about `name`; others before it are skipped. */
-static void wait_event(struct member *m, enum covey_event_type type, const char *name)
-{
-    struct covey_event event = {.size = sizeof event};
-    for (;;) {
-        int error = covey_event_receive(m->events, TEST_DEADLINE, &event);
-        if (error != 0)
-            fail_msg("no %s about %s: %s", covey_event_name(type), name, covey_strerror(error));
-        if (event.type == type && event.node != NULL && strcmp(event.node->name, name) == 0)
-            return;
-    }
-}
-
-static size_t count_with_tag(covey_cluster *cluster, const char *key, const char *value)
-{
-    covey_node_list *list;
-    assert_int_equal(covey_cluster_nodes_with_tag(cluster, key, value, &list), 0);
-    size_t count = covey_node_list_count(list);
-    covey_node_list_free(list);
-    return count;
-}
-
-static enum covey_node_state state_of(covey_cluster *cluster, const char *name)
-{
-    covey_node_list *list;
-    enum covey_node_state state = (enum covey_node_state)99;
-    assert_int_equal(covey_cluster_members(cluster, &list), 0);
-    for (size_t i = 0; i < covey_node_list_count(list); i++)
-        if (strcmp(covey_node_list_at(list, i)->name, name) == 0)
-            state = covey_node_list_at(list, i)->state;
-    assert_null(covey_node_list_at(list, covey_node_list_count(list)));
-    covey_node_list_free(list);
-    return state;
-}
 
 static void members_find_each_other(void **state)
 {
@@ -294,6 +233,62 @@ static void tags_from_many_threads_are_all_kept(void **state)
     world_fini(&w);
 }
 
+/* ---- order ---- */
+
+static unsigned shown_value(covey_cluster *cluster, const char *key)
+{
+    covey_node_list *list;
+    assert_int_equal(covey_cluster_nodes_with_tag(cluster, key, NULL, &list), 0);
+    const char *value =
+        covey_node_list_count(list) == 0 ? "0" : covey_node_tag(covey_node_list_at(list, 0), key);
+    unsigned number = (unsigned)strtoul(value, NULL, 10);
+    covey_node_list_free(list);
+    return number;
+}
+
+static void *count_up(void *user)
+{
+    char value[16];
+    for (unsigned i = 1; i <= 500; i++) {
+        snprintf(value, sizeof value, "%u", i);
+        assert_int_equal(covey_cluster_update_tag(user, "n", value), 0);
+        assert_int_equal(shown_value(user, "n"), i); /* he sees what he did */
+    }
+    return NULL;
+}
+
+/* Who has an event finds what it tells, or what came after it, when he looks. */
+static void what_an_event_tells_is_there(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct member a, b;
+    pthread_t thread;
+    struct covey_event event = {.size = sizeof event};
+    world_init(&w);
+    start(&w, &a, "a", NULL);
+    start(&w, &b, "b", covey_server_address(a.server));
+    wait_event(&a, COVEY_EVENT_NODE_JOINED, "b");
+    assert_int_equal(state_of(a.cluster, "b"), COVEY_NODE_ALIVE);
+    assert_int_equal(pthread_create(&thread, NULL, count_up, b.cluster), 0);
+    unsigned told = 0;
+    while (told < 500) {
+        int error = covey_event_receive(a.events, TEST_DEADLINE, &event);
+        if (error != 0)
+            fail_msg("nothing after %u: %s", told, covey_strerror(error));
+        if (event.type != COVEY_EVENT_NODE_TAGS_UPDATED)
+            continue;
+        told = (unsigned)strtoul(covey_node_tag(event.node, "n"), NULL, 10);
+        assert_true(shown_value(a.cluster, "n") >= told);
+    }
+    pthread_join(thread, NULL);
+    stop(&b);
+    wait_event(&a, COVEY_EVENT_NODE_LEFT, "b");
+    assert_int_equal(state_of(a.cluster, "b"), COVEY_NODE_LEFT);
+    stop(&a);
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +297,7 @@ int main(void)
         cmocka_unit_test(an_unreachable_seed_is_an_error),
         cmocka_unit_test(receivers_are_independent),
         cmocka_unit_test(tags_from_many_threads_are_all_kept),
+        cmocka_unit_test(what_an_event_tells_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,7 +49,7 @@ static void teardown(struct fixture *f)
 static void publish(struct fixture *f, const struct cv_alloc *alloc, const char *value)
 {
     set_all(f, alloc, value);
-    assert_int_equal(cv_view_publish(&f->view, alloc, &f->registry), 0);
+    assert_int_equal(cv_view_publish(&f->view, alloc, &f->registry, true), 0);
 }
 
 /* All members have this value, or, when it is NULL, all the same. */
@@ -80,7 +80,7 @@ static void it_shows_the_newest(void **state)
 
     /* without memory it stays what it was */
     f.t.fail_at = f.t.calls + 1;
-    assert_int_equal(cv_view_publish(&f.view, &f.t.alloc, &f.registry), COVEY_ERR_NO_MEMORY);
+    assert_int_equal(cv_view_publish(&f.view, &f.t.alloc, &f.registry, false), COVEY_ERR_NO_MEMORY);
     struct cv_snapshot *again = cv_view_take(&f.view);
     assert_ptr_equal(again, second);
     cv_snapshot_release(again);
@@ -192,10 +192,32 @@ static void any_thread_reads_while_it_is_written(void **state)
     teardown(&f);
 }
 
+/* A reader that was interrupted while he holds the lock: the writer goes on, and tries again later. */
+static void the_writer_waits_for_no_reader(void **state)
+{
+    (void)state;
+    struct fixture f;
+    test_alloc_init(&f.t);
+    setup(&f, &f.t.alloc);
+    publish(&f, &f.t.alloc, "1");
+    struct cv_snapshot *before = f.view.newest;
+    pthread_mutex_lock(&f.view.lock);
+    assert_int_equal(cv_view_publish(&f.view, &f.t.alloc, &f.registry, false), COVEY_ERR_BUSY);
+    assert_ptr_equal(f.view.newest, before);
+    pthread_mutex_unlock(&f.view.lock);
+    assert_int_equal(cv_view_publish(&f.view, &f.t.alloc, &f.registry, false), 0);
+    assert_ptr_not_equal(f.view.newest, before);
+    cv_view_clear(&f.view);
+    assert_null(cv_view_take(&f.view));
+    teardown(&f);
+    test_alloc_assert_empty(&f.t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_shows_the_newest),
+        cmocka_unit_test(the_writer_waits_for_no_reader),
         cmocka_unit_test(the_writer_frees_what_it_replaced),
         cmocka_unit_test(slow_readers_keep_theirs),
         cmocka_unit_test(any_thread_reads_while_it_is_written),

@@ -33,6 +33,7 @@ static void publish(struct fixture *f, size_t count)
                                  .node = cv_cluster_node_retain(f->node)};
         cv_event_channel_publish(f->channel, &event);
     }
+    cv_event_channel_show(f->channel);
 }
 
 /* Reads one event and says its number. */
@@ -197,9 +198,47 @@ static void every_event_has_a_name(void **state)
     assert_string_equal(covey_event_name((enum covey_event_type)0), "?");
 }
 
+/* What is published is held back until it is shown; who subscribes meanwhile sees it too. */
+static void nothing_is_read_before_it_is_shown(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct cv_subscriber *early, *late;
+    uint64_t number, dropped;
+    setup(&f);
+    assert_int_equal(cv_event_channel_subscribe(f.channel, &early), COVEY_OK);
+    struct cv_event event = {.type = COVEY_EVENT_NODE_JOINED, .wall_ms = f.published++};
+    cv_event_channel_publish(f.channel, &event);
+    assert_false(cv_subscriber_is_ready(early));
+    assert_int_equal(next(early, &number, &dropped), COVEY_ERR_WOULD_BLOCK);
+    assert_int_equal(cv_event_channel_subscribe(f.channel, &late), COVEY_OK);
+    assert_int_equal(cv_subscriber_stats(late).waiting, 1);
+    cv_event_channel_show(f.channel);
+    assert_true(cv_subscriber_is_ready(early) && cv_subscriber_is_ready(late));
+    assert_int_equal(next(early, &number, &dropped), COVEY_OK);
+    assert_int_equal(next(late, &number, &dropped), COVEY_OK);
+    assert_int_equal(number, 0);
+    /* More than are kept, all held back: the loss is told, what is kept comes later. */
+    for (int i = 0; i < CV_EVENT_CAPACITY + 5; i++) {
+        event.wall_ms = f.published++;
+        cv_event_channel_publish(f.channel, &event);
+    }
+    assert_int_equal(next(early, &number, &dropped), COVEY_ERR_LAGGED);
+    assert_int_equal(dropped, 5);
+    assert_int_equal(next(early, &number, &dropped), COVEY_ERR_WOULD_BLOCK);
+    assert_false(cv_subscriber_is_ready(early));
+    cv_event_channel_close(f.channel); /* shows it */
+    assert_int_equal(next(early, &number, &dropped), COVEY_OK);
+    assert_int_equal(number, 6);
+    cv_subscriber_free(early);
+    cv_subscriber_free(late);
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_read_before_it_is_shown),
         cmocka_unit_test(a_subscriber_sees_what_comes_after_it),
         cmocka_unit_test(the_oldest_is_lost_and_told_once),
         cmocka_unit_test(accounts_are_exact),

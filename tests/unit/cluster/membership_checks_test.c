@@ -100,15 +100,35 @@ static void bad_checks_are_refused(void **state)
     assert_int_equal(core_count(CV_OUTPUT_EVENT), 0);
 }
 
-static void who_leaves_runs_no_checks(void **state)
+/* H1: while it says goodbye checks go on, and end after gossip. */
+static void who_has_left_runs_no_checks(void **state)
 {
     (void)state;
     core_add_member(1);
     assert_int_equal(add_check("disk", SEC, SEC), COVEY_OK);
     core_command(CV_COMMAND_LEAVE, NULL, NULL);
-    core_run(3 * SEC);
-    assert_int_equal(core_count(CV_OUTPUT_RUN_CHECK), 0);
+    run_until_due();
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEAVING);
+    answer(run_of_step(), COVEY_CHECK_UNHEALTHY);
+    assert_int_equal(core_count_events(COVEY_EVENT_HEALTH_CHECK_FAILED), 1);
     assert_int_equal(add_check("more", SEC, SEC), COVEY_ERR_STATE);
+    while (cv_membership_state(core.m) != CV_MEMBERSHIP_LEFT) {
+        core_tick();
+        if (core_count(CV_OUTPUT_RUN_CHECK) > 0)
+            answer(run_of_step(), COVEY_CHECK_HEALTHY);
+    }
+    assert_int_equal(cv_membership_deadline(core.m), COVEY_NEVER);
+}
+
+/* The bound on checks is no lack of memory. */
+static void there_are_32_checks_at_most(void **state)
+{
+    (void)state;
+    for (int i = 0; i < COVEY_CHECKS_MAX; i++) {
+        const char name[] = {(char)('a' + i / 8), (char)('a' + i % 8), '\0'};
+        assert_int_equal(add_check(name, SEC, SEC), COVEY_OK);
+    }
+    assert_int_equal(add_check("more", SEC, SEC), COVEY_ERR_LIMIT);
 }
 
 static void without_memory_there_is_no_check(void **state)
@@ -129,11 +149,9 @@ static void without_memory_there_is_no_check(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CORE_TEST(a_check_that_gets_worse_is_told),
-        CORE_TEST(a_check_that_hangs_holds_up_no_other),
-        CORE_TEST(bad_checks_are_refused),
-        CORE_TEST(who_leaves_runs_no_checks),
-        CORE_TEST(without_memory_there_is_no_check),
+        CORE_TEST(a_check_that_gets_worse_is_told), CORE_TEST(a_check_that_hangs_holds_up_no_other),
+        CORE_TEST(bad_checks_are_refused),          CORE_TEST(who_has_left_runs_no_checks),
+        CORE_TEST(there_are_32_checks_at_most),     CORE_TEST(without_memory_there_is_no_check),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -177,6 +177,34 @@ static void reached_but_not_answered_is_a_timeout(void **state)
     assert_true(core.now - begun <= 120 * SEC);
 }
 
+/* B4: without a bound on the attempts there is none on the time either. */
+static void who_never_gives_up_joins_after_an_hour(void **state)
+{
+    (void)state;
+    core_teardown(state);
+    static const char *const seed = "s1:4433";
+    struct cv_membership_config config = core_config();
+    config.seeds = &seed;
+    config.seed_count = 1;
+    config.join.attempts_max = 0;
+    memset(&core, 0, sizeof(core));
+    test_alloc_init(&core.t);
+    core_start(&config);
+    covey_time begun = core.now;
+    while (core.now - begun < 3600 * SEC) {
+        const struct cv_output *resolve = core_find(CV_OUTPUT_RESOLVE, 0);
+        if (resolve != NULL)
+            core_resolved(resolve->resolve.resolve, COVEY_ERR_RESOLVE, NULL, 0);
+        else
+            core_tick();
+        assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_JOINING);
+    }
+    while (core_find(CV_OUTPUT_RESOLVE, 0) == NULL)
+        core_tick();
+    reach_seed(core_find(CV_OUTPUT_RESOLVE, 0)->resolve.resolve, 7);
+    assert_non_null(core_sent(7, CV_MESSAGE_JOIN, NULL));
+}
+
 /* One that joins itself answers others. */
 static void a_joining_node_answers(void **state)
 {
@@ -264,6 +292,7 @@ int main(void)
         JOIN_TEST(a_silent_seed_is_given_up),
         JOIN_TEST(a_lost_seed_is_replaced_at_once),
         JOIN_TEST(reached_but_not_answered_is_a_timeout),
+        JOIN_TEST(who_never_gives_up_joins_after_an_hour),
         JOIN_TEST(a_joining_node_answers),
         JOIN_TEST(who_was_told_a_part_is_compared_with),
     };

@@ -56,6 +56,68 @@ static void its_time_is_bounded(void **state)
     assert_int_equal(core.now - begun, 5 * SEC);
 }
 
+/* The short way: who is connected is told, nobody is dialled, and a silent one costs 200 ms. */
+static void shutting_down_takes_200_ms_at_most(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    core_add_member(2);
+    core_add_member(3);
+    core_disconnected(2);
+    assert_int_equal(core_command(CV_COMMAND_SHUTDOWN, NULL, NULL), COVEY_OK);
+    assert_non_null(core_sent(1, CV_MESSAGE_LEAVE, NULL));
+    assert_non_null(core_sent(3, CV_MESSAGE_LEAVE, NULL));
+    assert_null(core_find(CV_OUTPUT_DIAL, 0));
+    covey_time begun = core.now;
+    core_run(199 * MS);
+    ack_leave(1);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEAVING);
+    core_tick();
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEFT);
+    assert_int_equal(core.now - begun, 200 * MS);
+    assert_int_equal(core_command(CV_COMMAND_SHUTDOWN, NULL, NULL), COVEY_ERR_STATE);
+}
+
+static void shutting_down_ends_when_the_told_have_heard(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    core_add_member(2);
+    core_disconnected(2);
+    core_command(CV_COMMAND_SHUTDOWN, NULL, NULL);
+    ack_leave(1);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEFT);
+}
+
+/* Alone, or before it has joined, there is nobody to wait for. */
+static void shutting_down_alone_takes_no_time(void **state)
+{
+    (void)state;
+    core_command(CV_COMMAND_SHUTDOWN, NULL, NULL);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEFT);
+    core_teardown(state);
+    core_start_joining(1);
+    core_command(CV_COMMAND_SHUTDOWN, NULL, NULL);
+    assert_int_equal(cv_membership_state(core.m), CV_MEMBERSHIP_LEFT);
+}
+
+/* It cuts the long way short, and never makes it longer. */
+static void shutting_down_while_it_leaves(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    core_command(CV_COMMAND_LEAVE, NULL, NULL);
+    covey_time begun = core.now;
+    core_run(SEC);
+    assert_int_equal(core_command(CV_COMMAND_SHUTDOWN, NULL, NULL), COVEY_OK);
+    assert_null(core_find(CV_OUTPUT_STATE, 0));
+    core_run(100 * MS);
+    assert_int_equal(core_command(CV_COMMAND_SHUTDOWN, NULL, NULL), COVEY_OK);
+    while (cv_membership_state(core.m) != CV_MEMBERSHIP_LEFT)
+        core_tick();
+    assert_int_equal(core.now - begun, SEC + 200 * MS);
+}
+
 /* Members that are not connected are dialled when too few are, and told when they are. */
 static void who_is_not_connected_is_dialled(void **state)
 {
@@ -228,6 +290,10 @@ int main(void)
         CORE_TEST(a_leaving_node_stays_left),
         CORE_TEST(a_leaving_node_accuses_nobody),
         CORE_TEST(a_goodbye_is_acknowledged_and_told),
+        CORE_TEST(shutting_down_takes_200_ms_at_most),
+        CORE_TEST(shutting_down_ends_when_the_told_have_heard),
+        CORE_TEST(shutting_down_alone_takes_no_time),
+        CORE_TEST(shutting_down_while_it_leaves),
         CORE_TEST(who_leaves_accuses_nobody),
         CORE_TEST(who_leaves_probes_nobody),
         CORE_TEST(who_leaves_while_it_joins_tells_the_seed),

@@ -213,6 +213,37 @@ static void each_edge_is_one_event(void **state)
     assert_int_equal(core.now - begun, SEC);
 }
 
+/* P5: what others could miss is not changed, and what was there can be read. */
+static void a_partitioned_node_may_be_read_only(void **state)
+{
+    (void)state;
+    cv_membership_free(core.m);
+    struct cv_membership_config config = core_config();
+    config.partition.read_only_on_partition = true;
+    config.expected_size = 2;
+    core_start(&config);
+    assert_int_equal(core_command(CV_COMMAND_TAG_SET, "k", "v"), COVEY_OK);
+    assert_false(status().read_only);
+    core_run(30 * SEC);
+    assert_int_equal(status().state, CV_PARTITION_PARTITIONED);
+    assert_true(status().read_only);
+    assert_int_equal(core_command(CV_COMMAND_TAG_SET, "k", "w"), COVEY_ERR_PARTITIONED);
+    assert_int_equal(core_command(CV_COMMAND_TAG_REMOVE, "k", NULL), COVEY_ERR_PARTITIONED);
+    struct covey_node self = cv_cluster_node_view(core_member(0)->body, COVEY_NODE_ALIVE, INC);
+    assert_string_equal(covey_node_tag(&self, "k"), "v");
+    core_add_member(1);
+    core_run(SEC);
+    assert_int_equal(core_command(CV_COMMAND_TAG_SET, "k", "w"), COVEY_OK);
+    /* An operator's word, and goodbye, are always possible. */
+    struct cv_input expect = {.type = CV_INPUT_COMMAND};
+    expect.command.type = CV_COMMAND_EXPECT;
+    expect.command.size = 9;
+    assert_int_equal(core_step(&expect), COVEY_OK);
+    run_heard(30 * SEC);
+    assert_true(status().read_only);
+    assert_int_equal(core_command(CV_COMMAND_LEAVE, NULL, NULL), COVEY_OK);
+}
+
 /* A suspect is not alive, and one that is alive again in time ends the lack. */
 static void suspects_do_not_count(void **state)
 {
@@ -441,6 +472,7 @@ int main(void)
         CORE_TEST(a_failed_member_that_had_left_counts_no_more),
         CORE_TEST(a_forgotten_member_counts_no_more),
         CORE_TEST(each_edge_is_one_event),
+        CORE_TEST(a_partitioned_node_may_be_read_only),
         CORE_TEST(suspects_do_not_count),
         CORE_TEST(an_even_split_is_the_lowest_ids),
         CORE_TEST(the_size_can_be_set_by_hand),

@@ -33,6 +33,13 @@ static void assert_status(const struct cv_partition_detector *d, covey_time now,
     assert_int_equal(status.state, state);
     assert_int_equal(status.grace_remaining, grace_remaining);
     assert_int_equal(status.minority, minority);
+    bool runs_down = state == CV_PARTITION_SUSPECT && !d->has_quorum;
+    if (grace_remaining > 0 && runs_down)
+        assert_int_equal(status.grace_ends,
+                         grace_remaining < COVEY_NEVER - now ? now + grace_remaining : COVEY_NEVER);
+    if (!runs_down)
+        assert_int_equal(status.grace_ends, COVEY_NEVER);
+    assert_false(status.read_only);
 }
 
 /* The state that so many alive of the expected lead to, when nothing was there before. */
@@ -127,6 +134,37 @@ static void an_even_split_needs_the_tie_break(void **state)
     }
     assert_int_equal(first_state(&with_tie_break, 5, 2, true), CV_PARTITION_SUSPECT);
     assert_int_equal(first_state(&with_tie_break, 1, 1, true), CV_PARTITION_HEALTHY);
+}
+
+/* The quorum that is told is the least number that is one. */
+static void the_quorum_is_the_least_that_is_healthy(void **state)
+{
+    (void)state;
+    for (uint32_t percent = 1; percent < 100; percent++) {
+        struct cv_partition_config config = defaults;
+        config.quorum_percent = percent;
+        for (uint32_t expected = 1; expected <= 21; expected++) {
+            struct cv_partition_detector d = expecting(&config, expected);
+            uint32_t quorum = cv_partition_detector_status(&d, 0).quorum;
+            assert_true(quorum >= 1 && quorum <= expected);
+            assert_int_equal(first_state(&config, expected, quorum, false), CV_PARTITION_HEALTHY);
+            if (quorum > 1)
+                assert_int_equal(first_state(&config, expected, quorum - 1, false),
+                                 CV_PARTITION_SUSPECT);
+        }
+    }
+}
+
+static void only_partitioned_is_read_only(void **state)
+{
+    (void)state;
+    struct cv_partition_config config = defaults;
+    config.read_only_on_partition = true;
+    struct cv_partition_detector d = whole(&config, 5);
+    assert_true(cv_partition_detector_update(&d, SEC, 2, false));
+    assert_false(cv_partition_detector_status(&d, SEC).read_only);
+    assert_true(cv_partition_detector_tick(&d, 31 * SEC));
+    assert_true(cv_partition_detector_status(&d, 31 * SEC).read_only);
 }
 
 static void grace_runs_out_to_the_nanosecond(void **state)
@@ -323,6 +361,8 @@ int main(void)
         cmocka_unit_test(a_node_that_begins_without_quorum_is_suspect),
         cmocka_unit_test(the_quorum_is_exact),
         cmocka_unit_test(an_even_split_needs_the_tie_break),
+        cmocka_unit_test(the_quorum_is_the_least_that_is_healthy),
+        cmocka_unit_test(only_partitioned_is_read_only),
         cmocka_unit_test(grace_runs_out_to_the_nanosecond),
         cmocka_unit_test(quorum_must_settle_before_it_counts),
         cmocka_unit_test(a_break_in_the_lack_starts_grace_again),

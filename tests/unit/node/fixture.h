@@ -30,7 +30,10 @@ struct station {
     /* what happened */
     enum cv_membership_state state;
     int state_error;
-    uint64_t joined, left, failed, recovered, changed;
+    uint64_t joined, left, failed, recovered, changed, ended;
+    uint64_t seen_events, shown_events; /* all of them, and as of the last change */
+    uint64_t run;                       /* of a health check, the last one's number */
+    bool refuses_changes;
     uint64_t calls, cancelled, statuses, refused, ready, retiring, closed;
     struct cv_link *link; /* for new calls; NULL once it retires or is closed */
     int closed_error;
@@ -67,6 +70,7 @@ static inline void on_event(void *user, const struct cv_event *event)
     s->left += event->type == COVEY_EVENT_NODE_LEFT;
     s->failed += event->type == COVEY_EVENT_NODE_FAILED;
     s->recovered += event->type == COVEY_EVENT_NODE_RECOVERED;
+    s->seen_events++;
     cv_cluster_node_release(event->node);
 }
 
@@ -77,10 +81,26 @@ static inline void on_state(void *user, enum cv_membership_state state, int erro
     s->state_error = error;
 }
 
-static inline void on_changed(void *user)
+static inline bool on_changed(void *user)
 {
     struct station *s = user;
     s->changed++;
+    if (!s->refuses_changes)
+        s->shown_events = s->seen_events;
+    return !s->refuses_changes;
+}
+
+static inline void on_run_check(void *user, uint64_t run, void *check)
+{
+    struct station *s = user;
+    (void)check;
+    s->run = run;
+}
+
+static inline void on_ended(void *user)
+{
+    struct station *s = user;
+    s->ended++;
 }
 
 static inline void finish_call(struct station *s, struct cv_link *link, struct cv_rpc_call *call)
@@ -210,6 +230,8 @@ static inline struct cv_node_config station_config(struct station *s)
                    .cluster_event = on_event,
                    .cluster_state = on_state,
                    .cluster_changed = on_changed,
+                   .cluster_ended = on_ended,
+                   .run_check = on_run_check,
                    .link = {.call = on_call,
                             .ready = on_link_ready,
                             .closed = on_link_closed,

@@ -76,8 +76,10 @@ static void goodbye_is_not_failure(void **state)
     test_wire_run(&n.wire, 10 * COVEY_SECOND);
     assert_int_equal(leaver->state, CV_MEMBERSHIP_LEFT);
     assert_int_equal(n.stations[0].failed + n.stations[1].failed, 0);
+    assert_int_equal(leaver->ended, 0);
     cv_node_disable_cluster(leaver->node);
     test_wire_run(&n.wire, COVEY_SECOND);
+    assert_int_equal(leaver->ended, 1);
     assert_null(cv_node_membership(leaver->node));
     net_fini(&n);
 }

@@ -1,0 +1,121 @@
+/* Leaving, the long way and the short one, from any thread. */
+#include "api/cluster.h"
+
+#include "io/clock.h"
+
+#include <poll.h>
+
+/* The whole of shutting down; the core's part is shorter. */
+#define SHUTDOWN_TIME (250 * COVEY_MILLISECOND)
+
+static bool has_left(covey_cluster *cluster)
+{
+    pthread_mutex_lock(&cluster->lock);
+    bool has = cluster->state == CV_MEMBERSHIP_LEFT;
+    pthread_mutex_unlock(&cluster->lock);
+    return has;
+}
+
+/* False when it has not by then. */
+static bool wait_until_left(covey_cluster *cluster, covey_time deadline)
+{
+    bool in_time = true;
+    pthread_mutex_lock(&cluster->lock);
+    while (in_time && cluster->state != CV_MEMBERSHIP_LEFT)
+        in_time = cv_condition_wait(&cluster->changed, &cluster->lock, deadline);
+    bool has = cluster->state == CV_MEMBERSHIP_LEFT;
+    pthread_mutex_unlock(&cluster->lock);
+    return has;
+}
+
+/* 0 also when it is on its way or gone already. */
+static int begin(covey_cluster *cluster, enum cv_command_type type)
+{
+    const struct cv_input input = {.command = {.type = type}};
+    int error = cv_cluster_command(cluster, &input);
+    return error == COVEY_ERR_STATE ? 0 : error;
+}
+
+int covey_cluster_leave(covey_cluster *cluster)
+{
+    if (cv_runtime_is_loop_thread(cluster->runtime))
+        return COVEY_ERR_WRONG_THREAD;
+    int error = begin(cluster, CV_COMMAND_LEAVE);
+    if (error == 0)
+        (void)wait_until_left(cluster, COVEY_NEVER);
+    return error;
+}
+
+/* ---- without waiting ---- */
+
+static void run_mail(struct cv_mail *mail, bool cancelled)
+{
+    struct cv_leave_mail *order = (struct cv_leave_mail *)(void *)mail;
+    if (!cancelled)
+        (void)begin(order->cluster, order->type); /* in the turn: at once */
+}
+
+static void order(covey_cluster *cluster, struct cv_leave_mail *mail, enum cv_command_type type)
+{
+    struct cv_loop *loop = cv_cluster_host(cluster->server)->loop;
+    if (cv_loop_in_turn(loop)) {
+        (void)begin(cluster, type);
+        return;
+    }
+    if (atomic_exchange(&mail->is_posted, true))
+        return;
+    mail->mail = (struct cv_mail){.run = run_mail};
+    mail->cluster = cluster;
+    mail->type = type;
+    cv_loop_post_sure(loop, &mail->mail);
+}
+
+void covey_cluster_leave_async(covey_cluster *cluster)
+{
+    order(cluster, &cluster->leave_mail, CV_COMMAND_LEAVE);
+}
+
+/* ---- at once ---- */
+
+int covey_cluster_shutdown_immediate(covey_cluster *cluster)
+{
+    covey_time deadline = cv_deadline_after(SHUTDOWN_TIME);
+    if (cv_runtime_is_loop_thread(cluster->runtime)) {
+        order(cluster, &cluster->shutdown_mail, CV_COMMAND_SHUTDOWN);
+        return 0;
+    }
+    int error = begin(cluster, CV_COMMAND_SHUTDOWN);
+    if (error != 0)
+        return error;
+    return wait_until_left(cluster, deadline) ? 0 : COVEY_ERR_TIMEOUT;
+}
+
+/* The turns are this thread's to make. */
+static void step_until_left(covey_cluster *cluster)
+{
+    struct cv_loop *loop = cluster->runtime->loop;
+    covey_time deadline = cv_deadline_after(SHUTDOWN_TIME);
+    struct pollfd fd = {.fd = cv_loop_fd(loop), .events = POLLIN};
+    while (!has_left(cluster)) {
+        covey_time left = cv_time_left(deadline);
+        covey_time due = cv_loop_timeout(loop);
+        if (left == 0)
+            return;
+        covey_time wait = due < left ? due : left;
+        (void)poll(&fd, 1, (int)((wait + COVEY_MILLISECOND - 1) / COVEY_MILLISECOND));
+        cv_loop_step(loop);
+    }
+}
+
+void cv_cluster_shut_down(covey_server *server)
+{
+    covey_cluster *cluster = covey_server_cluster(server);
+    if (cluster == NULL)
+        return;
+    if (!cv_loop_is_current(server->runtime->loop)) {
+        (void)covey_cluster_shutdown_immediate(cluster);
+    } else if (server->runtime->mode == COVEY_RUN_STEP) {
+        (void)begin(cluster, CV_COMMAND_SHUTDOWN);
+        step_until_left(cluster);
+    }
+}

@@ -1,0 +1,75 @@
+/* The built-in methods that tell how a member is: api/status_wire.h has their answers. */
+#include "api/server_status.h"
+#include "api/cluster.h"
+#include "api/status_wire.h"
+
+#include "io/clock.h"
+
+/* What fills a writer, or says why not. */
+typedef int (*writing)(struct cv_writer *w, covey_cluster *cluster);
+
+static void answer(covey_call *call, covey_server *server, writing write)
+{
+    uint8_t bytes[CV_STATUS_SIZE_MAX];
+    struct cv_writer w;
+    covey_cluster *cluster = covey_server_cluster(server);
+    if (cluster == NULL) {
+        covey_call_finish(call, COVEY_STATUS_FAILED_PRECONDITION, "this server is in no cluster");
+        return;
+    }
+    cv_writer_init(&w, bytes, sizeof bytes);
+    int error = write(&w, cluster);
+    if (error == 0)
+        covey_call_reply(call, bytes, cv_writer_size(&w));
+    else
+        covey_call_finish(call, COVEY_STATUS_INTERNAL, covey_strerror(error));
+}
+
+static int write_partition(struct cv_writer *w, covey_cluster *cluster)
+{
+    struct covey_partition_status status = {.size = sizeof status};
+    int error = covey_cluster_partition(cluster, &status);
+    if (error == 0)
+        cv_partition_write(w, &status);
+    return error;
+}
+
+static int write_health(struct cv_writer *w, covey_cluster *cluster)
+{
+    struct covey_health_status status = {.size = sizeof status};
+    struct covey_check_health checks[COVEY_CHECKS_MAX] = {{.size = sizeof checks[0]}};
+    int error = covey_cluster_health(cluster, &status, checks, COVEY_CHECKS_MAX);
+    if (error == 0)
+        cv_health_write(w, &status, checks, cv_clock_now());
+    return error;
+}
+
+static int write_stats(struct cv_writer *w, covey_cluster *cluster)
+{
+    struct covey_cluster_stats stats = {.size = sizeof stats};
+    int error = covey_cluster_stats(cluster, &stats);
+    if (error == 0)
+        cv_stats_write(w, &stats);
+    return error;
+}
+
+void cv_server_tell_partition(covey_call *call, const void *request, size_t size, void *user)
+{
+    (void)request;
+    (void)size;
+    answer(call, user, write_partition);
+}
+
+void cv_server_tell_health(covey_call *call, const void *request, size_t size, void *user)
+{
+    (void)request;
+    (void)size;
+    answer(call, user, write_health);
+}
+
+void cv_server_tell_stats(covey_call *call, const void *request, size_t size, void *user)
+{
+    (void)request;
+    (void)size;
+    answer(call, user, write_stats);
+}
