@@ -173,14 +173,15 @@ COVEY_API COVEY_MUST_USE int covey_cluster_health(covey_cluster *cluster,
     X(31, events_emitted, "events")                                                                \
     X(32, event_receivers, "event receivers now")                                                  \
     X(33, checks_refused, "runs of health checks for which there was no thread")                   \
-    X(34, pool_dialled, "connections that count against the pool's limit now")                     \
-    X(35, pool_hits, "wanted connections that were there")                                         \
-    X(36, pool_misses, "wanted connections that were not")                                         \
-    X(37, pool_dials, "dials begun")                                                               \
-    X(38, pool_dials_failed, "dials that failed")                                                  \
-    X(39, pool_idle_closed, "connections closed for want of use")                                  \
-    X(40, pool_evicted, "connections closed to make room for another")                             \
-    X(41, pool_exhausted, "waited for room in the pool in vain")
+    X(34, dials, "connections dialled")                                                            \
+    X(35, dials_failed, "dials that failed")                                                       \
+    X(36, dials_saved, "dials spared because the other side dialled, too")                         \
+    X(37, pool_hits, "connections wanted, and there was one")                                      \
+    X(38, pool_misses, "connections wanted, and there was none")                                   \
+    X(39, pool_idle, "connections closed for not being used")                                      \
+    X(40, pool_evicted, "connections closed for others: too many at once")                         \
+    X(41, pool_exhausted, "connections wanted in vain: too many were in use")                      \
+    X(42, connections_dead, "connections closed for not answering a health check")
 
 struct covey_cluster_stats {
     size_t size; /* of this struct as the caller knows it */

@@ -2,13 +2,14 @@
  * Experiments with the simulated cluster, each from the papers or from our own goals; the pages are
  * in docs/experiments, and script/experiments makes them.
  *
- *     experiments NAME [--seeds N] [--nodes N] [--minutes N] [--jobs N] [--results FILE]
- *                 [--charts FOLDER]
+ *     experiments NAME [--seeds N] [--nodes N] [--minutes N] [--share I --shares N]
+ *                 [--results FILE] [--charts FOLDER]
  *
  * Measures the cases that FILE does not have yet and adds a line for each, so that an interrupted
- * run goes on; with --jobs in as many processes, each with seeds of its own. Then it sorts the lines,
- * prints tables in Markdown and writes charts into the folder. Ends with 1 when an invariant broke or
- * a file could not be read or written, with 2 for wrong use.
+ * run goes on; then sorts the lines, prints tables in Markdown and writes charts into the folder. One of
+ * several shares, 0 to N - 1, measures some of the seeds, and does nothing after that: several processes
+ * may do so with the same FILE, once it has its first line. Ends with 1 when an invariant broke or a
+ * file could not be read or written, with 2 for wrong use.
  */
 #include "experiment.h"
 
@@ -16,8 +17,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 static const struct experiment *const experiments[] = {
     &experiment_lifeguard, &experiment_rapid, &experiment_scale, &experiment_loss, &experiment_heal,
@@ -27,15 +26,16 @@ static const struct experiment *const experiments[] = {
 struct options {
     const struct experiment *experiment;
     struct experiment_limits limits;
-    uint32_t jobs;
+    uint32_t share; /* of so many: only seeds that have this rest; no page */
+    uint32_t shares;
     const char *results; /* NULL: kept nowhere */
     const char *charts;  /* NULL: none */
 };
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: experiments NAME [--seeds N] [--nodes N] [--minutes N] [--jobs N] "
-                    "[--results FILE] [--charts FOLDER], NAME:");
+    fprintf(stderr, "usage: experiments NAME [--seeds N] [--nodes N] [--minutes N] "
+                    "[--share I --shares N] [--results FILE] [--charts FOLDER], NAME:");
     for (size_t i = 0; i < EXPERIMENT_COUNT; i++)
         fprintf(stderr, " %s", experiments[i]->name);
     fprintf(stderr, "\n");
@@ -60,8 +60,10 @@ static bool read_option(const char *name, const char *value, struct options *o)
         return read_number(value, 5, &o->limits.nodes);
     if (strcmp(name, "--minutes") == 0)
         return read_number(value, 1, &o->limits.minutes);
-    if (strcmp(name, "--jobs") == 0)
-        return read_number(value, 1, &o->jobs);
+    if (strcmp(name, "--share") == 0)
+        return read_number(value, 0, &o->share);
+    if (strcmp(name, "--shares") == 0)
+        return read_number(value, 1, &o->shares);
     if (strcmp(name, "--results") == 0)
         o->results = value;
     else if (strcmp(name, "--charts") == 0)
@@ -73,7 +75,7 @@ static bool read_option(const char *name, const char *value, struct options *o)
 
 static bool read_options(int argc, char **argv, struct options *o)
 {
-    *o = (struct options){.limits = {.nodes = 10000, .minutes = 100}, .jobs = 1};
+    *o = (struct options){.limits = {.nodes = 10000, .minutes = 100}, .shares = 1};
     if (argc < 2 || argc % 2 != 0)
         return false;
     for (size_t i = 0; i < EXPERIMENT_COUNT; i++) {
@@ -84,8 +86,8 @@ static bool read_options(int argc, char **argv, struct options *o)
         if (!read_option(argv[i], argv[i + 1], o))
             return false;
     }
-    /* Several processes tell each other what they found by the file. */
-    return o->experiment != NULL && (o->jobs == 1 || o->results != NULL);
+    /* Several processes put together what they found in the file. */
+    return o->experiment != NULL && o->share < o->shares && (o->shares == 1 || o->results != NULL);
 }
 
 static size_t value_count(const struct experiment *e)
@@ -113,19 +115,20 @@ static FILE *open_results(const struct options *o, struct results *results)
     fseek(file, 0, SEEK_END);
     if (ftell(file) == 0)
         results_write_header(file, o->experiment->columns);
+    fflush(file);
     return file;
 }
 
-/* Those cases that are not there yet, and of these the seeds that are this process's. `file` may be
- * NULL. */
+/* Those cases that are not there yet, and of these the seeds that are this process's: others may add
+ * whole lines to the same file. `file` may be NULL. */
 static bool measure_share(const struct options *o, const struct results *cases,
-                          struct results *results, FILE *file, uint32_t share)
+                          struct results *results, FILE *file)
 {
     const struct experiment *e = o->experiment;
     bool is_good = true;
     for (size_t i = 0; i < cases->count && is_good; i++) {
         struct result *r = &cases->items[i];
-        if (r->seed % o->jobs != share || results_find(results, r) != NULL)
+        if (r->seed % o->shares != o->share || results_find(results, r) != NULL)
             continue;
         fprintf(stderr, "%s %zu/%zu: %s, %" PRIu32 " nodes, level %" PRIu32 ", seed %" PRIu64 "\n",
                 e->name, i + 1, cases->count, r->system, r->nodes, r->level, r->seed);
@@ -138,28 +141,6 @@ static bool measure_share(const struct options *o, const struct results *cases,
         }
     }
     return is_good;
-}
-
-/* Each process adds whole lines at the end of the same file. */
-static bool measure_in_processes(const struct options *o, const struct results *cases,
-                                 struct results *results, FILE *file)
-{
-    bool is_good = fflush(file) == 0;
-    uint32_t begun = 0;
-    while (begun < o->jobs && is_good) {
-        const pid_t child = fork();
-        if (child == 0)
-            _exit(measure_share(o, cases, results, file, begun) ? 0 : 1);
-        is_good = child > 0;
-        begun += child > 0;
-    }
-    for (; begun > 0; begun--) {
-        int status;
-        is_good = wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0 && is_good;
-    }
-    results_fini(results);
-    rewind(file);
-    return results_read(results, file, value_count(o->experiment)) == COVEY_OK && is_good;
 }
 
 /* All lines again, in the order of the cases: whoever was quicker, the file is the same. */
@@ -182,10 +163,9 @@ static bool measure_all(const struct options *o, struct results *results, FILE *
 {
     struct results cases = {0};
     o->experiment->plan(&o->limits, &cases);
-    bool is_good = o->jobs > 1 ? measure_in_processes(o, &cases, results, file)
-                               : measure_share(o, &cases, results, file, 0);
+    bool is_good = measure_share(o, &cases, results, file);
     results_sort(results, &cases);
-    if (is_good && file != NULL)
+    if (is_good && file != NULL && o->shares == 1)
         is_good = write_sorted(o, results);
     results_fini(&cases);
     return is_good;
@@ -199,9 +179,9 @@ static bool run(const struct options *o)
     is_good = is_good && measure_all(o, &results, file);
     if (file != NULL && fclose(file) != 0)
         is_good = false;
-    if (is_good)
+    if (is_good && o->shares == 1)
         o->experiment->report(&results, stdout);
-    if (is_good && o->charts != NULL)
+    if (is_good && o->shares == 1 && o->charts != NULL)
         is_good = o->experiment->draw(&results, o->charts);
     results_fini(&results);
     return is_good;

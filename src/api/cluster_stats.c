@@ -49,6 +49,7 @@ static void take_node(struct covey_cluster_stats *to, const struct cv_node *node
     to->connections_refused = from.connections_refused;
     to->messages_oversized = from.gossip_oversized;
     to->sends_shed = from.gossip_shed;
+    to->connections_dead = from.connections_dead;
 }
 
 static void take_pool(struct covey_cluster_stats *to, const struct cv_node *node)
@@ -56,12 +57,12 @@ static void take_pool(struct covey_cluster_stats *to, const struct cv_node *node
     struct cv_pool_stats from;
     cv_node_pool_stats(node, &from);
     to->connections = from.open;
-    to->pool_dialled = from.dialled;
+    to->dials = from.dials;
+    to->dials_failed = from.failures;
+    to->dials_saved = from.saved;
     to->pool_hits = from.hits;
     to->pool_misses = from.misses;
-    to->pool_dials = from.dials;
-    to->pool_dials_failed = from.failures;
-    to->pool_idle_closed = from.idle;
+    to->pool_idle = from.idle;
     to->pool_evicted = from.evicted;
     to->pool_exhausted = from.exhausted;
 }

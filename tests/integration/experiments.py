@@ -22,7 +22,8 @@ RUNS = {
               ["scale-detection", "scale-update", "scale-traffic"]),
 }
 WRONG = [[], ["nothing"], ["heal", "--nodes"], ["heal", "--nodes", "0"], ["heal", "--seeds", "-1"],
-         ["heal", "--what", "1"], ["heal", "--jobs", "2"], ["heal", "--jobs", "0"]]
+         ["heal", "--what", "1"], ["heal", "--shares", "2"],
+         ["heal", "--shares", "2", "--share", "2", "--results", "none"]]
 
 
 def run(arguments):
@@ -72,16 +73,24 @@ def check_resumed(problems, arguments, csv, measured, page):
     check(problems, what, again == page, "another page", again)
 
 
-def check_jobs(problems, folder):
-    """Two processes find what one does, in the same order."""
+def check_shares(problems, folder):
+    """Two processes at a time find what one does, and a third makes of it the same file and page."""
     flags = ["scale", "--nodes", "5", "--seeds", "3"]
     alone, shared = folder / "alone.csv", folder / "shared.csv"
     _, page, _ = run([*flags, "--results", str(alone)])
-    status, other, errors = run([*flags, "--jobs", "2", "--results", str(shared)])
-    check(problems, "jobs", status == 0 and len(errors.splitlines()) == 6, status, errors)
-    check(problems, "jobs", other == page, "another page", other)
+    run(["scale", "--nodes", "5", "--share", "0", "--shares", "9", "--seeds", "1",
+         "--results", str(shared)])
+    shares = [subprocess.Popen([PROGRAM, *flags, "--share", str(i), "--shares", "2",
+                                "--results", str(shared)], stdout=subprocess.PIPE,
+                               stderr=subprocess.DEVNULL) for i in range(2)]
+    for share in shares:
+        output, _ = share.communicate(timeout=100)
+        check(problems, "share", share.returncode == 0 and output == b"", share.returncode, output)
+    status, other, errors = run([*flags, "--results", str(shared)])
+    check(problems, "shares", status == 0 and errors == "", status, errors)
+    check(problems, "shares", other == page, "another page", other)
     same = alone.read_text(encoding="utf-8") == shared.read_text(encoding="utf-8")
-    check(problems, "jobs", same, "other results")
+    check(problems, "shares", same, "other results")
 
 
 def check_quiet(problems, folder):
@@ -98,7 +107,7 @@ def main():
         folder = Path(name)
         for experiment in RUNS:
             check_experiment(problems, experiment, folder)
-        check_jobs(problems, folder)
+        check_shares(problems, folder)
         if not problems:
             check_quiet(problems, folder)
         other = folder / "other.csv"
