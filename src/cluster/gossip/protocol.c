@@ -151,6 +151,7 @@ int cv_gossip_protocol_adopt(struct cv_gossip_protocol *p, const struct cv_roste
     for (size_t i = 1; i < roster->count; i++)
         cv_member_adopted(p, cv_node_registry_at(&p->registry, i));
     cv_members_adopted(p);
+    cv_warm_settle(p);
     return COVEY_OK;
 }
 
