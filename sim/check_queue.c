@@ -192,6 +192,15 @@ static void check_left_out(struct sim *s, const struct sim_node *n,
         check_wait(s, n, &out, size, x);
 }
 
+/* It has nothing of the queue because the bytes for news are used up (G7). */
+static bool is_too_early(const struct sim_node *n, const struct selection *x)
+{
+    struct cv_bucket news = n->membership->gossip.news;
+    return x->known == x->skipped &&
+           cv_bucket_ready(&news, CV_DATAGRAM_MESSAGE_SIZE, n->membership->gossip.now) >
+               n->membership->gossip.now;
+}
+
 void sim_check_queue(struct sim *s, const struct sim_node *n)
 {
     const struct sim_filling *f = &s->oracle.filling;
@@ -203,6 +212,8 @@ void sim_check_queue(struct sim *s, const struct sim_node *n)
         cv_message_read(cv_slice_of(f->bytes, f->size), &s->message) != COVEY_OK)
         return;
     select_taken(s, n, &s->message, &x);
+    if (is_too_early(n, &x))
+        return;
     x.misfits = count_misfits(s, q);
     while ((u = cv_map_next(&q->subjects, &cursor)) != NULL) {
         if (is_left_out(s, u))
