@@ -159,6 +159,7 @@ void sim_audience_publish(struct sim *s, const struct cv_event *event)
     if (copy.node != NULL)
         cv_cluster_node_retain(copy.node);
     cv_event_channel_publish(a->channel, &copy);
+    cv_event_channel_show(a->channel);
     /* One that the channel loses is a bug on purpose. */
     if (!s->planted->is_event_uncounted || a->published % 7 != 0) {
         a->marks[a->published % EVENTS_KEPT] = mark_of(event);
