@@ -59,8 +59,8 @@ void sim_check_event(struct sim *s, struct sim_node *o, const struct cv_event *t
     }
     sim_trace_line(s, "%s tells %s %s", o->name, covey_event_name(event.type), n->name);
     count(s, o, n, event.type);
-    sim_require(s, SIM_E2, may_come(sim_view_of(o, n), event.type), "%s told %s of %s out of order",
-                o->name, covey_event_name(event.type), n->name);
+    sim_require(s, SIM_E2, may_come(sim_view_edit(o, n), event.type),
+                "%s told %s of %s out of order", o->name, covey_event_name(event.type), n->name);
     bool said_goodbye = n->has_left && n->joined != COVEY_NEVER && !s->oracle.has_disturbance;
     sim_require(s, SIM_H2, event.type != COVEY_EVENT_NODE_FAILED || !said_goodbye,
                 "%s told that %s failed, which left", o->name, n->name);

@@ -147,7 +147,7 @@ static void check_change(struct sim *s, const struct sim_node *o, const struct s
 void sim_check_member(struct sim *s, struct sim_node *o, const struct sim_seen *seen)
 {
     struct sim_node *n = &s->nodes[seen->subject];
-    struct sim_view *view = sim_view_of(o, n);
+    struct sim_view *view = sim_view_edit(o, n);
     const struct sim_view before = *view;
     struct sim_view after = before;
     after.issue = issue_of(s, o, n, seen->status.incarnation) & SIM_ISSUES_MAX;
@@ -168,7 +168,7 @@ void sim_check_member(struct sim *s, struct sim_node *o, const struct sim_seen *
 void sim_check_removed(struct sim *s, struct sim_node *o, const struct sim_seen *seen)
 {
     struct sim_node *n = &s->nodes[seen->subject];
-    struct sim_view *view = sim_view_of(o, n);
+    struct sim_view *view = sim_view_edit(o, n);
     const struct sim_view before = *view;
     struct sim_view after = before;
     after.is_known = false;

@@ -45,33 +45,27 @@ static void check_queue(struct sim *s, const struct sim_node *o)
                 o->name, queued, known);
 }
 
-static int compare_addresses(const void *a, const void *b)
+/* Of nodes that are alive. */
+static void check_address(struct sim *s, const struct sim_node *o, const struct cv_address *address)
 {
-    return memcmp(a, b, sizeof(struct cv_address));
+    sim_require(s, SIM_M7,
+                sim_address_book_name(&s->addresses, address) ||
+                    s->oracle.lies[SIM_LIE_ADDRESS] + s->oracle.lies[SIM_LIE_STRANGER] > 0,
+                "%s knows two live nodes at one address", o->name);
 }
 
-/* Of nodes that are alive; padding is zero in all of them. */
 static void check_addresses(struct sim *s, const struct sim_node *o)
 {
     const struct cv_node_registry *r = cv_membership_registry(o->membership);
-    struct cv_address *list = sim_allocate(cv_node_registry_count(r), sizeof(*list));
-    size_t count = 0;
+    sim_address_book_begin(&s->addresses, cv_node_registry_count(r));
     for (size_t i = 0; i < cv_node_registry_count(r); i++) {
-        const struct sim_seen seen = sim_see(s, o, cv_node_registry_at(r, i));
-        if (seen.status.state != COVEY_NODE_ALIVE)
+        const struct cv_member *m = cv_node_registry_at(r, i);
+        if (sim_see_state(s, o, m) != COVEY_NODE_ALIVE)
             continue;
-        memcpy(list[count].ip, seen.address.ip, sizeof(list[count].ip));
-        list[count].port = seen.address.port;
-        list[count].family = seen.address.family;
-        count++;
+        const struct cv_address seen =
+            s->planted->seen == NULL ? m->body->address : sim_see(s, o, m).address;
+        check_address(s, o, &seen);
     }
-    qsort(list, count, sizeof(*list), compare_addresses);
-    for (size_t i = 1; i < count; i++)
-        sim_require(s, SIM_M7,
-                    compare_addresses(&list[i - 1], &list[i]) != 0 ||
-                        s->oracle.lies[SIM_LIE_ADDRESS] + s->oracle.lies[SIM_LIE_STRANGER] > 0,
-                    "%s knows two live nodes at one address", o->name);
-    free(list);
 }
 
 void sim_check_scan(struct sim *s)

@@ -91,10 +91,11 @@ static void read_told(struct sim *s, const struct sim_node *n, struct sim_told *
 struct sim_told sim_told_before(struct sim *s, const struct sim_node *n,
                                 const struct cv_input *input)
 {
-    struct sim_told told = {.own = n->own->incarnation};
+    struct sim_told told = {.is_told = false};
     bool is_sample = sim_is_small(s) || s->steps % SIM_SAMPLE == 0;
     if (input->type != CV_INPUT_MESSAGE || !is_sample)
         return told;
+    told.own = n->own->incarnation;
     if (cv_message_read(input->message.bytes, &s->message) == COVEY_OK)
         read_told(s, n, &told);
     if (told.is_told)
@@ -106,12 +107,13 @@ void sim_check_answer(struct sim *s, const struct sim_node *n, const struct sim_
 {
     enum cv_membership_state state = cv_membership_state(n->membership);
     bool leaves = state == CV_MEMBERSHIP_LEAVING || state == CV_MEMBERSHIP_LEFT;
-    const struct sim_seen seen = sim_see(s, n, n->own);
-    uint64_t own = s->planted->is_stubborn ? told->own : seen.status.incarnation;
-    sim_require(s, SIM_M3, (seen.status.state == COVEY_NODE_LEFT) == leaves,
-                "%s holds itself for %s", n->name, covey_node_state_name(seen.status.state));
+    enum covey_node_state is = sim_see_state(s, n, n->own);
+    sim_require(s, SIM_M3, (is == COVEY_NODE_LEFT) == leaves, "%s holds itself for %s", n->name,
+                covey_node_state_name(is));
     if (!told->is_told || count_read(n) == told->read)
         return;
+    const struct sim_seen seen = sim_see(s, n, n->own);
+    uint64_t own = s->planted->is_stubborn ? told->own : seen.status.incarnation;
     bool is_accused = told->status.state != COVEY_NODE_ALIVE;
     uint64_t answer = cv_incarnation_refute(told->own, told->status.incarnation);
     int order = cv_incarnation_compare(told->status.incarnation, told->own);

@@ -25,6 +25,10 @@ void sim_connections_fini(struct sim_connections *cs)
     struct sim_connection *c;
     while ((c = cv_map_next(&cs->map, &cursor)) != NULL)
         free(c);
+    while ((c = cs->free) != NULL) {
+        cs->free = c->next_free;
+        free(c);
+    }
     cv_map_fini(&cs->map);
     for (size_t i = 0; i < cs->node_count; i++)
         free(cs->peers_of[i].peers);
@@ -59,13 +63,34 @@ struct sim_connection *sim_connection_find(const struct sim_connections *cs, uin
     return cv_map_get(&cs->map, cv_slice_of(&key, sizeof(key)));
 }
 
+void sim_connection_prefetch_place(const struct sim_connections *cs, uint32_t a, uint32_t b)
+{
+    uint64_t key = key_of(a, b);
+    cv_map_prefetch(&cs->map, cv_slice_of(&key, sizeof(key)));
+}
+
+void sim_connection_prefetch(const struct sim_connections *cs, uint32_t a, uint32_t b)
+{
+    uint64_t key = key_of(a, b);
+    cv_map_prefetch_value(&cs->map, cv_slice_of(&key, sizeof(key)), sizeof(struct sim_connection));
+}
+
+static struct sim_connection *take_free(struct sim_connections *cs)
+{
+    struct sim_connection *c = cs->free;
+    if (c == NULL)
+        return sim_allocate(1, sizeof(*c));
+    cs->free = c->next_free;
+    return c;
+}
+
 struct sim_connection *sim_connection_open(struct sim_connections *cs, uint32_t a, uint32_t b,
                                            covey_time now)
 {
     assert(a != b);
     struct sim_connection *c = sim_connection_find(cs, a, b);
     if (c == NULL) {
-        c = sim_allocate(1, sizeof(*c));
+        c = take_free(cs);
         c->key = key_of(a, b);
         if (cv_map_put(&cs->map, cv_slice_of(&c->key, sizeof(c->key)), c) != COVEY_OK)
             abort();
@@ -92,7 +117,8 @@ void sim_connection_drop(struct sim_connections *cs, struct sim_connection *c, u
     remove_peer(cs, node, other);
     remove_peer(cs, other, node);
     cv_map_remove(&cs->map, cv_slice_of(&key, sizeof(key)));
-    free(c);
+    *c = (struct sim_connection){.next_free = cs->free};
+    cs->free = c;
 }
 
 bool sim_connection_is_up(const struct sim_connection *c, uint32_t node)

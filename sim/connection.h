@@ -12,8 +12,10 @@
  * it learns otherwise; when neither does, it is forgotten.
  */
 struct sim_connection {
-    uint64_t key;    /* both nodes, the lower number first */
-    uint64_t number; /* another for each handshake: what is under way on an old one is void */
+    uint64_t key; /* both nodes, the lower number first */
+    uint64_t
+        number; /* another for each handshake: what is under way on an old one is void; 0: free */
+    struct sim_connection *next_free;
     covey_time since;
     bool is_up[2];
     covey_time heard[2]; /* when the side last got a packet, if only an acknowledgement */
@@ -29,7 +31,8 @@ struct sim_peers {
 
 struct sim_connections {
     struct cv_map map;
-    struct sim_peers *peers_of; /* each node's */
+    struct sim_connection *free; /* their memory stays theirs: events point to it */
+    struct sim_peers *peers_of;  /* each node's */
     size_t node_count;
     uint64_t last_number;
 };
@@ -40,10 +43,13 @@ void sim_connections_fini(struct sim_connections *cs);
 /* NULL when there is none. */
 struct sim_connection *sim_connection_find(const struct sim_connections *cs, uint32_t a,
                                            uint32_t b);
+/* Has what is found so fetched, in two steps that lie some time apart. */
+void sim_connection_prefetch_place(const struct sim_connections *cs, uint32_t a, uint32_t b);
+void sim_connection_prefetch(const struct sim_connections *cs, uint32_t a, uint32_t b);
 /* A new connection in the place of an old one, up on both sides. */
 struct sim_connection *sim_connection_open(struct sim_connections *cs, uint32_t a, uint32_t b,
                                            covey_time now);
-/* The side is down now; frees the connection when the other one is, too. */
+/* The side is down now; forgets the connection, and its number, when the other one is, too. */
 void sim_connection_drop(struct sim_connections *cs, struct sim_connection *c, uint32_t node);
 
 bool sim_connection_is_up(const struct sim_connection *c, uint32_t node); /* NULL: false */

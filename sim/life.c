@@ -64,7 +64,7 @@ void sim_node_fini(struct sim_node *n)
     free(n->issues.items);
     free(n->wake);
     free(n->free);
-    free(n->views);
+    sim_views_fini(&n->views);
 }
 
 /* What each node says of itself when it first starts at time 0. */
@@ -85,6 +85,10 @@ void sim_make_known(struct sim *s)
         known->body = cv_body_table_intern(&s->bodies, known->body);
         sim_note_known(s, n, known);
     }
+    const uint64_t secret[2] = {s->config.seed, 3};
+    if (cv_roster_init(&s->roster, cv_alloc_default(), secret, s->known, s->config.node_count) !=
+        COVEY_OK)
+        abort();
 }
 
 void sim_set_seeds(struct sim *s, size_t node, const size_t *seeds, size_t count)
@@ -122,8 +126,9 @@ static void new_core(struct sim *s, struct sim_node *n)
     config.wall_ms = sim_wall_of(s, n);
     config.watcher = &n->watcher;
     if (s->known != NULL && n->life == 1) {
-        config.known = s->known;
-        config.known_count = s->config.node_count;
+        config.roster = &s->roster;
+        config.hash_secret[0] = s->roster.table.secret[0];
+        config.hash_secret[1] = s->roster.table.secret[1];
     }
     if (cv_membership_new(&config, s->clock.now, &n->membership) != COVEY_OK)
         abort();
@@ -149,10 +154,7 @@ void sim_start(struct sim *s, size_t node)
     n->partition = CV_PARTITION_UNKNOWN;
     n->partition_since = s->clock.now;
     memset(n->tries, 0, sizeof(n->tries));
-    if (n->views == NULL)
-        n->views = sim_allocate(s->config.node_count, sizeof(*n->views));
-    else
-        memset(n->views, 0, s->config.node_count * sizeof(*n->views));
+    sim_oracle_starts(s, n);
     n->is_starting = true;
     new_core(s, n);
     n->is_starting = false;
@@ -174,8 +176,8 @@ void sim_crash(struct sim *s, size_t node)
     struct sim_node *n = &s->nodes[node];
     assert(n->membership != NULL);
     sim_trace_line(s, "%s crashes", n->name);
-    sim_clock_clear(&s->clock, n->wake);
-    sim_clock_clear(&s->clock, n->free);
+    sim_clock_clear(n->wake);
+    sim_clock_clear(n->free);
     sim_stop_lying(s, node);
     drop_waiting(s, n);
     sim_hold_drop(s, n);

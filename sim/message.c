@@ -41,7 +41,7 @@ static bool vanishes(struct sim *s, uint32_t from, uint32_t to)
 void sim_message_send(struct sim *s, uint32_t from, uint32_t to, struct cv_slice bytes,
                       bool is_reliable)
 {
-    const struct sim_connection *c = sim_connection_find(&s->connections, from, to);
+    struct sim_connection *c = sim_connection_find(&s->connections, from, to);
     covey_time delay;
     /* What does not fit a packet goes on a stream, asked for or not. */
     is_reliable = is_reliable || bytes.size > SIM_PACKET_PAYLOAD;
@@ -58,6 +58,7 @@ void sim_message_send(struct sim *s, uint32_t from, uint32_t to, struct cv_slice
     struct sim_event *e = sim_event_new(s, SIM_MESSAGE, to, bytes.size);
     e->peer = from;
     e->connection = c->number;
+    e->link = c;
     e->is_reliable = is_reliable;
     e->begun = s->clock.now;
     e->tries = !passes;
@@ -95,8 +96,8 @@ void sim_message_event(struct sim *s, struct sim_event *e)
 {
     struct sim_node *to = &s->nodes[e->node];
     struct sim_node *from = &s->nodes[e->peer];
-    struct sim_connection *c = sim_connection_find(&s->connections, e->node, e->peer);
-    bool is_up = sim_connection_is_up(c, e->node) && c->number == e->connection;
+    struct sim_connection *c = e->link;
+    bool is_up = c->number == e->connection && sim_connection_is_up(c, e->node);
     if (is_up && e->tries > 0) {
         try_again(s, e, c);
         return;
@@ -112,8 +113,7 @@ void sim_message_event(struct sim *s, struct sim_event *e)
         bool may_fail = from->has_lied || s->oracle.lies[SIM_LIE_MALFORMED] > 0;
         sim_require(s, SIM_G1, error == COVEY_OK || may_fail, "%s cannot read what %s sent",
                     to->name, from->name);
-        c = sim_connection_find(&s->connections, e->node, e->peer);
-        if (error == COVEY_OK && c != NULL)
+        if (error == COVEY_OK && c->number == e->connection)
             c->told[sim_connection_side(c, e->node)] = s->clock.now;
     }
     sim_clock_free(&s->clock, e);

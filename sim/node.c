@@ -191,7 +191,7 @@ static void wait(struct sim *s, struct sim_node *n, struct sim_event *e)
     else
         n->waiting_last->next = e;
     n->waiting_last = e;
-    if (is_busy(s, n) && !cv_timer_is_set(&n->free->timer))
+    if (is_busy(s, n) && !n->free->is_set)
         sim_clock_set(&s->clock, n->free, n->busy_until);
 }
 

@@ -31,9 +31,9 @@ static void accuses_itself(const struct sim_node *o, struct sim_seen *seen)
 /* From failed at once to suspect, at a later incarnation. */
 static void skips_alive(const struct sim_node *o, struct sim_seen *seen)
 {
-    if (seen->subject == SIM_NONE || o->views == NULL || seen->subject == o->index)
+    if (seen->subject == SIM_NONE || o->views.pages == NULL || seen->subject == o->index)
         return;
-    const struct sim_view *v = &o->views[seen->subject];
+    const struct sim_view *v = sim_views_at(&o->views, seen->subject);
     if (v->is_known && v->state == COVEY_NODE_FAILED && seen->status.state == COVEY_NODE_ALIVE)
         seen->status.state = COVEY_NODE_SUSPECT;
 }
@@ -87,9 +87,10 @@ static void keeps_old_tags_after_faults(const struct sim_node *o, struct sim_vie
         keeps_old_tags(o, view);
 }
 
+/* Once the last one has started. */
 static void forgets_all(const struct sim_node *o, struct sim_view *view)
 {
-    if (o->index == 1)
+    if (o->index == 1 && o->sim->up_count == o->sim->config.node_count)
         view->is_known = false;
 }
 
@@ -226,7 +227,7 @@ static const struct sim_planted bugs[] = {
      .is_deaf = falls_asleep},
     {"a partition never heals", SIM_M12, SIM_RUN_STORMY, .view = believes_nobody},
     {"a refutation does not reach one", SIM_M13, SIM_RUN_STORMY, .view = stays_behind},
-    {"a newcomer is not told of", SIM_M14, SIM_RUN_QUIET, .view = forgets_all},
+    {"a newcomer is not told of", SIM_M14, SIM_RUN_LATE, .view = forgets_all},
     {"a node hears no messages when clocks jump", SIM_M15, SIM_RUN_CLOCKS,
      .is_deaf = is_put_out_by_clocks},
     {"a message of another type than it was written as", SIM_G1, SIM_RUN_QUIET, .message_flip = 16},

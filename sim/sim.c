@@ -35,6 +35,9 @@ struct sim *sim_new(const struct sim_config *config)
     s->hash = FNV_BASIS;
     cv_membership_config_init(&s->core, config->profile);
     s->core.bodies = &s->bodies;
+    sim_arena_init(&s->arena);
+    if (!sim_is_small(s))
+        s->core.alloc = &s->arena.alloc;
     if (config->is_always_well)
         s->core.gossip.local_health_max = 0;
     if (config->is_unwatched)
@@ -42,7 +45,7 @@ struct sim *sim_new(const struct sim_config *config)
     if (config->is_hasty)
         s->core.gossip.suspicion_max_factor = 1;
     cv_rand_seed(&s->rand, config->seed);
-    sim_clock_init(&s->clock, config->events_max, 2 * config->node_count);
+    sim_clock_init(&s->clock, config->events_max);
     sim_graph_init(&s->graph, config->node_count, &all, config->seed);
     sim_connections_init(&s->connections, config->node_count, config->seed);
     cv_body_table_init(&s->bodies, cv_alloc_default(), secret);
@@ -76,9 +79,13 @@ void sim_free(struct sim *s)
     sim_graph_fini(&s->graph);
     sim_clock_fini(&s->clock);
     cv_body_table_fini(&s->bodies);
+    if (s->known != NULL)
+        cv_roster_fini(&s->roster);
+    sim_address_book_fini(&s->addresses);
     free(s->known);
     free(s->nodes);
     free(s->trace);
+    sim_arena_fini(&s->arena);
     free(s);
 }
 
@@ -128,6 +135,7 @@ static bool run_one(struct sim *s, covey_time end)
     if (e == NULL)
         return false;
     s->events++;
+    sim_look_ahead(s);
     sim_happen(s, e);
     if (sim_is_small(s) && s->clock.now >= s->oracle.next_scan) {
         s->oracle.next_scan = s->clock.now + COVEY_SECOND;

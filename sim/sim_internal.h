@@ -3,6 +3,8 @@
 
 #include "sim/sim.h"
 
+#include "address_book.h"
+#include "arena.h"
 #include "base/rand.h"
 #include "clock.h"
 #include "connection.h"
@@ -11,6 +13,7 @@
 #include "oracle.h"
 #include "planted.h"
 #include "sim/health.h"
+#include "views.h"
 
 #include <inttypes.h>
 
@@ -91,7 +94,9 @@ struct sim_node {
     struct cv_registry_watcher watcher;
     struct sim_issues issues;
     struct sim_bodies bodies;
-    struct sim_view *views; /* of all nodes, as this one sees them */
+    struct sim_views views; /* of all nodes, as this one sees them */
+    bool begins_as_known;   /* its views do, and are checked against what it was given */
+    uint32_t known_count;   /* how many members it had as they were given */
     uint32_t failed_by;     /* how many nodes that run hold it for failed */
     uint32_t shown_by;      /* how many others that run have its last body */
     struct sim_death death;
@@ -157,6 +162,7 @@ struct sim_oracle {
 struct sim {
     struct sim_config config;
     struct cv_membership_config core; /* what all cores begin with */
+    struct sim_arena arena;           /* of the cores, when they are many */
     struct sim_clock clock;
     struct cv_rand rand;
     struct sim_graph graph;
@@ -164,6 +170,7 @@ struct sim {
     struct sim_node *nodes;
     struct cv_body_table bodies;
     struct cv_record *known; /* of all nodes as they first start; NULL without full views */
+    struct cv_roster roster; /* the same */
     size_t up_count;
     uint64_t steps;
     uint64_t events;
@@ -175,13 +182,18 @@ struct sim {
     size_t trace_size;
     size_t trace_capacity;
     char violation[320];
-    struct cv_message message; /* being checked */
+    struct cv_message message;       /* being checked */
+    struct sim_view_page known_page; /* what there is to see at first of each, with full views */
+    struct sim_address_book addresses;
 };
 
 /* sim.c */
 struct sim_event *sim_event_new(struct sim *s, enum sim_event_kind kind, uint32_t node,
                                 size_t size);
 bool sim_is_small(const struct sim *s);
+
+/* ahead.c: before the next event happens */
+void sim_look_ahead(struct sim *s);
 
 /* fault.c */
 void sim_fault(struct sim *s, enum sim_fault fault); /* counts it, and what it disturbs */
@@ -230,10 +242,17 @@ void sim_liar_free(struct sim_liar *liar);
 /* oracle.c */
 void sim_oracle_init(struct sim *s);
 void sim_oracle_fini(struct sim *s);
+/* The number in an id, whether there is such a node or not. */
+uint32_t sim_index_of(const covey_node_id *id);
 struct sim_node *sim_node_of(struct sim *s, const covey_node_id *id); /* NULL: no node of ours */
 struct sim_seen sim_see(struct sim *s, const struct sim_node *o, const struct cv_member *m);
-struct sim_view *sim_view_of(const struct sim_node *o, const struct sim_node *subject);
+/* The state alone, which is asked for more often than all that goes with it. */
+enum covey_node_state sim_see_state(struct sim *s, const struct sim_node *o,
+                                    const struct cv_member *m);
+const struct sim_view *sim_view_of(const struct sim_node *o, const struct sim_node *subject);
+struct sim_view *sim_view_edit(struct sim_node *o, const struct sim_node *subject);
 void sim_watch(struct sim_node *n);
+void sim_oracle_starts(struct sim *s, struct sim_node *n);
 void sim_oracle_started(struct sim *s, struct sim_node *n);
 void sim_oracle_crashed(struct sim *s, struct sim_node *n); /* its views are still there */
 /* A node less has to know of what happened. */
@@ -266,7 +285,7 @@ enum sim_invariant sim_quiet_invariant(const struct sim *s);
 /* check_self.c: M4 */
 struct sim_told {
     bool is_told;  /* something about the node itself */
-    uint64_t own;  /* its incarnation before */
+    uint64_t own;  /* its incarnation before, when it is told */
     uint64_t read; /* how many messages it had read before */
     struct cv_node_status status;
 };

@@ -33,7 +33,7 @@ CLUSTER_ORDER = [
      "partition_detector", "health_checker", "gossip/field"},
     {"node", "node_status", "tag_term"},
     {"record", "tag_index", "tags", "events", "links", "member_table", "digest", "body_table"},
-    {"gossip/update", "output", "tag_query"},
+    {"gossip/update", "output", "tag_query", "roster"},
     {"gossip/message", "outbox"},
     {"gossip/queue"},
     {"node_registry"},
@@ -60,7 +60,7 @@ SYSTEM = {
     "src/rpc": PURE,
     "src/quic": NO_SOCKET,
     "src/node": NO_SOCKET,
-    "sim": PURE | {"sys/socket.h", "netinet/in.h"},
+    "sim": PURE | {"sys/socket.h", "netinet/in.h", "sys/mman.h"},
 }
 
 # Libraries, by how their headers begin, and where alone they may be used.

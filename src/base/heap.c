@@ -12,7 +12,7 @@ void cv_heap_init(struct cv_heap *h, const struct cv_alloc *alloc)
 
 void cv_heap_fini(struct cv_heap *h)
 {
-    cv_release(h->alloc, h->timers);
+    cv_release(h->alloc, h->entries);
     *h = (struct cv_heap){0};
 }
 
@@ -24,11 +24,11 @@ int cv_heap_reserve(struct cv_heap *h, size_t count)
     size_t capacity = h->capacity == 0 ? CAPACITY_MIN : h->capacity * 2;
     if (capacity < count)
         capacity = count;
-    struct cv_timer **timers =
-        cv_reallocate(h->alloc, h->timers, capacity, sizeof(struct cv_timer *));
-    if (timers == NULL)
+    struct cv_heap_entry *entries =
+        cv_reallocate(h->alloc, h->entries, capacity, sizeof(*h->entries));
+    if (entries == NULL)
         return COVEY_ERR_NO_MEMORY;
-    h->timers = timers;
+    h->entries = entries;
     h->capacity = capacity;
     return 0;
 }
@@ -38,7 +38,7 @@ bool cv_timer_is_set(const struct cv_timer *t)
     return t->index != 0;
 }
 
-static bool is_before(const struct cv_timer *a, const struct cv_timer *b)
+static bool is_before(const struct cv_heap_entry *a, const struct cv_heap_entry *b)
 {
     if (a->deadline != b->deadline)
         return a->deadline < b->deadline;
@@ -46,52 +46,50 @@ static bool is_before(const struct cv_timer *a, const struct cv_timer *b)
 }
 
 /* The heap at a 1-based place: the children of i are 2i and 2i + 1. */
-static struct cv_timer *at(const struct cv_heap *h, size_t index)
+static struct cv_heap_entry *at(const struct cv_heap *h, size_t index)
 {
-    return h->timers[index - 1];
+    return &h->entries[index - 1];
 }
 
-static void place(struct cv_heap *h, struct cv_timer *t, size_t index)
+static void place(struct cv_heap *h, const struct cv_heap_entry *e, size_t index)
 {
-    h->timers[index - 1] = t;
-    t->index = index;
+    *at(h, index) = *e;
+    e->timer->index = index;
 }
 
-static void move_up(struct cv_heap *h, struct cv_timer *t, size_t index)
+static void move_up(struct cv_heap *h, const struct cv_heap_entry *e, size_t index)
 {
-    while (index > 1 && is_before(t, at(h, index / 2))) {
+    while (index > 1 && is_before(e, at(h, index / 2))) {
         place(h, at(h, index / 2), index);
         index /= 2;
     }
-    place(h, t, index);
+    place(h, e, index);
 }
 
-/* The hole goes to the bottom first, then `t` up from there: what takes a cleared timer's place is
+/* The hole goes to the bottom first, then `e` up from there: what takes a cleared timer's place is
  * the last one, nearly always among the latest. Not above where it began: its parent is earlier. */
-static void move_down(struct cv_heap *h, struct cv_timer *t, size_t index)
+static void move_down(struct cv_heap *h, const struct cv_heap_entry *e, size_t index)
 {
     while (2 * index < h->count) {
         size_t child = 2 * index;
-        struct cv_timer *left = at(h, child);
-        struct cv_timer *right = at(h, child + 1);
-        bool to_right = is_before(right, left);
-        place(h, to_right ? right : left, index);
-        index = child + to_right;
+        child += is_before(at(h, child + 1), at(h, child));
+        place(h, at(h, child), index);
+        index = child;
     }
     if (2 * index == h->count) {
         place(h, at(h, h->count), index);
         index = h->count;
     }
-    move_up(h, t, index);
+    move_up(h, e, index);
 }
 
-/* Puts `t` at or around `index`, wherever it belongs. */
-static void settle(struct cv_heap *h, struct cv_timer *t, size_t index)
+/* Puts `e`, which stands nowhere else, at or around `index`, wherever it belongs. */
+static void settle(struct cv_heap *h, const struct cv_heap_entry *e, size_t index)
 {
-    if (index > 1 && is_before(t, at(h, index / 2)))
-        move_up(h, t, index);
+    if (index > 1 && is_before(e, at(h, index / 2)))
+        move_up(h, e, index);
     else
-        move_down(h, t, index);
+        move_down(h, e, index);
 }
 
 void cv_heap_clear(struct cv_heap *h, struct cv_timer *t)
@@ -99,11 +97,11 @@ void cv_heap_clear(struct cv_heap *h, struct cv_timer *t)
     size_t index = t->index;
     if (index == 0)
         return;
-    assert(index <= h->count && at(h, index) == t);
-    struct cv_timer *last = at(h, h->count);
+    assert(index <= h->count && at(h, index)->timer == t);
+    const struct cv_heap_entry last = *at(h, h->count);
     h->count--;
-    if (last != t)
-        settle(h, last, index);
+    if (last.timer != t)
+        settle(h, &last, index);
     t->index = 0;
 }
 
@@ -117,7 +115,7 @@ void cv_heap_put(struct cv_heap *h, struct cv_timer *t)
 {
     assert(t->index == 0 && h->count < h->capacity);
     h->count++;
-    settle(h, t, h->count);
+    settle(h, &(struct cv_heap_entry){t->deadline, t->sequence, t}, h->count);
 }
 
 void cv_heap_set(struct cv_heap *h, struct cv_timer *t, covey_time deadline)
@@ -131,8 +129,8 @@ void cv_heap_set(struct cv_heap *h, struct cv_timer *t, covey_time deadline)
         cv_heap_put(h, t);
         return;
     }
-    assert(t->index <= h->count && at(h, t->index) == t);
-    settle(h, t, t->index);
+    assert(t->index <= h->count && at(h, t->index)->timer == t);
+    settle(h, &(struct cv_heap_entry){t->deadline, t->sequence, t}, t->index);
 }
 
 covey_time cv_heap_deadline(const struct cv_heap *h)
@@ -144,7 +142,7 @@ struct cv_timer *cv_heap_expire(struct cv_heap *h, covey_time now)
 {
     if (h->count == 0 || at(h, 1)->deadline > now)
         return NULL;
-    struct cv_timer *t = at(h, 1);
+    struct cv_timer *t = at(h, 1)->timer;
     cv_heap_clear(h, t);
     return t;
 }

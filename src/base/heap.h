@@ -20,9 +20,16 @@ struct cv_timer {
     size_t index; /* 1-based place in the heap */
 };
 
+/* A place in the heap: what it is sorted by stands in it, so that sorting asks no owner. */
+struct cv_heap_entry {
+    covey_time deadline;
+    uint64_t sequence;
+    struct cv_timer *timer;
+};
+
 struct cv_heap {
     const struct cv_alloc *alloc;
-    struct cv_timer **timers;
+    struct cv_heap_entry *entries;
     size_t count;
     size_t capacity;
     uint64_t sequence;

@@ -101,6 +101,29 @@ void *cv_map_get(const struct cv_map *m, struct cv_slice key)
     return slot == NULL ? NULL : slot->value;
 }
 
+void cv_map_prefetch(const struct cv_map *m, struct cv_slice key)
+{
+    if (m->slot_count > 0)
+        __builtin_prefetch(&m->slots[(size_t)hash_key(m, key) & (m->slot_count - 1)]);
+}
+
+/* Keys are not compared: they are what is not there yet. */
+void cv_map_prefetch_value(const struct cv_map *m, struct cv_slice key, size_t size)
+{
+    uint64_t hash = hash_key(m, key);
+    for (size_t n = 0; n < m->slot_count; n++) {
+        const struct cv_map_slot *slot = &m->slots[((size_t)hash + n) & (m->slot_count - 1)];
+        if (slot->hash == HASH_UNUSED)
+            return;
+        if (slot->hash != hash)
+            continue;
+        __builtin_prefetch(slot->key);
+        for (size_t i = 0; i < size; i += 64)
+            __builtin_prefetch((const char *)slot->value + i);
+        return;
+    }
+}
+
 int cv_map_put(struct cv_map *m, struct cv_slice key, void *value)
 {
     assert(value != NULL && key.size <= UINT32_MAX);

@@ -43,6 +43,12 @@ void cv_map_fini(struct cv_map *m);
 /* NULL when there is none. */
 void *cv_map_get(const struct cv_map *m, struct cv_slice key);
 
+/* For a lookup that comes soon: has the place fetched where the search for a key begins; and, when that is
+ * there, the first `size` bytes of the value and of what its key is part of. They wait for nothing and
+ * change nothing. */
+void cv_map_prefetch(const struct cv_map *m, struct cv_slice key);
+void cv_map_prefetch_value(const struct cv_map *m, struct cv_slice key, size_t size);
+
 /*
  * Adds an entry. Returns 0, or
  *   COVEY_ERR_EXISTS     the key is there already

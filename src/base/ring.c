@@ -88,4 +88,6 @@ void cv_ring_pop(struct cv_ring *r)
     assert(r->count > 0);
     r->count--;
     r->first = r->first + 1 == r->capacity ? 0 : r->first + 1;
+    if (r->count == 0)
+        r->first = 0; /* the same few elements again, which are in the cache */
 }

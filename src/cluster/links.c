@@ -102,6 +102,7 @@ void cv_links_remove_peer(struct cv_links *l, const covey_node_id *id)
     if (peer == NULL)
         return;
     l->count--;
+    l->removals++;
     l->order[peer->index] = l->order[l->count];
     l->order[peer->index]->index = peer->index;
     cv_release(l->alloc, peer);

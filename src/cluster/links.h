@@ -39,18 +39,22 @@
  * of those who pause for longer the others let go. */
 #define CV_CATCH_UP_MAX (30 * COVEY_SECOND)
 
+struct cv_member;
+
+/* What each message asks for comes first. */
 struct cv_peer {
     covey_node_id id;
-    char name[COVEY_NODE_NAME_MAX + 1]; /* of its certificate; "" when not known */
-    struct cv_address remote;
-    struct cv_bucket glitches;
     struct cv_bucket messages;
-    struct cv_bucket chunks;
-    struct cv_bucket answers;
-    covey_time last_heard; /* on this connection */
+    covey_time last_heard;    /* on this connection */
+    struct cv_member *member; /* NULL: it is not known. Kept by the protocol */
     bool we_dialled;
     bool knows_a_part; /* it asked us for all members before we knew them */
     size_t index;      /* in the order of the links */
+    struct cv_bucket glitches;
+    struct cv_bucket chunks;
+    struct cv_bucket answers;
+    struct cv_address remote;
+    char name[COVEY_NODE_NAME_MAX + 1]; /* of its certificate; "" when not known */
 };
 
 struct cv_dial {
@@ -71,6 +75,7 @@ struct cv_links {
     struct cv_peer **order; /* all of them: as they came, but the last one fills a gap */
     size_t count;
     size_t capacity;
+    uint64_t removals; /* while it stays the same, so do all peers */
     uint32_t last_dial;
     size_t dial_count;
     struct cv_dial dials[CV_DIALS_MAX];

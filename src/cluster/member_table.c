@@ -85,6 +85,20 @@ int cv_member_table_reserve(struct cv_member_table *t, size_t more)
     return capacity == t->capacity ? COVEY_OK : grow(t, capacity);
 }
 
+int cv_member_table_copy(struct cv_member_table *t, const struct cv_member_table *from)
+{
+    assert(t->count == 0 && memcmp(t->secret, from->secret, sizeof(t->secret)) == 0);
+    uint32_t *entries = cv_allocate(t->alloc, from->capacity * sizeof(*entries));
+    if (entries == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    memcpy(entries, from->entries, from->capacity * sizeof(*entries));
+    cv_release(t->alloc, t->entries);
+    t->entries = entries;
+    t->capacity = from->capacity;
+    t->count = from->count;
+    return COVEY_OK;
+}
+
 void cv_member_table_put(struct cv_member_table *t, uint32_t number)
 {
     assert(t->count < t->capacity / 4 * 3 && number <= CV_MEMBER_NUMBER_MAX);

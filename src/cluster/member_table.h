@@ -37,6 +37,10 @@ void cv_member_table_init(struct cv_member_table *t, const struct cv_alloc *allo
 void cv_member_table_fini(struct cv_member_table *t);
 /* Makes sure that `more` further puts have room. 0 or COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_member_table_reserve(struct cv_member_table *t, size_t more);
+/* Puts in all that is in another table, which has the same secret, under the same numbers; this one must
+ * be empty. 0 or COVEY_ERR_NO_MEMORY. */
+COVEY_MUST_USE int cv_member_table_copy(struct cv_member_table *t,
+                                        const struct cv_member_table *from);
 /* Adds a member that is not in it. Needs a reserve. */
 void cv_member_table_put(struct cv_member_table *t, uint32_t number);
 /* CV_MEMBER_TABLE_NONE when there is none. */

@@ -29,6 +29,13 @@ static bool is_name_valid(const char *name)
            cv_utf8_is_valid(cv_slice_text(name));
 }
 
+static bool is_roster_valid(const struct cv_membership_config *c)
+{
+    return c->roster == NULL ||
+           (memcmp(c->roster->table.secret, c->hash_secret, sizeof(c->hash_secret)) == 0 &&
+            cv_roster_find(c->roster, &c->id) != CV_MEMBER_TABLE_NONE);
+}
+
 static int check_config(const struct cv_membership_config *config)
 {
     const struct cv_join_config *join = &config->join;
@@ -36,7 +43,8 @@ static int check_config(const struct cv_membership_config *config)
         !is_gossip_valid(&config->gossip) || !is_partition_valid(&config->partition) ||
         config->members_max == 0 || config->members_max > CV_MEMBERS_MAX ||
         config->seed_count > CV_SEEDS_MAX || config->reconnect_interval == 0 ||
-        join->backoff_min == 0 || join->backoff_max < join->backoff_min || join->timeout == 0)
+        !is_roster_valid(config) || join->backoff_min == 0 ||
+        join->backoff_max < join->backoff_min || join->timeout == 0)
         return COVEY_ERR_INVALID_ARGUMENT;
     for (size_t i = 0; i < config->seed_count; i++) {
         char host[256];
@@ -116,7 +124,10 @@ int cv_membership_new(const struct cv_membership_config *config, covey_time now,
     if (error != COVEY_OK)
         goto fail_seeds;
     cv_join_init(m, &config->join);
-    error = cv_gossip_protocol_recall(&m->gossip, config->known, config->known_count);
+    if (config->roster != NULL)
+        error = cv_gossip_protocol_adopt(&m->gossip, config->roster);
+    else
+        error = cv_gossip_protocol_recall(&m->gossip, config->known, config->known_count);
     if (error != COVEY_OK)
         goto fail_known;
     if (cv_node_registry_live_count(&m->gossip.registry) > 1)

@@ -78,6 +78,9 @@ struct cv_membership_config {
      * node itself is left out. */
     const struct cv_record *known;
     size_t known_count;
+    /* The same, prepared, in their place; NULL: none. This node is one of them, and `hash_secret` is
+     * the roster's. Borrowed for the call. */
+    const struct cv_roster *roster;
     struct cv_body_table *bodies; /* shared with other cores of this process; NULL: none. Borrowed
                                      for life */
     const struct cv_registry_watcher *watcher; /* NULL: none. Borrowed for life */

@@ -96,15 +96,19 @@ static bool is_too_much(struct cv_gossip_protocol *g, struct cv_peer *peer,
     return true;
 }
 
-static int take(struct cv_membership *m, const covey_node_id *from, struct cv_slice bytes)
+/* False when the peer was closed since. */
+static bool is_still_there(const struct cv_links *l, const covey_node_id *peer, uint64_t removals)
+{
+    return l->removals == removals || cv_links_peer(l, peer) != NULL;
+}
+
+static int take(struct cv_membership *m, struct cv_peer *peer, const covey_node_id *from,
+                struct cv_slice bytes)
 {
     struct cv_gossip_protocol *g = &m->gossip;
     struct cv_update_plan plan;
     struct cv_transfer *answer = NULL;
-    /* The last messages of a connection that we closed. */
-    struct cv_peer *peer = cv_links_peer(&g->links, from);
-    if (peer == NULL)
-        return COVEY_OK;
+    uint64_t removals = g->links.removals;
     int error = read_message(m, from, bytes);
     if (error != COVEY_OK) {
         g->counters.messages_received++;
@@ -121,22 +125,25 @@ static int take(struct cv_membership *m, const covey_node_id *from, struct cv_sl
     peer->last_heard = g->now;
     cv_gossip_protocol_apply(g, from, &m->message, &plan);
     /* Closed for what it said of others: what else it wants is no longer of interest. */
-    if (cv_links_peer(&g->links, from) == NULL) {
+    if (!is_still_there(&g->links, from, removals)) {
         cv_release(m->alloc, answer);
         return COVEY_OK;
     }
-    struct cv_member *member = cv_node_registry_get(&g->registry, from);
-    if (member != NULL && member->trouble != NULL)
-        member->trouble->heard = g->now;
+    if (peer->member != NULL && peer->member->trouble != NULL)
+        peer->member->trouble->heard = g->now;
     dispatch(m, from, answer);
     return COVEY_OK;
 }
 
 int cv_membership_message(struct cv_membership *m, const covey_node_id *from, struct cv_slice bytes)
 {
-    int error = take(m, from, bytes);
+    const struct cv_links *links = &m->gossip.links;
+    struct cv_peer *peer = cv_links_peer(links, from);
+    uint64_t removals = links->removals;
+    /* NULL: the last messages of a connection that we closed. */
+    int error = peer == NULL ? COVEY_OK : take(m, peer, from, bytes);
     /* It may have been closed for what it said: then another seed is asked. */
-    if (cv_links_peer(&m->gossip.links, from) == NULL)
+    if (peer == NULL || !is_still_there(links, from, removals))
         cv_join_disconnected(m, from);
     return error;
 }

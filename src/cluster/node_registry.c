@@ -109,29 +109,45 @@ static size_t capacity_of(const struct cv_node_registry *r)
     return r->block_count * CV_MEMBERS_PER_BLOCK;
 }
 
-/* Another block, whose slots come after all others in the order of the free ones. */
-static int add_block(struct cv_node_registry *r)
+/* Room for so many blocks in all, and their slots in the order. */
+static int reserve_blocks(struct cv_node_registry *r, size_t count)
 {
-    size_t capacity = capacity_of(r);
     uint32_t *order =
-        cv_reallocate(r->alloc, r->order, capacity + CV_MEMBERS_PER_BLOCK, sizeof(*order));
+        cv_reallocate(r->alloc, r->order, count * CV_MEMBERS_PER_BLOCK, sizeof(*order));
     if (order == NULL)
         return COVEY_ERR_NO_MEMORY;
     r->order = order;
     struct cv_member **blocks =
-        cv_reallocate(r->alloc, r->blocks, r->block_count + 1, sizeof(struct cv_member *));
+        cv_reallocate(r->alloc, r->blocks, count, sizeof(struct cv_member *));
     if (blocks == NULL)
         return COVEY_ERR_NO_MEMORY;
     r->blocks = blocks;
-    struct cv_member *block =
-        cv_allocate(r->alloc, CV_MEMBERS_PER_BLOCK * sizeof(struct cv_member));
-    if (block == NULL)
-        return COVEY_ERR_NO_MEMORY;
-    for (size_t i = 0; i < CV_MEMBERS_PER_BLOCK; i++)
-        r->order[capacity + i] = (uint32_t)(capacity + i);
-    r->blocks[r->block_count] = block;
-    r->block_count++;
     return COVEY_OK;
+}
+
+/* More blocks, whose slots come after all others in the order of the free ones. */
+static int add_blocks(struct cv_node_registry *r, size_t more)
+{
+    int error = reserve_blocks(r, r->block_count + more);
+    for (size_t n = 0; n < more && error == COVEY_OK; n++) {
+        size_t capacity = capacity_of(r);
+        struct cv_member *block =
+            cv_allocate(r->alloc, CV_MEMBERS_PER_BLOCK * sizeof(struct cv_member));
+        if (block == NULL)
+            return COVEY_ERR_NO_MEMORY;
+        for (size_t i = 0; i < CV_MEMBERS_PER_BLOCK; i++)
+            r->order[capacity + i] = (uint32_t)(capacity + i);
+        r->blocks[r->block_count] = block;
+        r->block_count++;
+    }
+    return error;
+}
+
+/* Blocks for so many slots in all. */
+static int grow(struct cv_node_registry *r, size_t slots)
+{
+    size_t wanted = (slots + CV_MEMBERS_PER_BLOCK - 1) / CV_MEMBERS_PER_BLOCK;
+    return wanted <= r->block_count ? COVEY_OK : add_blocks(r, wanted - r->block_count);
 }
 
 static int reserve_troubles(struct cv_node_registry *r, size_t count)
@@ -151,9 +167,7 @@ int cv_node_registry_reserve_alive(struct cv_node_registry *r, size_t more)
     size_t room = (size_t)r->members_max * 2 - r->count;
     size_t inserts = more < room ? more : room;
     int error = cv_member_table_reserve(&r->table, inserts);
-    while (error == COVEY_OK && capacity_of(r) - r->count < inserts)
-        error = add_block(r);
-    return error;
+    return error == COVEY_OK ? grow(r, r->count + inserts) : error;
 }
 
 int cv_node_registry_reserve(struct cv_node_registry *r, size_t more)
@@ -243,6 +257,58 @@ struct cv_member *cv_node_registry_insert(struct cv_node_registry *r,
     write_status(r, m, &record->status, now);
     digest_in(r, m);
     return m;
+}
+
+/* Slot k for the k-th of the roster; ours, which is at `place` there, comes first in the order. */
+static void write_adopted(struct cv_node_registry *r, const struct cv_roster *roster,
+                          uint32_t place, const struct cv_member *self)
+{
+    for (uint32_t k = 0; k < roster->count; k++) {
+        const struct cv_record *record = &roster->records[k];
+        uint32_t index = k + (k < place);
+        if (k == place)
+            continue;
+        r->order[index] = k;
+        *at_slot(r, k) = (struct cv_member){.body = cv_cluster_node_retain(record->body),
+                                            .incarnation = record->status.incarnation,
+                                            .index = index,
+                                            .slot = k & 0x7fffff};
+    }
+    r->order[0] = place;
+    *at_slot(r, place) = *self;
+    at_slot(r, place)->slot = place & 0x7fffff;
+}
+
+int cv_node_registry_adopt(struct cv_node_registry *r, const struct cv_roster *roster,
+                           struct cv_member **self)
+{
+    const struct cv_member own = **self;
+    uint32_t place = cv_roster_find(roster, cv_member_id(*self));
+    assert(r->count == 1 && own.trouble == NULL && own.index == 0);
+    assert(place != CV_MEMBER_TABLE_NONE && roster->count <= r->members_max);
+    int error = grow(r, roster->count);
+    if (error != COVEY_OK)
+        return error;
+    cv_member_table_remove(&r->table, cv_member_id(*self));
+    error = cv_member_table_copy(&r->table, &roster->table);
+    if (error != COVEY_OK) {
+        cv_member_table_put(&r->table, own.slot);
+        return error;
+    }
+    write_adopted(r, roster, place, &own);
+    *self = at_slot(r, place);
+    for (size_t i = roster->count; i < capacity_of(r); i++)
+        r->order[i] = (uint32_t)i;
+    r->count = roster->count;
+    r->state_count[COVEY_NODE_ALIVE] = roster->count;
+    r->digest = roster->digest;
+    cv_digest_remove(&r->digest, roster->records[place].body,
+                     roster->records[place].status.incarnation);
+    cv_digest_add(&r->digest, own.body, own.incarnation);
+    r->version += roster->count;
+    for (size_t i = 0; r->watcher != NULL && i < r->count; i++)
+        r->watcher->changed(r->watcher->user, cv_node_registry_at(r, i));
+    return COVEY_OK;
 }
 
 void cv_node_registry_remove(struct cv_node_registry *r, struct cv_member *m)

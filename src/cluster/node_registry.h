@@ -6,6 +6,7 @@
 #include "cluster/failure_detection/suspicion.h"
 #include "cluster/member_table.h"
 #include "cluster/record.h"
+#include "cluster/roster.h"
 
 #include <covey/export.h>
 #include <sys/queue.h>
@@ -68,14 +69,14 @@ struct cv_node_registry {
     uint32_t *order; /* slots: of the members, then the free ones */
     size_t count;
     size_t state_count[4];
-    uint32_t members_max;    /* bounds the members, and apart from them the tombstones */
-    uint64_t version;        /* counts the changes of what a snapshot shows */
-    uint64_t refused;        /* members not taken for members_max */
-    struct cv_digest digest; /* of the live ones */
+    uint32_t members_max; /* bounds the members, and apart from them the tombstones */
+    uint64_t version;     /* counts the changes of what a snapshot shows */
+    uint64_t refused;     /* members not taken for members_max */
     const struct cv_registry_watcher *watcher; /* may be NULL */
     TAILQ_HEAD(, cv_member_trouble) spare;
     size_t spare_count;
-    size_t trouble_count; /* members that have some */
+    size_t trouble_count;    /* members that have some */
+    struct cv_digest digest; /* of the live ones */
 };
 
 void cv_node_registry_init(struct cv_node_registry *r, const struct cv_alloc *alloc,
@@ -112,6 +113,14 @@ COVEY_MUST_USE int cv_node_registry_reserve_alive(struct cv_node_registry *r, si
  */
 struct cv_member *cv_node_registry_insert(struct cv_node_registry *r,
                                           const struct cv_record *record, covey_time now);
+/*
+ * Takes in all of a roster that has the registry's secret, as inserts in its order would. `*self` is the
+ * only member before that, without trouble, and in the roster; it stays the first one and what it is,
+ * but moves: *self is where it is then. The roster has members_max nodes at most. 0 or
+ * COVEY_ERR_NO_MEMORY.
+ */
+COVEY_MUST_USE int cv_node_registry_adopt(struct cv_node_registry *r,
+                                          const struct cv_roster *roster, struct cv_member **self);
 /* Its alarm must not be set. */
 void cv_node_registry_remove(struct cv_node_registry *r, struct cv_member *m);
 

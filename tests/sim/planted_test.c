@@ -9,7 +9,7 @@
 #define NODES        6
 #define CHATTY_NODES 14
 
-static struct sim *begin(uint64_t seed, size_t nodes, const struct sim_planted *bug)
+static struct sim *begin(uint64_t seed, size_t nodes, size_t late, const struct sim_planted *bug)
 {
     const size_t first = 0;
     struct sim_config config = sim_config_default(seed, nodes);
@@ -19,7 +19,8 @@ static struct sim *begin(uint64_t seed, size_t nodes, const struct sim_planted *
     for (size_t i = 0; i < nodes; i++) {
         if (i > 0)
             sim_set_seeds(s, i, &first, 1);
-        sim_start(s, i);
+        if (i + late < nodes)
+            sim_start(s, i);
     }
     sim_run_for(s, 10 * S);
     return s;
@@ -49,6 +50,14 @@ static void run_clocks(struct sim *s)
         sim_set_clock(s, i, (int64_t)i * 3600 * 1000);
         sim_run_for(s, 5 * S);
     }
+}
+
+static void run_late(struct sim *s)
+{
+    sim_run_for(s, 20 * S);
+    if (sim_violation(s) == NULL)
+        sim_start(s, NODES - 1);
+    sim_run_for(s, 60 * S);
 }
 
 static void run_lossy(struct sim *s)
@@ -139,10 +148,15 @@ static void run_stormy(struct sim *s)
 static const struct {
     void (*run)(struct sim *s);
     size_t nodes;
+    size_t late; /* of them: the run starts them itself */
 } runs[] = {
-    [SIM_RUN_QUIET] = {run_quiet, NODES},     [SIM_RUN_CLOCKS] = {run_clocks, NODES},
-    [SIM_RUN_LOSSY] = {run_lossy, NODES},     [SIM_RUN_CHATTY] = {run_chatty, CHATTY_NODES},
-    [SIM_RUN_CHECKED] = {run_checked, NODES}, [SIM_RUN_STORMY] = {run_stormy, NODES},
+    [SIM_RUN_QUIET] = {run_quiet, NODES, 0},
+    [SIM_RUN_CLOCKS] = {run_clocks, NODES, 0},
+    [SIM_RUN_LATE] = {run_late, NODES, 1},
+    [SIM_RUN_LOSSY] = {run_lossy, NODES, 0},
+    [SIM_RUN_CHATTY] = {run_chatty, CHATTY_NODES, 0},
+    [SIM_RUN_CHECKED] = {run_checked, NODES, 0},
+    [SIM_RUN_STORMY] = {run_stormy, NODES, 0},
 };
 #define RUN_COUNT (sizeof(runs) / sizeof(runs[0]))
 
@@ -153,7 +167,7 @@ static void each_bug_breaks_its_invariant(void **state)
     for (size_t i = 0; i < sim_planted_count(); i++) {
         const struct sim_planted *bug = sim_planted_at(i);
         enum sim_planted_run run = sim_planted_run(bug);
-        struct sim *s = begin(1, runs[run].nodes, bug);
+        struct sim *s = begin(1, runs[run].nodes, runs[run].late, bug);
         if (sim_violation(s) == NULL)
             runs[run].run(s);
         if (sim_invariant_broken(s) != sim_planted_invariant(bug)) {
@@ -172,7 +186,7 @@ static void without_a_bug_nothing_breaks_and_all_is_looked_at(void **state)
     (void)state;
     uint64_t checks[SIM_INVARIANT_COUNT] = {0};
     for (size_t run = 0; run < RUN_COUNT; run++) {
-        struct sim *s = begin(1, runs[run].nodes, NULL);
+        struct sim *s = begin(1, runs[run].nodes, runs[run].late, NULL);
         runs[run].run(s);
         assert_sim(s, sim_violation(s) == NULL);
         for (size_t id = 0; id < SIM_INVARIANT_COUNT; id++)

@@ -14,6 +14,7 @@
 enum sim_planted_run {
     SIM_RUN_QUIET,   /* nothing happens */
     SIM_RUN_CLOCKS,  /* wall clocks jump */
+    SIM_RUN_LATE,    /* one joins when the others have long come together */
     SIM_RUN_LOSSY,   /* packets are lost, but few */
     SIM_RUN_CHATTY,  /* long tags, all the time, and nodes that come and go */
     SIM_RUN_CHECKED, /* nodes have health checks, some of which hang */

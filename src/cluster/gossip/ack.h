@@ -25,6 +25,7 @@ struct cv_owed_ack {
 };
 
 struct cv_owed_acks {
+    uint64_t taken; /* a bit for each that was handed out, and may still be owed */
     struct cv_owed_ack acks[CV_OWED_ACKS_MAX];
 };
 

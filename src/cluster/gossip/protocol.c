@@ -133,6 +133,28 @@ int cv_gossip_protocol_recall(struct cv_gossip_protocol *p, const struct cv_reco
     return COVEY_OK;
 }
 
+/* One by one where there are few, because then each of them is dialled, or when not all have room. */
+static bool is_adoptable(const struct cv_gossip_protocol *p, const struct cv_roster *roster)
+{
+    return roster->count > CV_FULL_MESH_MAX && p->rings.ring_count > 0 && !p->has_no_quorum &&
+           roster->count <= p->registry.members_max;
+}
+
+int cv_gossip_protocol_adopt(struct cv_gossip_protocol *p, const struct cv_roster *roster)
+{
+    if (!is_adoptable(p, roster))
+        return cv_gossip_protocol_recall(p, roster->records, roster->count);
+    int error = cv_node_registry_adopt(&p->registry, roster, &p->self);
+    if (error != COVEY_OK)
+        return error;
+    p->is_mesh = false;
+    for (size_t i = 1; i < roster->count; i++)
+        cv_member_adopted(p, cv_node_registry_at(&p->registry, i));
+    cv_members_adopted(p);
+    cv_warm_settle(p);
+    return COVEY_OK;
+}
+
 void cv_gossip_protocol_fini(struct cv_gossip_protocol *p)
 {
     cv_probe_order_fini(&p->order);
@@ -146,14 +168,10 @@ void cv_gossip_protocol_fini(struct cv_gossip_protocol *p)
 void cv_gossip_protocol_stop(struct cv_gossip_protocol *p)
 {
     struct cv_heap *heap = &p->heap;
-    cv_heap_clear(heap, &p->tick.timer);
     cv_heap_clear(heap, &p->gossip.timer);
     cv_heap_clear(heap, &p->settle.timer);
     cv_watching_stop(p);
-    for (size_t i = 0; i < CV_PROBES_MAX; i++) {
-        p->probes[i].phase = CV_PROBE_IDLE;
-        cv_heap_clear(heap, &p->probes[i].alarm.timer);
-    }
+    cv_probing_stop(p);
     for (size_t i = 0; i < CV_OWED_ACKS_MAX; i++)
         cv_heap_clear(heap, &p->owed.acks[i].alarm.timer);
     for (size_t i = 0; i < cv_node_registry_count(&p->registry); i++) {
@@ -258,7 +276,9 @@ void cv_gossip_protocol_compose(struct cv_gossip_protocol *p, const covey_node_i
     cv_message_begin(&p->writer, p->scratch, size, head);
     if (head->type == CV_MESSAGE_JOIN)
         cv_gossip_protocol_add(p, p->self);
-    const struct cv_member *m = cv_node_registry_get(&p->registry, to);
+    /* To one that is not connected nothing is sent. */
+    const struct cv_peer *peer = cv_links_peer(&p->links, to);
+    const struct cv_member *m = peer == NULL ? NULL : peer->member;
     if (m == NULL || m->state == COVEY_NODE_ALIVE)
         return;
     struct cv_record record = cv_member_record(m);
@@ -333,10 +353,10 @@ size_t cv_gossip_protocol_select_random(struct cv_gossip_protocol *p, const cove
     size_t tries = 4 * count;
     for (size_t i = 0; connected > 0 && i < tries + connected && chosen < count; i++) {
         size_t place = i < tries ? (size_t)cv_rand_below(&p->rand, connected) : i - tries;
-        const covey_node_id *id = &cv_links_at(&p->links, place)->id;
-        struct cv_member *m = cv_node_registry_get(&p->registry, id);
+        const struct cv_peer *peer = cv_links_at(&p->links, place);
+        struct cv_member *m = peer->member;
         if (m == NULL || !cv_member_is_live(m) || is_chosen(out, chosen, m) ||
-            (except != NULL && covey_node_id_compare(id, except) == 0))
+            (except != NULL && cv_node_id_equal(&peer->id, except)))
             continue;
         out[chosen] = m;
         chosen++;

@@ -111,12 +111,9 @@ struct cv_gossip_protocol {
     bool is_leaving;    /* we said Left and stay with it */
     bool conflict_told; /* NODE_CONFLICT was said of our own key */
     struct cv_probe_order order;
-    struct cv_probe probes[CV_PROBES_MAX];
-    struct cv_owed_acks owed;
+    uint32_t probing; /* a bit for each probe that is not idle */
     uint32_t sequence;
     struct cv_local_health health;
-    struct cv_watch_rings rings;
-    struct cv_watches watches;
     double probe_z; /* phi of half the threshold and of all of it, as cv_phi_accrual_reaches()
                        wants them */
     double suspect_z;
@@ -148,6 +145,10 @@ struct cv_gossip_protocol {
     uint32_t expected_leaves; /* and that no longer do, since somebody looked */
     struct cv_gossip_counters counters;
     struct cv_message_writer writer;
+    struct cv_watches watches;
+    struct cv_watch_rings rings;
+    struct cv_probe probes[CV_PROBES_MAX];
+    struct cv_owed_acks owed;
     uint8_t scratch[CV_MAX_MESSAGE_SIZE];
 };
 
@@ -173,6 +174,9 @@ COVEY_MUST_USE int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
  * some of them taken in. */
 COVEY_MUST_USE int cv_gossip_protocol_recall(struct cv_gossip_protocol *p,
                                              const struct cv_record *known, size_t count);
+/* The same for what is prepared as a roster, of which we are one, and which has our secret. */
+COVEY_MUST_USE int cv_gossip_protocol_adopt(struct cv_gossip_protocol *p,
+                                            const struct cv_roster *roster);
 void cv_gossip_protocol_fini(struct cv_gossip_protocol *p);
 /* No probes and no gossip any more. What others ask is still answered. */
 void cv_gossip_protocol_stop(struct cv_gossip_protocol *p);

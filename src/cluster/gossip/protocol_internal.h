@@ -16,6 +16,8 @@ void cv_gossip_ping(struct cv_gossip_protocol *p, const covey_node_id *to, uint3
 /* protocol_links.c */
 /* What the links say of a node. */
 enum cv_member_link cv_link_of(const struct cv_gossip_protocol *p, const covey_node_id *id);
+/* The peer with this id, if it is connected, is this member; NULL: none. */
+void cv_link_member(struct cv_gossip_protocol *p, const covey_node_id *id, struct cv_member *m);
 /* Others hear from a node that is alive: when we do not, our connection is dead and is closed. */
 void cv_link_doubt(struct cv_gossip_protocol *p, struct cv_member *m);
 
@@ -29,6 +31,8 @@ void cv_probing_link_lost(struct cv_gossip_protocol *p, const covey_node_id *pee
 void cv_probing_ack(struct cv_gossip_protocol *p, const covey_node_id *from, uint32_t sequence);
 void cv_probing_nack(struct cv_gossip_protocol *p, const covey_node_id *from, uint32_t sequence);
 void cv_probing_forget(struct cv_gossip_protocol *p, const covey_node_id *target);
+/* No probes any more. */
+void cv_probing_stop(struct cv_gossip_protocol *p);
 /* All probes begin again. */
 void cv_probing_restart(struct cv_gossip_protocol *p);
 
@@ -81,6 +85,9 @@ void cv_relay_ack(struct cv_gossip_protocol *p, const covey_node_id *from, uint3
 /* protocol_state.c */
 /* A member known from before: nothing is told of it. */
 void cv_member_recalled(struct cv_gossip_protocol *p, struct cv_member *m);
+/* The same for many at once, of which none is dialled: for each, and then for all. */
+void cv_member_adopted(struct cv_gossip_protocol *p, struct cv_member *m);
+void cv_members_adopted(struct cv_gossip_protocol *p);
 void cv_member_entered(struct cv_gossip_protocol *p, struct cv_member *m);
 void cv_member_body_changed(struct cv_gossip_protocol *p, struct cv_member *m, bool tags_differ);
 void cv_member_alarm(struct cv_gossip_protocol *p, struct cv_member *m);

@@ -15,6 +15,13 @@ enum cv_member_link cv_link_of(const struct cv_gossip_protocol *p, const covey_n
     return cv_links_is_dialling(&p->links, id) ? CV_LINK_DIALLING : CV_LINK_NONE;
 }
 
+void cv_link_member(struct cv_gossip_protocol *p, const covey_node_id *id, struct cv_member *m)
+{
+    struct cv_peer *peer = cv_links_peer(&p->links, id);
+    if (peer != NULL)
+        peer->member = m;
+}
+
 void cv_link_doubt(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     const struct cv_peer *peer = cv_links_peer(&p->links, cv_member_id(m));
@@ -25,6 +32,7 @@ void cv_link_doubt(struct cv_gossip_protocol *p, struct cv_member *m)
 void cv_gossip_protocol_connected(struct cv_gossip_protocol *p, const covey_node_id *peer)
 {
     struct cv_member *m = cv_node_registry_get(&p->registry, peer);
+    cv_link_member(p, peer, m);
     if (m != NULL) {
         m->link = CV_LINK_UP;
         if (m->trouble != NULL)

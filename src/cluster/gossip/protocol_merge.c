@@ -82,6 +82,7 @@ static void admit(struct cv_gossip_protocol *p, const struct news *n)
         return;
     m->body_is_direct = n->is_direct;
     m->link = cv_link_of(p, cv_member_id(m));
+    cv_link_member(p, cv_member_id(m), m);
     cv_member_entered(p, m);
     pass_on(p, m, n, CV_PRIORITY_MEDIUM);
 }

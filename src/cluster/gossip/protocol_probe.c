@@ -2,12 +2,21 @@
 
 /* The failure detector's probes: gossip/ping.h draws one. */
 
+/* The next probe from `first` on that is not idle; CV_PROBES_MAX when there is none. Hardly ever is there
+ * more than one, so the others are not even looked at. */
+static size_t next_busy(const struct cv_gossip_protocol *p, size_t first)
+{
+    size_t i = first;
+    while (i < CV_PROBES_MAX && (p->probing >> i & 1) == 0)
+        i++;
+    return i;
+}
+
 static struct cv_probe *probe_of(struct cv_gossip_protocol *p, const covey_node_id *target)
 {
-    for (size_t i = 0; i < CV_PROBES_MAX; i++) {
-        struct cv_probe *probe = &p->probes[i];
-        if (probe->phase != CV_PROBE_IDLE && cv_node_id_equal(&probe->target, target))
-            return probe;
+    for (size_t i = next_busy(p, 0); i < CV_PROBES_MAX; i = next_busy(p, i + 1)) {
+        if (cv_node_id_equal(&p->probes[i].target, target))
+            return &p->probes[i];
     }
     return NULL;
 }
@@ -15,22 +24,29 @@ static struct cv_probe *probe_of(struct cv_gossip_protocol *p, const covey_node_
 static struct cv_probe *idle_probe(struct cv_gossip_protocol *p)
 {
     for (size_t i = 0; i < CV_PROBES_MAX; i++) {
-        if (p->probes[i].phase == CV_PROBE_IDLE)
+        if ((p->probing >> i & 1) == 0)
             return &p->probes[i];
     }
     return NULL;
+}
+
+static uint32_t bit_of(const struct cv_gossip_protocol *p, const struct cv_probe *probe)
+{
+    return UINT32_C(1) << (probe - p->probes);
 }
 
 static void enter(struct cv_gossip_protocol *p, struct cv_probe *probe, enum cv_probe_phase phase,
                   covey_time timeout)
 {
     probe->phase = phase;
+    p->probing |= bit_of(p, probe);
     cv_heap_set(&p->heap, &probe->alarm.timer, p->now + timeout);
 }
 
 static void end(struct cv_gossip_protocol *p, struct cv_probe *probe)
 {
     probe->phase = CV_PROBE_IDLE;
+    p->probing &= ~bit_of(p, probe);
     cv_heap_clear(&p->heap, &probe->alarm.timer);
 }
 
@@ -180,7 +196,7 @@ void cv_probing_link_lost(struct cv_gossip_protocol *p, const covey_node_id *pee
 
 void cv_probing_ack(struct cv_gossip_protocol *p, const covey_node_id *from, uint32_t sequence)
 {
-    for (size_t i = 0; i < CV_PROBES_MAX; i++) {
+    for (size_t i = next_busy(p, 0); i < CV_PROBES_MAX; i = next_busy(p, i + 1)) {
         struct cv_probe *probe = &p->probes[i];
         if (!cv_probe_is_answered(probe, sequence, from))
             continue;
@@ -195,7 +211,7 @@ void cv_probing_ack(struct cv_gossip_protocol *p, const covey_node_id *from, uin
 
 void cv_probing_nack(struct cv_gossip_protocol *p, const covey_node_id *from, uint32_t sequence)
 {
-    for (size_t i = 0; i < CV_PROBES_MAX; i++) {
+    for (size_t i = next_busy(p, 0); i < CV_PROBES_MAX; i = next_busy(p, i + 1)) {
         if (cv_probe_nack(&p->probes[i], sequence, from))
             p->counters.nacks_received++;
     }
@@ -208,12 +224,17 @@ void cv_probing_forget(struct cv_gossip_protocol *p, const covey_node_id *target
         end(p, probe);
 }
 
+void cv_probing_stop(struct cv_gossip_protocol *p)
+{
+    cv_heap_clear(&p->heap, &p->tick.timer);
+    for (size_t i = next_busy(p, 0); i < CV_PROBES_MAX; i = next_busy(p, i + 1))
+        end(p, &p->probes[i]);
+}
+
 void cv_probing_restart(struct cv_gossip_protocol *p)
 {
-    for (size_t i = 0; i < CV_PROBES_MAX; i++) {
+    for (size_t i = next_busy(p, 0); i < CV_PROBES_MAX; i = next_busy(p, i + 1)) {
         struct cv_probe *probe = &p->probes[i];
-        if (probe->phase == CV_PROBE_IDLE)
-            continue;
         begin(p, probe, cv_node_registry_get(&p->registry, &probe->target));
     }
 }

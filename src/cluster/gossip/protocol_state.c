@@ -147,6 +147,7 @@ static void forget(struct cv_gossip_protocol *p, struct cv_member *m)
     cv_member_unexpect(p, m);
     clear_alarm(p, m);
     cv_gossip_queue_remove(&p->queue, cv_member_id(m));
+    cv_link_member(p, cv_member_id(m), NULL);
     cv_node_registry_remove(&p->registry, m);
 }
 
@@ -200,6 +201,19 @@ void cv_member_recalled(struct cv_gossip_protocol *p, struct cv_member *m)
 {
     m->is_announced = true;
     enter_live(p, m);
+}
+
+void cv_member_adopted(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    m->is_announced = true;
+    expect(p, m);
+}
+
+void cv_members_adopted(struct cv_gossip_protocol *p)
+{
+    p->rings_changed = true;
+    p->warm_changed = true;
+    cv_probing_start(p);
 }
 
 void cv_member_entered(struct cv_gossip_protocol *p, struct cv_member *m)

@@ -12,9 +12,8 @@ void cv_watches_init(struct cv_watches *w, size_t ring_count)
 struct cv_watch *cv_watches_subject(struct cv_watches *w, const covey_node_id *id)
 {
     for (size_t i = 0; i < CV_RINGS_MAX; i++) {
-        struct cv_watch *watch = &w->subjects[i];
-        if (watch->is_used && cv_node_id_equal(&watch->subject, id))
-            return watch;
+        if (cv_node_id_equal(&w->subject_ids[i], id) && w->subjects[i].is_used)
+            return &w->subjects[i];
     }
     return NULL;
 }
@@ -28,6 +27,7 @@ struct cv_watch *cv_watches_begin(struct cv_watches *w, const covey_node_id *id,
     assert(watch < w->subjects + CV_RINGS_MAX && !cv_timer_is_set(&watch->alarm.timer));
     *watch = (struct cv_watch){.alarm = watch->alarm, .is_used = true, .subject = *id};
     cv_phi_accrual_init(&watch->phi, phi);
+    w->subject_ids[watch - w->subjects] = *id;
     return watch;
 }
 

@@ -48,9 +48,12 @@ static_assert(CV_RINGS_MAX * CV_WATCHERS_PER_RING < CV_RING_SUITORS_MAX,
               "all watchers and one more are compared");
 
 struct cv_watches {
-    struct cv_watch subjects[CV_RINGS_MAX];
     size_t watcher_count;
     size_t watcher_max;
+    /* The ids of the subjects, also of those that are not used any more: side by side, since
+     * nearly each message asks for one of them. */
+    covey_node_id subject_ids[CV_RINGS_MAX];
+    struct cv_watch subjects[CV_RINGS_MAX];
     struct cv_watcher watchers[CV_RINGS_MAX * CV_WATCHERS_PER_RING];
 };
 

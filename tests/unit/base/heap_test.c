@@ -192,7 +192,7 @@ static void assert_heap_matches(const struct cv_heap *h, const struct cv_timer *
         if (is_set) {
             count++;
             assert_true(timers[i].deadline == m->deadline[i]);
-            assert_ptr_equal(h->timers[timers[i].index - 1], &timers[i]);
+            assert_ptr_equal(h->entries[timers[i].index - 1].timer, &timers[i]);
         }
     }
     assert_int_equal(h->count, count);

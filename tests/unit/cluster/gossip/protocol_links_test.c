@@ -18,6 +18,23 @@ static void a_lost_connection_is_a_hint(void **state)
     assert_true(core.now - begun <= 1 * SEC);
 }
 
+/* A peer and a member are known to be the same node whichever of them came first, and until one goes. */
+static void a_peer_knows_its_member(void **state)
+{
+    (void)state;
+    const covey_node_id id = id_of(2);
+    const struct cv_links *links = &core.m->gossip.links;
+    core_connected(2, 0);
+    assert_null(cv_links_peer(links, &id)->member);
+    core_disconnected(2);
+    core_add_member(2);
+    assert_ptr_equal(cv_links_peer(links, &id)->member, core_member(2));
+    core_disconnected(2);
+    assert_null(cv_links_peer(links, &id));
+    core_connected(2, 0);
+    assert_ptr_equal(cv_links_peer(links, &id)->member, core_member(2));
+}
+
 static void news_waits_for_a_connection(void **state)
 {
     (void)state;
@@ -164,6 +181,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CORE_TEST(a_lost_connection_is_a_hint),
+        CORE_TEST(a_peer_knows_its_member),
         CORE_TEST(news_waits_for_a_connection),
         CORE_TEST(nonsense_is_counted_and_then_closed),
         CORE_TEST(some_nonsense_is_borne),

@@ -423,9 +423,11 @@ static void random_members_are_what_was_asked_for(void **state)
         struct cv_member *m = cv_node_registry_insert(&p.registry, &record, 0);
         struct cv_address address = address_of(i);
         m->link = i == 6 ? CV_LINK_NONE : CV_LINK_UP;
-        if (i < 6)
+        if (i < 6) {
             assert_int_equal(cv_links_add_peer(&p.links, cv_member_id(m), "", &address, 0),
                              COVEY_OK);
+            cv_links_peer(&p.links, cv_member_id(m))->member = m;
+        }
         cv_cluster_node_release(body);
     }
     covey_node_id except = id_of(2);
