@@ -1,5 +1,6 @@
 #include "cluster_flock.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 
 #define END_MARK   UINT32_MAX
 #define MISSED_MAX 10
+#define JOINERS    128
 
 static void check(const char *what, int error)
 {
@@ -167,13 +169,37 @@ static void join_node(struct flock *f, unsigned index, const char *seed)
     listen_to(f, covey_event_receiver_fd(node->events), index);
 }
 
+struct joining {
+    struct flock *f;
+    const char *seed;
+    atomic_uint next;
+};
+
+static void *join_some(void *user)
+{
+    struct joining *j = user;
+    unsigned index;
+    while ((index = atomic_fetch_add(&j->next, 1)) < j->f->count)
+        join_node(j->f, index, j->seed);
+    return NULL;
+}
+
+/* Each call waits for a turn of its loop, which takes long when hundreds of others on it shake hands: as
+ * if each node had a thread of its own to begin with. */
 void flock_join(struct flock *f, const char *seed)
 {
-    for (unsigned i = 0; i < f->count; i++) {
-        join_node(f, i, seed);
-        if (seed == NULL)
-            seed = covey_server_address(f->nodes[0].server);
+    struct joining j = {.f = f, .seed = seed};
+    pthread_t threads[JOINERS];
+    if (seed == NULL) {
+        join_node(f, 0, NULL);
+        j.seed = covey_server_address(f->nodes[0].server);
+        j.next = 1;
     }
+    for (unsigned i = 0; i < JOINERS; i++)
+        if (pthread_create(&threads[i], NULL, join_some, &j) != 0)
+            die("cluster: no thread");
+    for (unsigned i = 0; i < JOINERS; i++)
+        pthread_join(threads[i], NULL);
 }
 
 void flock_close(struct flock *f)
