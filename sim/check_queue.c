@@ -192,13 +192,14 @@ static void check_left_out(struct sim *s, const struct sim_node *n,
         check_wait(s, n, &out, size, x);
 }
 
-/* It has nothing of the queue because the bytes for news are used up (G7). */
+/* It has nothing of the queue because the bytes for news are used up, or kept for a push (G7). */
 static bool is_too_early(const struct sim_node *n, const struct selection *x)
 {
     struct cv_bucket news = n->membership->gossip.news;
     return x->known == x->skipped &&
-           cv_bucket_ready(&news, CV_DATAGRAM_MESSAGE_SIZE, n->membership->gossip.now) >
-               n->membership->gossip.now;
+           (n->membership->gossip.is_push_delayed ||
+            cv_bucket_ready(&news, CV_DATAGRAM_MESSAGE_SIZE, n->membership->gossip.now) >
+                n->membership->gossip.now);
 }
 
 void sim_check_queue(struct sim *s, const struct sim_node *n)

@@ -129,6 +129,7 @@ static void attempt_failed(struct cv_membership *m)
         return;
     }
     covey_time wait = backoff(m);
+    m->gossip.is_joining = false; /* there is no list to wait for, and others may join through us */
     cv_log_line(m->log, CV_LOG_INFO, "joining: attempt %u was in vain, %s; the next one in %u ms",
                 (unsigned)m->join.attempt, covey_strerror(failure(m)),
                 (unsigned)(wait / COVEY_MILLISECOND));
@@ -163,6 +164,7 @@ void cv_join_advance(struct cv_membership *m)
 static void begin_attempt(struct cv_membership *m)
 {
     m->join.attempt++;
+    m->gossip.is_joining = cv_node_registry_live_count(&m->gossip.registry) == 1;
     for (size_t i = 0; i < m->seed_count; i++) {
         struct cv_seed *seed = &m->seeds[i];
         seed->was_asked = false;
@@ -175,7 +177,6 @@ static void begin_attempt(struct cv_membership *m)
 void cv_join_start(struct cv_membership *m)
 {
     m->state = CV_MEMBERSHIP_JOINING;
-    m->gossip.is_joining = true;
     m->join.attempt = 0;
     m->join.was_reached = false;
     if (m->seed_count > 0 && m->join.config.attempts_max != 0)

@@ -13,7 +13,10 @@ static void say_goodbye(struct cv_membership *m, const covey_node_id *to)
 {
     struct cv_gossip_protocol *g = &m->gossip;
     struct cv_message_head head = {.type = CV_MESSAGE_LEAVE, .incarnation = g->self->incarnation};
+    const struct cv_peer *peer = cv_links_peer(&g->links, to);
     cv_gossip_protocol_compose(g, to, &head);
+    if (peer != NULL && peer->member == NULL)
+        cv_gossip_protocol_add(g, g->self); /* whom it may not know, see below */
     cv_gossip_protocol_post(g, to, true);
 }
 

@@ -83,13 +83,18 @@ static bool is_under_way(const struct cv_membership *m, const covey_node_id *to)
     return false;
 }
 
-static bool is_admitted(struct cv_membership *m, const struct cv_transfer *transfer)
+/* The whole list takes the place of what is under way to the same one. */
+static bool has_place(const struct cv_membership *m, const struct cv_transfer *transfer)
 {
-    if (transfer->type == CV_MESSAGE_JOIN_ACK)
-        cv_transfers_drop(m, &transfer->to);
+    if (is_under_way(m, &transfer->to))
+        return transfer->type == CV_MESSAGE_JOIN_ACK;
+    return m->transfer_count < CV_TRANSFERS_MAX;
+}
+
+static bool is_admitted(const struct cv_membership *m, const struct cv_transfer *transfer)
+{
     /* It may have been closed for what it said in the message that asks. */
-    return m->transfer_count < CV_TRANSFERS_MAX && !is_under_way(m, &transfer->to) &&
-           cv_links_peer(&m->gossip.links, &transfer->to) != NULL &&
+    return has_place(m, transfer) && cv_links_peer(&m->gossip.links, &transfer->to) != NULL &&
            cv_node_registry_get(&m->gossip.registry, &transfer->to) != NULL;
 }
 
@@ -103,6 +108,17 @@ bool cv_transfer_affords(struct cv_membership *m, const covey_node_id *to, size_
     return false;
 }
 
+/* That one failed, told by others, is a rumour and no accusation of ours: until we accuse it or believe
+ * them, a list says of it what we held before. */
+static struct cv_record record_of(const struct cv_member *member)
+{
+    struct cv_record record = cv_member_record(member);
+    if (member->state == COVEY_NODE_SUSPECT && member->trouble->suspicion.is_hearsay)
+        record.status =
+            (struct cv_node_status){.incarnation = member->incarnation, .state = COVEY_NODE_ALIVE};
+    return record;
+}
+
 void cv_transfer_begin(struct cv_membership *m, struct cv_transfer *transfer)
 {
     struct cv_gossip_protocol *g = &m->gossip;
@@ -114,7 +130,7 @@ void cv_transfer_begin(struct cv_membership *m, struct cv_transfer *transfer)
         struct cv_member *member = cv_node_registry_at(&g->registry, i);
         if (!is_wanted(transfer, cv_member_id(member)))
             continue;
-        transfer->records[transfer->count] = cv_member_record(member);
+        transfer->records[transfer->count] = record_of(member);
         cv_cluster_node_retain(member->body);
         transfer->count++;
     }
@@ -129,6 +145,7 @@ void cv_transfer_begin(struct cv_membership *m, struct cv_transfer *transfer)
         free_transfer(m, transfer);
         return;
     }
+    cv_transfers_drop(m, &transfer->to);
     m->transfers[m->transfer_count] = transfer;
     m->transfer_count++;
 }

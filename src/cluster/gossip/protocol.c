@@ -315,7 +315,10 @@ void cv_gossip_protocol_post(struct cv_gossip_protocol *p, const covey_node_id *
 {
     if (cv_links_peer(&p->links, to) == NULL)
         return;
-    add_news(p);
+    /* While a push waits for bytes nothing takes them from it: who asks us often must not keep us from
+     * telling the others. */
+    if (!p->is_push_delayed || p->is_leaving)
+        add_news(p);
     cv_outbox_send(&p->outbox, to, reliable, cv_message_bytes(&p->writer));
 }
 
@@ -364,13 +367,17 @@ size_t cv_gossip_protocol_select_random(struct cv_gossip_protocol *p, const cove
     return chosen;
 }
 
-static void tell(struct cv_gossip_protocol *p, struct cv_member *const *to, size_t count)
+/* False when there were bytes for the first of them only. */
+static bool tell(struct cv_gossip_protocol *p, struct cv_member *const *to, size_t count)
 {
     for (size_t i = 0; i < count && cv_gossip_queue_count(&p->queue) > 0; i++) {
+        if (affords(p, CV_DATAGRAM_MESSAGE_SIZE) > p->now)
+            return false;
         cv_gossip_protocol_compose(p, cv_member_id(to[i]),
                                    &(struct cv_message_head){.type = CV_MESSAGE_GOSSIP});
         cv_gossip_protocol_post(p, cv_member_id(to[i]), false);
     }
+    return true;
 }
 
 /* What is left to tell is told at `next`, if only to one that is connected and may become a member
@@ -401,8 +408,8 @@ static covey_time push_at(struct cv_gossip_protocol *p)
 }
 
 /* News goes to all neighbours on the watch rings, and where there are too few of these to some
- * others too. */
-static void push(struct cv_gossip_protocol *p)
+ * others too. False when there were not bytes for all. */
+static bool push(struct cv_gossip_protocol *p)
 {
     struct cv_member *peers[CV_WARM_MAX + CV_RELAYS_MAX];
     size_t count = cv_warm_peers(p, p->has_news_from ? &p->news_from : NULL, peers);
@@ -411,8 +418,9 @@ static void push(struct cv_gossip_protocol *p)
     p->push_size = count * CV_DATAGRAM_MESSAGE_SIZE;
     p->push_next = p->now + p->config.gossip_interval / PUSHES_PER_INTERVAL;
     p->is_push_delayed = false;
-    tell(p, peers, count);
+    bool told = tell(p, peers, count);
     tell_again(p, p->now + p->config.gossip_interval);
+    return told;
 }
 
 void cv_gossip_protocol_finish(struct cv_gossip_protocol *p)
@@ -421,13 +429,12 @@ void cv_gossip_protocol_finish(struct cv_gossip_protocol *p)
     cv_warm_update(p);
     if (!p->has_news)
         return;
-    const covey_time at = push_at(p);
-    if (p->now >= at) {
-        push(p);
+    if (p->now >= push_at(p) && push(p)) {
         p->has_news = false;
         p->has_news_from = false;
         return;
     }
+    const covey_time at = push_at(p);
     cv_heap_set_latest(&p->heap, &p->gossip.timer, at);
     if (p->now >= p->push_next && !p->is_push_delayed) {
         p->is_push_delayed = true;

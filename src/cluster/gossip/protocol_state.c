@@ -67,11 +67,12 @@ static covey_time suspicion_max(const struct cv_gossip_protocol *p)
 }
 
 /* How many others are to confirm a suspicion. One that does not notice must not keep the rest from
- * agreeing, so it is not all of those that could, the suspect and ourselves apart. */
+ * agreeing, so it is not all of those that could, the suspect and ourselves apart. Other suspects
+ * count: one that hears nobody must not be left to judge by itself. */
 static uint32_t confirmations_wanted(const struct cv_gossip_protocol *p)
 {
-    const size_t alive = cv_node_registry_count_state(&p->registry, COVEY_NODE_ALIVE);
-    const size_t others = alive > 1 ? alive - 1 : 0;
+    const size_t live = cv_node_registry_live_count(&p->registry);
+    const size_t others = live > 2 ? live - 2 : 0;
     if (others < 2)
         return 0;
     return others - 1 < CV_CONFIRMATIONS ? (uint32_t)(others - 1) : CV_CONFIRMATIONS;

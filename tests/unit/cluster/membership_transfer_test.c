@@ -66,6 +66,21 @@ static void the_newcomers_own_old_record_is_listed(void **state)
     assert_int_equal(u->status.state, COVEY_NODE_FAILED);
 }
 
+/* That one failed, as somebody told us, is not said again as if we accused it. */
+static void a_rumour_is_no_accusation_in_a_list(void **state)
+{
+    (void)state;
+    core_add_member(1);
+    core_tell(1, 2, CORE_WALL_MS, COVEY_NODE_ALIVE, 0);
+    core_tell(1, 2, CORE_WALL_MS, COVEY_NODE_FAILED, -1);
+    assert_int_equal(core_state(2), COVEY_NODE_SUSPECT);
+    core_connected(299, 0);
+    assert_int_equal(join(299), COVEY_OK);
+    const struct cv_update *listed = core_update(core_sent(299, CV_MESSAGE_JOIN_ACK, NULL), 2);
+    assert_int_equal(listed->status.state, COVEY_NODE_ALIVE);
+    assert_int_equal(listed->status.incarnation, CORE_WALL_MS);
+}
+
 static void who_is_not_taken_gets_no_list(void **state)
 {
     (void)state;
@@ -192,6 +207,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CORE_TEST(all_that_are_known_are_listed_once),
         CORE_TEST(the_newcomers_own_old_record_is_listed),
+        CORE_TEST(a_rumour_is_no_accusation_in_a_list),
         CORE_TEST(who_is_not_taken_gets_no_list),
         CORE_TEST(joining_for_another_is_malformed),
         CORE_TEST(without_memory_there_is_no_answer_and_no_change),

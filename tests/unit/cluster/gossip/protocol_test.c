@@ -205,6 +205,35 @@ static void a_storm_of_news_is_bounded(void **state)
     assert_true(mark_told(1099, told, sizeof(told)) > 0);
 }
 
+/* One that asks as often as it may, and tells something new each time, gets its answers; what is to be
+ * told to all is told within the time that the bytes for it take to come. */
+static void who_asks_often_keeps_no_news_from_the_rest(void **state)
+{
+    (void)state;
+    const struct cv_message_head ping = {.type = CV_MESSAGE_PING, .target = id_of(0)};
+    size_t count = 0;
+    for (uint32_t i = 1; i <= 20; i++)
+        core_add_member(i);
+    core_run_answering(10 * SEC, 0, CV_MESSAGE_PING, NULL);
+    for (uint32_t i = 0; i < 400; i++) {
+        bool told[64];
+        struct cv_cluster_node *body = body_of(cv_alloc_default(), 100 + i, CORE_WALL_MS, 0);
+        struct cv_record record = record_of(100 + i, CORE_WALL_MS, COVEY_NODE_ALIVE, body);
+        assert_int_equal(core_message(1, &ping, &record, NULL), COVEY_OK);
+        assert_int_equal(core_count_sent(CV_MESSAGE_ACK), 1);
+        cv_cluster_node_release(body);
+        if (i == 320)
+            assert_int_equal(core_tell(2, 5, CORE_WALL_MS + 1, COVEY_NODE_ALIVE, -1), COVEY_OK);
+        size_t now = mark_told(5, told, sizeof(told));
+        count = now > count ? now : count;
+        core.now += 5 * MS;
+        assert_int_equal(core_step(&(struct cv_input){.type = CV_INPUT_TIME}), COVEY_OK);
+        now = mark_told(5, told, sizeof(told));
+        count = now > count ? now : count;
+    }
+    assert_true(count >= 3); /* a round at least */
+}
+
 /* --- known members --- */
 
 static size_t count_events(void)
@@ -481,6 +510,7 @@ int main(void)
         CORE_TEST(news_goes_to_all_neighbours),
         CORE_TEST(news_of_several_goes_to_all),
         CORE_TEST(a_storm_of_news_is_bounded),
+        CORE_TEST(who_asks_often_keeps_no_news_from_the_rest),
         CORE_TEST(known_members_are_members_at_once),
         CORE_TEST(seeds_are_tried_beside_the_known),
         CORE_TEST(what_is_known_is_sifted),
