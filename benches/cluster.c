@@ -159,7 +159,7 @@ static void form(struct flock *f, const struct child *victim, struct figures *ou
 static void spread_tags(struct flock *f, struct figures *out)
 {
     char value[16];
-    struct flock_watch seen;
+    struct flock_watch seen = {0};
     for (unsigned round = 0; round < TAG_ROUNDS; round++) {
         const struct flock_node *node = &f->nodes[round * 7 % f->count];
         snprintf(value, sizeof value, "%u", round);

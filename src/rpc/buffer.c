@@ -4,7 +4,9 @@
 
 void cv_rpc_buffer_init(struct cv_rpc_buffer *b, uint8_t *own)
 {
-    *b = (struct cv_rpc_buffer){.data = own, .capacity = CV_RPC_BUFFER_OWN_SIZE, .own = own};
+    *b = (struct cv_rpc_buffer){.capacity = CV_RPC_BUFFER_OWN_SIZE};
+    b->own = own;
+    b->data = own;
 }
 
 void cv_rpc_buffer_fini(struct cv_rpc_buffer *b, struct cv_rpc_memory *m)
