@@ -38,6 +38,7 @@ struct cv_output {
             struct cv_address address;
             bool has_expected;
             covey_node_id expected; /* the only node to accept there */
+            bool is_hearsay; /* a peer named a node that we do not know: nobody is to give way */
         } dial;
         struct {
             covey_node_id peer;

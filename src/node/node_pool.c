@@ -259,10 +259,11 @@ void cv_node_pool_dial(struct cv_node *node, const struct cv_output *out)
         .has_id = out->dial.has_expected,
         .id = out->dial.expected,
         .address = out->dial.address,
-        .is_pinned =
-            out->dial.has_expected && cv_membership_keeps(node->membership, &out->dial.expected),
+        .is_pinned = out->dial.has_expected && !out->dial.is_hearsay &&
+                     cv_membership_keeps(node->membership, &out->dial.expected),
         .is_coming = out->dial.has_expected &&
                      cv_quic_endpoint_is_accepting(node->endpoint, &out->dial.address),
+        .is_modest = out->dial.is_hearsay,
     };
     struct cv_pooled *pooled = NULL;
     struct cv_gossip_dial *dial = cv_allocate(node->alloc, sizeof *dial);

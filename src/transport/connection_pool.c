@@ -88,6 +88,7 @@ void cv_connection_pool_release(struct cv_connection_pool *pool, struct cv_poole
                                 covey_time now)
 {
     assert(connection->leases > 0);
+    pool->now = now;
     connection->leases--;
     cv_connection_pool_touch(pool, connection, now);
     if (connection->leases == 0)
@@ -102,7 +103,7 @@ void cv_connection_pool_pin(struct cv_connection_pool *pool, const covey_node_id
         return;
     slot->is_pinned = is_pinned;
     cv_pool_slot_settle(pool, slot);
-    while (pool->stats.dialled > pool->config.dialled_max && cv_pool_evict(pool))
+    while (pool->stats.dialled > pool->config.dialled_max && cv_pool_evict(pool, 0))
         ;
 }
 
@@ -211,6 +212,7 @@ int cv_connection_pool_connected(struct cv_connection_pool *pool, struct cv_pool
                                  covey_time now)
 {
     struct cv_pool_slot *slot, *dialled = offer->slot;
+    pool->now = now;
     offer->loser = NULL;
     int error = find_place(pool, offer, &slot);
     if (error != 0) {
@@ -233,15 +235,16 @@ int cv_connection_pool_connected(struct cv_connection_pool *pool, struct cv_pool
 bool cv_connection_pool_closed(struct cv_connection_pool *pool, struct cv_pooled *connection)
 {
     struct cv_pool_slot *slot = connection->slot;
+    const bool is_news = connection->is_closing || slot != NULL;
     cv_pool_change_answers(pool, connection, NULL);
     if (connection->is_closing)
         TAILQ_REMOVE(&pool->closing, connection, order);
     connection->is_closing = false;
-    if (slot == NULL)
-        return false;
-    fall_silent(pool, connection);
-    cv_pool_slot_settle(pool, slot);
-    return true;
+    if (slot != NULL) {
+        fall_silent(pool, connection);
+        cv_pool_slot_settle(pool, slot);
+    }
+    return is_news;
 }
 
 /* ---- bounds ---- */
@@ -260,17 +263,23 @@ static void close_one(struct cv_connection_pool *pool, struct cv_pooled *connect
     cv_pool_slot_settle(pool, slot);
 }
 
-bool cv_pool_evict(struct cv_connection_pool *pool)
+struct cv_pooled *cv_pool_least_used(const struct cv_connection_pool *pool)
 {
     struct cv_pooled *connection;
-    TAILQ_FOREACH (connection, &pool->by_use, order) {
-        if (!may_close(connection))
-            continue;
-        pool->stats.evicted++;
-        close_one(pool, connection);
-        return true;
-    }
-    return false;
+    TAILQ_FOREACH (connection, &pool->by_use, order)
+        if (may_close(connection))
+            return connection;
+    return NULL;
+}
+
+bool cv_pool_evict(struct cv_connection_pool *pool, covey_time unused_min)
+{
+    struct cv_pooled *connection = cv_pool_least_used(pool);
+    if (connection == NULL || connection->used_at + unused_min > pool->now)
+        return false;
+    pool->stats.evicted++;
+    close_one(pool, connection);
+    return true;
 }
 
 static struct cv_pooled *first_idle(const struct cv_connection_pool *pool, covey_time now)
@@ -302,6 +311,7 @@ static void check_all(struct cv_connection_pool *pool, covey_time now)
 
 void cv_connection_pool_expire(struct cv_connection_pool *pool, covey_time now)
 {
+    pool->now = now;
     cv_pool_expire_dials(pool, now);
     if (now < pool->check_at)
         return;

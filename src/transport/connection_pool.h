@@ -24,8 +24,12 @@
  * A peer is known by its node id; where that is not known yet, by its address until it is connected.
  *
  * Bounds. At most `dialled_max` connections that we dialled are there or on their way, pinned ones apart.
- * When one more is wanted the least recently used one that nobody leases is closed, else its turn comes
- * when there is room. Who was unused for `idle_max` is closed at the next check. Pinned connections are
+ * When one more is wanted the least recently used one that nobody leases, and that was not used within the
+ * last CV_POOL_USE_MIN, is closed; else its turn comes when there is room. So what was just dialled for
+ * somebody does him a service before it goes. A wish may be modest (a stranger's): it fails when less than half
+ * of `dialled_max` is free, closes nothing and waits for no room.
+ *
+ * Who was unused for `idle_max` is closed at the next check. Pinned connections are
  * those that somebody else decides on (membership, for its watch rings): neither counted nor closed here.
  * Accepted ones are used like any other; they are bounded apart, and end by their dialler's hand. Each
  * `check_interval` the owner is asked to look whether unpinned ones are alive, which is no use of them.
@@ -48,6 +52,7 @@
  */
 #define CV_POOL_CROSSING (1 * COVEY_SECOND)
 #define CV_POOL_HOLD     (300 * COVEY_MILLISECOND)
+#define CV_POOL_USE_MIN  (1 * COVEY_SECOND)
 
 /* A connection, as its owner holds it; {0} before it is given to connected(). */
 struct cv_pooled {
@@ -95,7 +100,7 @@ struct cv_pool_stats {
     uint64_t replaced;  /* another one speaks for their peer */
     uint64_t unwanted;  /* connections that never spoke for a peer, which had one */
     uint64_t saved;     /* dials that were not begun, or given up, as the peer's came */
-    uint64_t exhausted; /* waited for room in vain */
+    uint64_t exhausted; /* waited for room in vain, or were modest and found none */
     uint64_t timeouts;  /* waited for a connection in vain */
     size_t open;        /* now */
     size_t dialled;     /* of them and the dials on their way, what counts against dialled_max */
@@ -121,6 +126,7 @@ struct cv_connection_pool {
     struct cv_pool_waiters answered;              /* to be polled */
     covey_time waiters_due;                       /* when the first waiter's time may be over */
     covey_time check_at;
+    covey_time now; /* as last heard */
     struct cv_pool_stats stats;
 };
 
@@ -139,12 +145,13 @@ struct cv_pool_wish {
     struct cv_address address; /* where to dial */
     bool is_pinned;            /* as pin() */
     bool is_coming;            /* the peer seems to be dialling us */
+    bool is_modest;            /* nobody is to give way for it; not pinned */
 };
 
 /*
  * Wants a connection. 0 with *out leased at once; or with NULL there: the waiter, which must stay
  * where it is, is answered by one ANSWER, at the deadline at the latest. COVEY_ERR_LIMIT: too many wait;
- * COVEY_ERR_NO_MEMORY.
+ * COVEY_ERR_POOL_EXHAUSTED: it is modest, and there is not room enough; COVEY_ERR_NO_MEMORY.
  */
 COVEY_MUST_USE int cv_connection_pool_acquire(struct cv_connection_pool *pool,
                                               const struct cv_pool_wish *wish, covey_time now,
@@ -196,7 +203,10 @@ COVEY_MUST_USE int cv_connection_pool_connected(struct cv_connection_pool *pool,
 /* The dial `slot` has failed. */
 void cv_connection_pool_failed(struct cv_connection_pool *pool, struct cv_pool_slot *slot,
                                int error);
-/* The connection is no more. True when it spoke for its peer. */
+/*
+ * The connection is no more. True when its owner has not heard of that before: it spoke for its peer, or its
+ * CLOSE was not polled yet, and will not be any more.
+ */
 bool cv_connection_pool_closed(struct cv_connection_pool *pool, struct cv_pooled *connection);
 /* The peer of the dial has answered a first time. */
 void cv_connection_pool_heard(struct cv_pool_slot *slot);

@@ -127,12 +127,14 @@ static void want_dial(struct cv_connection_pool *pool, struct cv_pool_slot *slot
 void cv_pool_serve_queue(struct cv_connection_pool *pool)
 {
     struct cv_pool_slot *slot = TAILQ_FIRST(&pool->queued), *next;
+    bool is_full = false;
     for (; slot != NULL; slot = next) {
         next = TAILQ_NEXT(slot, dials);
         if (!slot->is_pinned && pool->stats.dialled >= pool->config.dialled_max) {
             /* evicting serves the queue again, from its beginning */
-            if (cv_pool_evict(pool))
+            if (!is_full && cv_pool_evict(pool, CV_POOL_USE_MIN))
                 return;
+            is_full = true;
             continue; /* a pinned one may come behind it */
         }
         cv_pool_dial_set(pool, slot, CV_POOL_DIAL_WANTED);
@@ -223,11 +225,21 @@ static int slot_for(struct cv_connection_pool *pool, const struct cv_pool_wish *
     return 0;
 }
 
+/* A modest wish begins its dial at once or not at all: none is held or queued because of it. */
+static bool is_room_for(const struct cv_connection_pool *pool, const struct cv_pool_wish *wish)
+{
+    if (!wish->is_modest)
+        return true;
+    const struct cv_pool_slot *slot = wish->has_id ? cv_pool_slot_of(pool, &wish->id) : NULL;
+    return slot != NULL || pool->stats.dialled < pool->config.dialled_max / 2;
+}
+
 int cv_connection_pool_acquire(struct cv_connection_pool *pool, const struct cv_pool_wish *wish,
                                covey_time now, covey_time deadline, struct cv_pool_waiter *waiter,
                                struct cv_pooled **out)
 {
     struct cv_pool_slot *slot;
+    pool->now = now;
     *out = wish->has_id ? cv_connection_pool_get(pool, &wish->id) : NULL;
     if (*out != NULL) {
         pool->stats.hits++;
@@ -236,6 +248,10 @@ int cv_connection_pool_acquire(struct cv_connection_pool *pool, const struct cv_
     }
     if (pool->stats.waiting >= pool->config.waiters_max)
         return COVEY_ERR_LIMIT;
+    if (!is_room_for(pool, wish)) {
+        pool->stats.exhausted++;
+        return COVEY_ERR_POOL_EXHAUSTED;
+    }
     int error = slot_for(pool, wish, &slot);
     if (error != 0)
         return error;
@@ -246,7 +262,7 @@ int cv_connection_pool_acquire(struct cv_connection_pool *pool, const struct cv_
     TAILQ_INSERT_TAIL(&pool->waiters, waiter, all);
     if (deadline < pool->waiters_due)
         pool->waiters_due = deadline;
-    if (slot->dial == CV_POOL_DIAL_NONE && wish->is_coming) {
+    if (slot->dial == CV_POOL_DIAL_NONE && wish->is_coming && !wish->is_modest) {
         slot->dial_at = now + CV_POOL_HOLD;
         cv_pool_dial_set(pool, slot, CV_POOL_DIAL_HELD);
     } else if (slot->dial == CV_POOL_DIAL_NONE) {
@@ -270,6 +286,7 @@ void cv_connection_pool_cancel(struct cv_connection_pool *pool, struct cv_pool_w
                                covey_time now)
 {
     struct cv_pool_slot *slot = waiter->slot;
+    pool->now = now;
     if (slot == NULL) {
         TAILQ_REMOVE(&pool->answered, waiter, mates);
         if (waiter->connection != NULL)
@@ -321,13 +338,28 @@ void cv_pool_expire_dials(struct cv_connection_pool *pool, covey_time now)
         want_dial(pool, slot);
     if (now >= pool->waiters_due)
         expire_waiters(pool, now);
+    cv_pool_serve_queue(pool);
+}
+
+static covey_time sooner(covey_time a, covey_time b)
+{
+    return a < b ? a : b;
+}
+
+/* When one may give way to who waits for room. */
+static covey_time eviction_due(const struct cv_connection_pool *pool)
+{
+    const struct cv_pooled *connection =
+        TAILQ_EMPTY(&pool->queued) ? NULL : cv_pool_least_used(pool);
+    return connection == NULL ? COVEY_NEVER : connection->used_at + CV_POOL_USE_MIN;
 }
 
 covey_time cv_connection_pool_deadline(const struct cv_connection_pool *pool)
 {
-    covey_time deadline = pool->waiters_due < pool->check_at ? pool->waiters_due : pool->check_at;
-    const struct cv_pool_slot *first = TAILQ_FIRST(&pool->held);
-    return first != NULL && first->dial_at < deadline ? first->dial_at : deadline;
+    const struct cv_pool_slot *held = TAILQ_FIRST(&pool->held);
+    covey_time deadline = held == NULL ? COVEY_NEVER : held->dial_at;
+    deadline = sooner(deadline, sooner(pool->waiters_due, pool->check_at));
+    return sooner(deadline, eviction_due(pool));
 }
 
 /* ---- outputs ---- */
@@ -354,6 +386,7 @@ bool cv_connection_pool_poll(struct cv_connection_pool *pool, covey_time now,
     struct cv_pool_slot *slot;
     struct cv_pool_waiter *waiter;
     struct cv_pooled *connection;
+    pool->now = now;
     if ((connection = TAILQ_FIRST(&pool->closing)) != NULL) {
         TAILQ_REMOVE(&pool->closing, connection, order);
         connection->is_closing = false;

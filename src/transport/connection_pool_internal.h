@@ -35,8 +35,10 @@ struct cv_pool_slot {
 };
 
 /* ---- connection_pool.c ---- */
-/* Closes one that is not in use; false when there is none. */
-bool cv_pool_evict(struct cv_connection_pool *pool);
+/* The least recently used one that may be closed; NULL when there is none. */
+struct cv_pooled *cv_pool_least_used(const struct cv_connection_pool *pool);
+/* Closes it; false when there is none, or it was used within the last `unused_min`. */
+bool cv_pool_evict(struct cv_connection_pool *pool, covey_time unused_min);
 void cv_pool_lease(struct cv_connection_pool *pool, struct cv_pooled *connection, covey_time now);
 
 /* ---- connection_pool_dials.c ---- */
@@ -56,7 +58,7 @@ void cv_pool_answer_all(struct cv_connection_pool *pool, struct cv_pool_slot *sl
 /* Those to whom `old` was given and who do not know it yet get `new` instead, or, NULL, an error. */
 void cv_pool_change_answers(struct cv_connection_pool *pool, struct cv_pooled *old,
                             struct cv_pooled *new);
-/* Dials that were held for long enough, and waiters whose time is over. */
+/* Dials that were held for long enough, waiters whose time is over, and dials that have room now. */
 void cv_pool_expire_dials(struct cv_connection_pool *pool, covey_time now);
 /* Starts the dials that waited for room. */
 void cv_pool_serve_queue(struct cv_connection_pool *pool);

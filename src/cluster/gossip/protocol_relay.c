@@ -32,6 +32,7 @@ static bool dial(struct cv_gossip_protocol *p, const struct cv_message_head *hea
     output.dial.address = head->address;
     output.dial.has_expected = true;
     output.dial.expected = head->target;
+    output.dial.is_hearsay = true;
     if (output.dial.dial == 0)
         return false;
     cv_outbox_put(&p->outbox, &output);

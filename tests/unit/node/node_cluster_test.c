@@ -1,4 +1,6 @@
 /* Membership over QUIC between whole nodes in virtual time. */
+#include "cluster/gossip/message.h"
+#include "node/internal.h"
 #include "unit/node/fixture.h"
 
 #define LONG (60 * COVEY_SECOND)
@@ -117,11 +119,58 @@ static void loss_fails_nobody(void **state)
     net_fini(&n);
 }
 
+/* As the core of `from` would, were it not honest. */
+static void send_to(struct station *from, const struct station *to,
+                    const struct cv_message_head *head)
+{
+    uint8_t memory[CV_MAX_MESSAGE_SIZE];
+    struct cv_message_writer mw;
+    struct cv_gossip_conn *peer = cv_node_pool_use(from->node, &to->id);
+    assert_non_null(peer);
+    cv_message_begin(&mw, memory, sizeof memory, head);
+    assert_int_equal(cv_quic_conn_send_datagram(peer->head.conn, cv_message_bytes(&mw)), 0);
+}
+
+/* Indirect pings of nodes that nobody knows, where nobody is: half of the pool is left to others. */
+static void a_peer_cannot_fill_the_pool(void **state)
+{
+    (void)state;
+    struct net n;
+    struct cv_pool_stats before, after;
+    net_init(&n);
+    all_join(&n, 2);
+    struct station *victim = &n.stations[0], *peer = &n.stations[1];
+    victim->node->pool.config.dialled_max = 4;
+    cv_node_pool_stats(victim->node, &before);
+    for (uint8_t i = 1; i <= 8; i++) {
+        const struct cv_message_head head = {
+            .type = CV_MESSAGE_PING_REQ,
+            .sequence = 1000U + i,
+            .target = {.bytes = {i}},
+            .address = {.ip = {10, 9, 9, i}, .port = 9, .family = 4},
+        };
+        send_to(peer, victim, &head);
+    }
+    test_wire_run(&n.wire, COVEY_SECOND);
+    cv_node_pool_stats(victim->node, &after);
+    assert_int_equal(after.dials - before.dials, 2);
+    assert_int_equal(after.exhausted - before.exhausted, 6);
+    assert_int_equal(after.waiting, 2);
+    assert_int_equal(after.evicted, 0);
+    /* and that passes */
+    test_wire_run(&n.wire, 10 * COVEY_SECOND);
+    cv_node_pool_stats(victim->node, &after);
+    assert_int_equal(after.dialled + after.waiting, 0);
+    assert_int_equal(victim->failed + peer->failed, 0);
+    net_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(five_form_and_miss_the_dead_one),
         cmocka_unit_test(crossing_joins_form_one_cluster),
+        cmocka_unit_test(a_peer_cannot_fill_the_pool),
         cmocka_unit_test(goodbye_is_not_failure),
         cmocka_unit_test(a_client_cannot_join),
         cmocka_unit_test(loss_fails_nobody),

@@ -30,6 +30,7 @@ struct connection {
     bool accepted;
     size_t leases;
     covey_time last_use;
+    covey_time used_at; /* the same, by leases only */
 };
 
 struct want {
@@ -77,7 +78,8 @@ static struct connection *new_connection(struct model *m, uint8_t peer, bool acc
                                  .is_alive = true,
                                  .peer = peer,
                                  .accepted = accepted,
-                                 .last_use = m->s.now};
+                                 .last_use = m->s.now,
+                                 .used_at = m->s.now};
         return c;
     }
     return NULL;
@@ -90,6 +92,7 @@ static void took_lease(struct model *m, struct cv_pooled *pooled, uint8_t peer)
     must(m, c->peer == peer);
     c->leases++;
     c->last_use = m->s.now;
+    c->used_at = m->s.now;
 }
 
 /* ---- what happens ---- */
@@ -104,10 +107,14 @@ static void acquire(struct model *m)
         return;
     wish.is_pinned = m->is_pinned[peer];
     wish.is_coming = cv_rand_below(&m->rand, 4) == 0;
+    wish.is_modest = !wish.is_pinned && cv_rand_below(&m->rand, 8) == 0;
     *w = (struct want){.peer = peer, .deadline = m->s.now + cv_rand_below(&m->rand, 4 * WAIT)};
-    must(m, cv_connection_pool_acquire(&m->s.pool, &wish, m->s.now, w->deadline, &w->waiter,
-                                       &out) == 0);
-    m->requests++;
+    int error =
+        cv_connection_pool_acquire(&m->s.pool, &wish, m->s.now, w->deadline, &w->waiter, &out);
+    m->requests += error == 0;
+    must(m, error == 0 || (wish.is_modest && error == COVEY_ERR_POOL_EXHAUSTED));
+    if (error != 0)
+        return;
     if (out != NULL)
         took_lease(m, out, peer);
     else
@@ -129,6 +136,7 @@ static void release(struct model *m)
         return;
     c->leases--;
     c->last_use = m->s.now;
+    c->used_at = m->s.now;
     cv_connection_pool_release(&m->s.pool, &c->pooled, m->s.now);
     c->is_used = c->is_alive || c->leases > 0;
 }
@@ -139,7 +147,7 @@ static void close_connection(struct model *m)
     if (c == NULL || !c->is_alive)
         return;
     bool spoke = cv_connection_pool_closed(&m->s.pool, &c->pooled);
-    must(m, !spoke || !c->is_given_up);
+    must(m, spoke == !c->is_given_up); /* PL7: its owner hears of each end once */
     c->is_alive = false;
     c->is_used = c->leases > 0;
 }
@@ -250,6 +258,7 @@ static void take(struct model *m, const struct cv_pool_output *out)
         break;
     case CV_POOL_CLOSE:
         must(m, c->is_alive && c->leases == 0 && !c->accepted); /* PL1 */
+        must(m, m->s.now - c->used_at >= CV_POOL_USE_MIN);      /* PL8 */
         c->is_given_up = true;
         break;
     case CV_POOL_CHECK:
@@ -301,6 +310,9 @@ static void check(struct model *m)
                        c->leases == 0 && !m->is_pinned[c->peer];
         must(m, !is_idle || m->s.now - c->last_use <= idle_max ||
                     cv_connection_pool_deadline(&m->s.pool) <= m->s.now);
+        bool may_go = is_idle && m->s.now - c->used_at >= CV_POOL_USE_MIN;
+        must(m, !may_go || TAILQ_EMPTY(&m->s.pool.queued) ||
+                    cv_connection_pool_deadline(&m->s.pool) <= m->s.now); /* PL9 */
     }
 }
 

@@ -134,126 +134,6 @@ static void leases_outlive_a_connection(void **state)
     side_fini(&s);
 }
 
-/* ---- bounds ---- */
-
-static void the_least_recently_used_gives_way(void **state)
-{
-    (void)state;
-    struct side s;
-    struct cv_pooled c[3];
-    struct cv_pool_waiter waiter;
-    side_init(&s, 5);
-    s.pool.config.dialled_max = 2;
-    dial(&s, 1, &c[0]);
-    s.now++;
-    dial(&s, 2, &c[1]);
-    s.now++;
-    cv_connection_pool_touch(&s.pool, &c[0], s.now);
-    assert_null(want(&s, 3, &waiter));
-    assert_ptr_equal(next(&s, CV_POOL_CLOSE).connection, &c[1]);
-    assert_null(speaker(&s, 2));
-    dialled(&s, next(&s, CV_POOL_DIAL).slot, 3, &c[2]);
-    assert_ptr_equal(next(&s, CV_POOL_ANSWER).waiter->connection, &c[2]);
-    assert_int_equal(s.pool.stats.dialled, 2);
-    assert_int_equal(s.pool.stats.evicted, 1);
-    side_fini(&s);
-}
-
-static void a_full_pool_keeps_waiters_until_their_time_is_over(void **state)
-{
-    (void)state;
-    struct side s;
-    struct cv_pooled a;
-    struct cv_pool_waiter held, waiter;
-    struct cv_pool_output out;
-    side_init(&s, 5);
-    s.pool.config.dialled_max = 1;
-    dial(&s, 1, &a);
-    assert_ptr_equal(want(&s, 1, &held), &a);
-    assert_null(want(&s, 2, &waiter));
-    assert_nothing(&s);
-    assert_int_equal(cv_connection_pool_deadline(&s.pool), s.now + WAIT);
-    s.now += WAIT - 1;
-    cv_connection_pool_expire(&s.pool, s.now);
-    assert_nothing(&s);
-    s.now++;
-    cv_connection_pool_expire(&s.pool, s.now);
-    out = next(&s, CV_POOL_ANSWER);
-    assert_ptr_equal(out.waiter, &waiter);
-    assert_int_equal(out.waiter->error, COVEY_ERR_POOL_EXHAUSTED);
-    assert_int_equal(s.pool.stats.exhausted, 1);
-    /* one who waits gets the room of a lease that comes back */
-    assert_null(want(&s, 2, &waiter));
-    cv_connection_pool_release(&s.pool, &a, s.now);
-    assert_ptr_equal(next(&s, CV_POOL_CLOSE).connection, &a);
-    next(&s, CV_POOL_DIAL);
-    side_fini(&s);
-}
-
-static void pinned_and_accepted_ones_do_not_count(void **state)
-{
-    (void)state;
-    struct side s;
-    struct cv_pooled accepted, pinned, plain;
-    struct cv_pool_waiter waiter;
-    side_init(&s, 5);
-    s.pool.config.dialled_max = 1;
-    accept(&s, 1, &accepted);
-    dial(&s, 2, &pinned);
-    const covey_node_id two = id_of(2);
-    cv_connection_pool_pin(&s.pool, &two, true);
-    assert_int_equal(s.pool.stats.dialled, 0);
-    dial(&s, 3, &plain);
-    assert_nothing(&s);
-    /* a pinned one is dialled although it is full */
-    struct cv_pooled *out;
-    struct cv_pool_wish wish = wish_for(4);
-    wish.is_pinned = true;
-    assert_int_equal(cv_connection_pool_acquire(&s.pool, &wish, s.now, s.now + WAIT, &waiter, &out),
-                     0);
-    next(&s, CV_POOL_DIAL);
-    assert_nothing(&s);
-    /* one that is pinned no more may be too many */
-    cv_connection_pool_pin(&s.pool, &two, false);
-    assert_ptr_equal(next(&s, CV_POOL_CLOSE).connection, &pinned);
-    side_fini(&s);
-}
-
-static void accepted_ones_are_bounded_apart(void **state)
-{
-    (void)state;
-    struct side s;
-    struct cv_pooled a, b;
-    struct cv_pool_offer offer = {.connection = &b, .peer = id_of(2), .accepted = true};
-    side_init(&s, 5);
-    s.pool.config.accepted_max = 1;
-    accept(&s, 1, &a);
-    assert_int_equal(cv_connection_pool_connected(&s.pool, &offer, s.now), COVEY_ERR_LIMIT);
-    assert_null(speaker(&s, 2));
-    offer.peer = id_of(1); /* in place of one that there is */
-    assert_int_equal(cv_connection_pool_connected(&s.pool, &offer, s.now), 0);
-    assert_int_equal(offer.verdict, CV_POOL_REPLACED);
-    assert_ptr_equal(offer.loser, &a);
-    side_fini(&s);
-}
-
-static void too_many_may_not_wait(void **state)
-{
-    (void)state;
-    struct side s;
-    struct cv_pooled *out;
-    struct cv_pool_waiter first, second;
-    side_init(&s, 5);
-    s.pool.config.waiters_max = 1;
-    assert_null(want(&s, 1, &first));
-    struct cv_pool_wish wish = wish_for(1);
-    assert_int_equal(cv_connection_pool_acquire(&s.pool, &wish, s.now, s.now + WAIT, &second, &out),
-                     COVEY_ERR_LIMIT);
-    cv_connection_pool_cancel(&s.pool, &first, s.now);
-    assert_null(want(&s, 1, &second));
-    side_fini(&s);
-}
-
 /* ---- time ---- */
 
 static void the_idle_are_closed_at_a_check(void **state)
@@ -485,11 +365,6 @@ int main(void)
         cmocka_unit_test(an_address_becomes_a_peer),
         cmocka_unit_test(a_lost_connection_is_never_handed_out),
         cmocka_unit_test(leases_outlive_a_connection),
-        cmocka_unit_test(the_least_recently_used_gives_way),
-        cmocka_unit_test(a_full_pool_keeps_waiters_until_their_time_is_over),
-        cmocka_unit_test(pinned_and_accepted_ones_do_not_count),
-        cmocka_unit_test(accepted_ones_are_bounded_apart),
-        cmocka_unit_test(too_many_may_not_wait),
         cmocka_unit_test(the_idle_are_closed_at_a_check),
         cmocka_unit_test(a_waiter_may_go),
         cmocka_unit_test(crossing_connections_end_alike),

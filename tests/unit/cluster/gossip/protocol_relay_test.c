@@ -59,6 +59,7 @@ static void an_unknown_target_is_dialled(void **state)
     uint32_t number = dial->dial.dial;
     assert_true(dial->dial.has_expected && id_equal(&dial->dial.expected, &request.target));
     assert_true(cv_address_equal(&dial->dial.address, &address));
+    assert_true(dial->dial.is_hearsay);
     assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
     assert_null(core_find(CV_OUTPUT_DIAL, 0)); /* under way */
     assert_int_equal(core_connected(7, number), COVEY_OK);
