@@ -211,17 +211,19 @@ COVEY_API COVEY_MUST_USE int covey_cluster_events(covey_cluster *cluster,
  *   6. lets event receivers reach their end, after what waits for them
  *
  * Returns after the last. From any number of threads at once and any number of times; also in a handler
- * of events or in a check. 0 (also when left before), COVEY_ERR_WRONG_THREAD on a loop's thread.
+ * of events or in a check. 0 (also when left before), or
+ *   COVEY_ERR_WRONG_THREAD  a loop's
+ *   COVEY_ERR_BUSY, COVEY_ERR_NO_MEMORY, COVEY_ERR_CLOSED (its runtime ends): nothing was begun
  */
 COVEY_API int covey_cluster_leave(covey_cluster *cluster);
-/* The same without waiting; usable on every thread. */
+/* The same without waiting; usable on every thread. Without memory nothing is begun; it may be called again. */
 COVEY_API void covey_cluster_leave_async(covey_cluster *cluster);
 /*
  * Leaves within 250 ms: tells the members that are connected, waits for up to three of them to have heard
  * it, and goes through the other steps. Should no word reach anybody they show this node as failed in time.
  * Cuts short a covey_cluster_leave() that is under way. On a loop's thread it only begins, as
  * covey_cluster_leave_async() does. 0, also when left before; COVEY_ERR_TIMEOUT: the loop is busy, and goes
- * on with it.
+ * on with it, or has no memory; call it again then.
  */
 COVEY_API int covey_cluster_shutdown_immediate(covey_cluster *cluster);
 
