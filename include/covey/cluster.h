@@ -124,12 +124,13 @@ COVEY_API COVEY_MUST_USE int covey_cluster_add_check(covey_cluster *cluster,
 /* Forgets a check and waits for a run that is under way, however long it takes; not inside the check
  * itself. Leaving ends all checks, and covey_server_disable_cluster() and _free() wait for those that
  * run. 0, COVEY_ERR_NOT_FOUND, COVEY_ERR_WRONG_THREAD (in a handler or callback on a loop's thread),
- * COVEY_ERR_INVALID_ARGUMENT (NULL). */
+ * COVEY_ERR_INVALID_ARGUMENT (NULL); COVEY_ERR_BUSY, COVEY_ERR_NO_MEMORY: it is still there. On the thread of a
+ * loop of libuv's that the user runs, the check must not wait in covey_cluster_leave() meanwhile. */
 COVEY_API COVEY_MUST_USE int covey_cluster_remove_check(covey_cluster *cluster, const char *name);
 /*
  * How well this node is: fills *status, whose `size` is set, and up to `count` checks in the order in
  * which they were added; checks[0].size is the size of each. status->check_count says how many there
- * are. After leaving there are none. 0, COVEY_ERR_INVALID_ARGUMENT (a size).
+ * are. After leaving there are none. 0, COVEY_ERR_INVALID_ARGUMENT (a size), COVEY_ERR_BUSY, COVEY_ERR_CLOSED.
  */
 COVEY_API COVEY_MUST_USE int covey_cluster_health(covey_cluster *cluster,
                                                   struct covey_health_status *status,
@@ -190,7 +191,7 @@ struct covey_cluster_stats {
 #undef X
 };
 /* Fills *stats, whose `size` is set; waits for a turn of the loop of membership, no longer. All 0 after
- * leaving. 0, COVEY_ERR_INVALID_ARGUMENT (size). */
+ * leaving. 0, COVEY_ERR_INVALID_ARGUMENT (size), COVEY_ERR_BUSY, COVEY_ERR_CLOSED. */
 COVEY_API COVEY_MUST_USE int covey_cluster_stats(covey_cluster *cluster,
                                                  struct covey_cluster_stats *stats);
 

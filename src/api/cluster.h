@@ -22,6 +22,7 @@ struct cv_cluster_checks {
     LIST_HEAD(, cv_check_entry) entries;
     struct cv_workers *workers; /* NULL before the first run */
     bool is_stopped;            /* none begins, and none says anything any more */
+    uintptr_t added;            /* checks so far */
     unsigned running;           /* jobs under way, those of removed checks included */
     uint64_t refused;           /* runs for which there was no thread */
 };

@@ -14,6 +14,7 @@
 
 struct cv_check_entry {
     covey_cluster *cluster;
+    uintptr_t id; /* what the core knows it by, which is no other's ever after */
     covey_check_function run;
     void *user;
     LIST_ENTRY(cv_check_entry) entry;
@@ -130,11 +131,11 @@ static int submit(struct cv_check_entry *e)
     return error;
 }
 
-static struct cv_check_entry *find_entry(const covey_cluster *cluster, const void *entry)
+static struct cv_check_entry *find_entry(const covey_cluster *cluster, uintptr_t id)
 {
     struct cv_check_entry *e;
     LIST_FOREACH (e, &cluster->checks.entries, entry) {
-        if (e == entry && !e->is_removed)
+        if (e->id == id && !e->is_removed)
             return e;
     }
     return NULL;
@@ -147,7 +148,7 @@ void cv_cluster_on_run_check(void *user, uint64_t run, void *check)
         return;
     int error = 0;
     pthread_mutex_lock(&cluster->lock);
-    struct cv_check_entry *e = find_entry(cluster, check);
+    struct cv_check_entry *e = find_entry(cluster, (uintptr_t)check);
     if (e != NULL && !cluster->checks.is_stopped) {
         e->number = run;
         error = submit(e);
@@ -174,6 +175,7 @@ static struct cv_check_entry *entry_new(covey_cluster *cluster,
     e->user = check->user;
     (void)snprintf(e->name, sizeof e->name, "%s", check->name);
     pthread_mutex_lock(&cluster->lock);
+    e->id = ++cluster->checks.added;
     LIST_INSERT_HEAD(&cluster->checks.entries, e, entry);
     pthread_mutex_unlock(&cluster->lock);
     return e;
@@ -211,7 +213,7 @@ int covey_cluster_add_check(covey_cluster *cluster, const struct covey_health_ch
         .name = cv_slice_text(check.name),
         .interval = check.interval,
         .timeout = check.timeout,
-        .user = e,
+        .user = (void *)e->id,
     };
     const struct cv_input input = {.command = {.type = CV_COMMAND_CHECK_ADD, .check = &config}};
     error = cv_cluster_command(cluster, &input);
@@ -262,9 +264,16 @@ static bool wait_for(struct cv_check_entry *e)
         LIST_REMOVE(e, entry);
     }
     while (!is_inside && e->is_busy)
-        cv_condition_wait(&cluster->changed, &cluster->lock, COVEY_NEVER);
+        wait_for_change(cluster);
     pthread_mutex_unlock(&cluster->lock);
     return !is_inside;
+}
+
+/* Whether the core runs it no more: it may have forgotten it itself, when it was left. */
+static bool has_forgotten(int error)
+{
+    return error == 0 || error == COVEY_ERR_NOT_FOUND || error == COVEY_ERR_STATE ||
+           error == COVEY_ERR_CLOSED;
 }
 
 int covey_cluster_remove_check(covey_cluster *cluster, const char *name)
@@ -276,9 +285,12 @@ int covey_cluster_remove_check(covey_cluster *cluster, const char *name)
     struct cv_check_entry *e = claim(cluster, name);
     if (e == NULL)
         return COVEY_ERR_NOT_FOUND;
-    /* The core may have forgotten it, when it was left. */
     const struct cv_input input = {.command = {.type = CV_COMMAND_CHECK_REMOVE, .key = name}};
-    (void)cv_cluster_command(cluster, &input);
+    int error = cv_cluster_command(cluster, &input);
+    if (!has_forgotten(error)) {
+        set_added(e, true); /* as before */
+        return error;
+    }
     if (wait_for(e)) {
         cv_loop_settle(cv_cluster_host(cluster->server)->loop); /* its last word */
         entry_free(e);

@@ -358,6 +358,44 @@ static void in_step_mode_it_may_use_its_cluster_to_the_end(void **state)
     world_fini(&w);
 }
 
+static enum covey_check_status change_tags(char *message, size_t size, void *user)
+{
+    struct late_user *l = user;
+    (void)message;
+    (void)size;
+    atomic_store(&l->is_inside, true);
+    for (int i = 0; i < 50; i++)
+        l->wrong += covey_cluster_update_tag(l->cluster, "k", i % 2 == 0 ? "even" : "odd") != 0;
+    atomic_store(&l->is_done, true);
+    return COVEY_CHECK_HEALTHY;
+}
+
+/* Who removes a check on the thread that makes the turns makes those that it needs. */
+static void in_step_mode_removing_serves_the_run(void **state)
+{
+    (void)state;
+    static struct world w;
+    static struct late_user l;
+    struct covey_cluster_config config = local_config();
+    struct covey_health_check check;
+    world_init_mode(&w, COVEY_RUN_STEP);
+    covey_server *server = world_server(&w, "a");
+    assert_int_equal(covey_server_start(server), 0);
+    assert_int_equal(covey_server_enable_cluster(server, &config, NULL, 0), 0);
+    l = (struct late_user){.cluster = covey_server_cluster(server)};
+    covey_health_check_init(&check);
+    check.name = "tags";
+    check.run = change_tags;
+    check.user = &l;
+    assert_int_equal(covey_cluster_add_check(l.cluster, &check), 0);
+    AWAIT(covey_runtime_step(w.runtime) == 0 && atomic_load(&l.is_inside));
+    assert_int_equal(covey_cluster_remove_check(l.cluster, "tags"), 0);
+    assert_true(atomic_load(&l.is_done));
+    assert_int_equal(atomic_load(&l.wrong), 0);
+    assert_int_equal(covey_server_free(server), 0);
+    world_fini(&w);
+}
+
 /* ---- two threads ---- */
 
 struct adder {
@@ -524,6 +562,7 @@ int main(void)
         cmocka_unit_test(the_end_waits_for_checks),
         cmocka_unit_test(a_check_may_use_its_cluster_to_the_end),
         cmocka_unit_test(in_step_mode_it_may_use_its_cluster_to_the_end),
+        cmocka_unit_test(in_step_mode_removing_serves_the_run),
         cmocka_unit_test(adding_and_removing_may_meet),
         cmocka_unit_test(a_first_check_may_meet_who_must_not_wait),
         cmocka_unit_test(what_makes_no_sense_is_refused),

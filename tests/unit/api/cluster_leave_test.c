@@ -282,51 +282,21 @@ static void shutting_down_does_not_wait_for_a_busy_loop(void **state)
     world_fini(&w);
 }
 
-/* For a runtime that the test makes itself. */
-static void world_init_for(struct world *w, struct covey_runtime_config *config)
-{
-    memset(w, 0, sizeof *w);
-    assert_int_equal(covey_pki_make_ca("flock", COVEY_KEY_ED25519, 10, &w->ca), 0);
-    covey_runtime_config_init(config);
-    config->allocate = world_allocate;
-    config->reallocate = world_reallocate;
-    config->release = world_release;
-    config->memory_user = w;
-}
-
-/* A user's allocator that has nothing now and then. */
-static atomic_bool has_no_memory;
-
-static void *allocate_or_not(void *user, size_t size)
-{
-    return atomic_load(&has_no_memory) ? NULL : world_allocate(user, size);
-}
-
-static void *reallocate_or_not(void *user, void *memory, size_t size)
-{
-    return atomic_load(&has_no_memory) ? NULL : world_reallocate(user, memory, size);
-}
-
 /* An order that failed for want of memory may be given again. */
 static void what_failed_may_be_ordered_again(void **state)
 {
     (void)state;
     static struct world w;
-    struct covey_runtime_config runtime_config;
     struct covey_cluster_config config = local_config();
-    world_init_for(&w, &runtime_config);
-    runtime_config.mode = COVEY_RUN_STEP;
-    runtime_config.allocate = allocate_or_not;
-    runtime_config.reallocate = reallocate_or_not;
-    assert_int_equal(covey_runtime_new(&runtime_config, &w.runtime), 0);
+    world_init_mode(&w, COVEY_RUN_STEP);
     covey_server *server = world_server(&w, "a");
     assert_int_equal(covey_server_start(server), 0);
     assert_int_equal(covey_server_enable_cluster(server, &config, NULL, 0), 0);
     covey_cluster *cluster = covey_server_cluster(server);
     covey_cluster_leave_async(cluster);
-    atomic_store(&has_no_memory, true);
+    atomic_store(&w.is_poor, true);
     assert_int_equal(covey_runtime_step(w.runtime), 0);
-    atomic_store(&has_no_memory, false);
+    atomic_store(&w.is_poor, false);
     AWAIT(covey_runtime_step(w.runtime) == 0 && state_of(cluster, "a") == COVEY_NODE_ALIVE);
     covey_cluster_leave_async(cluster);
     AWAIT(covey_runtime_step(w.runtime) == 0 && count_members(cluster) == 0);
@@ -347,7 +317,13 @@ static enum covey_check_status leave_and_tell(char *message, size_t size, void *
 static void world_init_uv(struct world *w, uv_loop_t *loop)
 {
     struct covey_runtime_config config;
-    world_init_for(w, &config);
+    memset(w, 0, sizeof *w);
+    assert_int_equal(covey_pki_make_ca("flock", COVEY_KEY_ED25519, 10, &w->ca), 0);
+    covey_runtime_config_init(&config);
+    config.allocate = world_allocate;
+    config.reallocate = world_reallocate;
+    config.release = world_release;
+    config.memory_user = w;
     assert_int_equal(uv_loop_init(loop), 0);
     assert_int_equal(covey_uv_runtime_new(&config, loop, &w->runtime), 0);
 }
