@@ -124,12 +124,13 @@ COVEY_API COVEY_MUST_USE int covey_cluster_add_check(covey_cluster *cluster,
 /* Forgets a check and waits for a run that is under way, however long it takes; not inside the check
  * itself. Leaving ends all checks, and covey_server_disable_cluster() and _free() wait for those that
  * run. 0, COVEY_ERR_NOT_FOUND, COVEY_ERR_WRONG_THREAD (in a handler or callback on a loop's thread),
- * COVEY_ERR_INVALID_ARGUMENT (NULL). */
+ * COVEY_ERR_INVALID_ARGUMENT (NULL); COVEY_ERR_BUSY, COVEY_ERR_NO_MEMORY: it is still there. On the thread of a
+ * loop of libuv's that the user runs, the check must not wait in covey_cluster_leave() meanwhile. */
 COVEY_API COVEY_MUST_USE int covey_cluster_remove_check(covey_cluster *cluster, const char *name);
 /*
  * How well this node is: fills *status, whose `size` is set, and up to `count` checks in the order in
  * which they were added; checks[0].size is the size of each. status->check_count says how many there
- * are. After leaving there are none. 0, COVEY_ERR_INVALID_ARGUMENT (a size).
+ * are. After leaving there are none. 0, COVEY_ERR_INVALID_ARGUMENT (a size), COVEY_ERR_BUSY, COVEY_ERR_CLOSED.
  */
 COVEY_API COVEY_MUST_USE int covey_cluster_health(covey_cluster *cluster,
                                                   struct covey_health_status *status,
@@ -190,7 +191,7 @@ struct covey_cluster_stats {
 #undef X
 };
 /* Fills *stats, whose `size` is set; waits for a turn of the loop of membership, no longer. All 0 after
- * leaving. 0, COVEY_ERR_INVALID_ARGUMENT (size). */
+ * leaving. 0, COVEY_ERR_INVALID_ARGUMENT (size), COVEY_ERR_BUSY, COVEY_ERR_CLOSED. */
 COVEY_API COVEY_MUST_USE int covey_cluster_stats(covey_cluster *cluster,
                                                  struct covey_cluster_stats *stats);
 
@@ -211,17 +212,19 @@ COVEY_API COVEY_MUST_USE int covey_cluster_events(covey_cluster *cluster,
  *   6. lets event receivers reach their end, after what waits for them
  *
  * Returns after the last. From any number of threads at once and any number of times; also in a handler
- * of events or in a check. 0 (also when left before), COVEY_ERR_WRONG_THREAD on a loop's thread.
+ * of events or in a check. 0 (also when left before), or
+ *   COVEY_ERR_WRONG_THREAD  a loop's
+ *   COVEY_ERR_BUSY, COVEY_ERR_NO_MEMORY, COVEY_ERR_CLOSED (its runtime ends): nothing was begun
  */
 COVEY_API int covey_cluster_leave(covey_cluster *cluster);
-/* The same without waiting; usable on every thread. */
+/* The same without waiting; usable on every thread. Without memory nothing is begun; it may be called again. */
 COVEY_API void covey_cluster_leave_async(covey_cluster *cluster);
 /*
  * Leaves within 250 ms: tells the members that are connected, waits for up to three of them to have heard
  * it, and goes through the other steps. Should no word reach anybody they show this node as failed in time.
  * Cuts short a covey_cluster_leave() that is under way. On a loop's thread it only begins, as
  * covey_cluster_leave_async() does. 0, also when left before; COVEY_ERR_TIMEOUT: the loop is busy, and goes
- * on with it.
+ * on with it, or has no memory; call it again then.
  */
 COVEY_API int covey_cluster_shutdown_immediate(covey_cluster *cluster);
 

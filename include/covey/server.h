@@ -156,8 +156,9 @@ COVEY_API COVEY_MUST_USE int covey_server_enable_cluster(covey_server *server,
                                                          size_t seed_count);
 /* NULL before enable_cluster and after disable_cluster. Valid until then. */
 COVEY_API covey_cluster *covey_server_cluster(covey_server *server);
-/* Leaves (at most the leave timeout of 5 s) and goes on serving. 0, COVEY_ERR_STATE,
- * COVEY_ERR_WRONG_THREAD. */
+/* Leaves (at most the leave timeout of 5 s), waits for health checks that run and goes on serving. Handlers of
+ * events are not waited for: free the receivers whose handlers use the cluster before. 0, COVEY_ERR_STATE,
+ * COVEY_ERR_WRONG_THREAD, what else covey_cluster_leave() says. */
 COVEY_API int covey_server_disable_cluster(covey_server *server);
 /* Shorthands for the cluster's; COVEY_ERR_STATE when it is not enabled. */
 COVEY_API COVEY_MUST_USE int covey_server_update_tag(covey_server *server, const char *key,
@@ -169,7 +170,8 @@ COVEY_API COVEY_MUST_USE int covey_server_cluster_events(covey_server *server,
  * user runs it says goodbye without waiting), closes every connection and frees. Calls that are not
  * finished stay valid for their owners, who must still finish them; handlers that run on worker threads
  * see their calls cancelled and are waited for: until they return the server is there for them. (On a loop
- * of libuv's that the user runs such a handler must not wait for calls of the same runtime then.)
+ * of libuv's that the user runs such a handler must not wait for calls of the same runtime then.) So are
+ * health checks that run. Handlers of events are not: free the receivers whose handlers use the cluster before.
  * COVEY_ERR_WRONG_THREAD inside a handler or callback of
  * the library's. NULL is allowed. */
 COVEY_API int covey_server_free(covey_server *server);

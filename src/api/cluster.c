@@ -56,11 +56,16 @@ void cv_cluster_on_ended(void *user)
     cv_cluster_tell_waiting(cluster);
 }
 
-void cv_cluster_goodbye(covey_server *server)
+/* The goodbye is on its way when the second turn takes the other steps. */
+void cv_cluster_end(covey_server *server)
 {
-    cv_node_command(cv_cluster_host(server)->node, CV_COMMAND_SHUTDOWN, NULL, NULL,
-                    cv_loop_now(cv_cluster_host(server)->loop), cv_clock_wall_ms());
-    cv_host_turn(cv_cluster_host(server));
+    struct cv_host *host = cv_cluster_host(server);
+    (void)cv_node_command(host->node, CV_COMMAND_SHUTDOWN, NULL, NULL, cv_loop_now(host->loop),
+                          cv_clock_wall_ms());
+    cv_host_turn(host);
+    cv_cluster_give_up_questions(server);
+    cv_node_disable_cluster(host->node);
+    cv_host_turn(host);
 }
 
 /* ---- life ---- */
@@ -210,6 +215,7 @@ int covey_server_disable_cluster(covey_server *server)
     if (error != 0)
         return error;
     cv_cluster_stop_checks(cluster);
+    cv_cluster_wait_checks(cluster);
     struct forgetting f = {.server = server};
     error = cv_loop_call(cv_cluster_host(server)->loop, forget_on_loop, &f);
     /* One that has found it may still run on another loop. */

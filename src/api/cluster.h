@@ -7,7 +7,7 @@
 
 #include <covey/cluster.h>
 
-/* The order to leave by a thread that does not wait. Posted once. */
+/* The order to leave by a thread that does not wait for it to be taken. Posted once at a time. */
 struct cv_leave_mail {
     struct cv_mail mail; /* first: it names this */
     covey_cluster *cluster;
@@ -22,6 +22,8 @@ struct cv_cluster_checks {
     LIST_HEAD(, cv_check_entry) entries;
     struct cv_workers *workers; /* NULL before the first run */
     bool is_stopped;            /* none begins, and none says anything any more */
+    uintptr_t added;            /* checks so far */
+    unsigned running;           /* jobs under way, those of removed checks included */
     uint64_t refused;           /* runs for which there was no thread */
 };
 
@@ -77,10 +79,11 @@ bool cv_cluster_on_changed(void *user);
 void cv_cluster_on_ended(void *user);
 void cv_cluster_on_run_check(void *user, uint64_t run, void *check);
 
-/* The loop's thread: sends the goodbye, if there is a cluster, without waiting for an answer. */
-void cv_cluster_goodbye(covey_server *server);
-/* A thread that may free the server: leaves if there is a cluster, within 250 ms; where the turns are made
- * by this thread it makes them, unless they are libuv's. */
+/* The loop's thread: sends the goodbye, if the cluster was not left, without waiting for an answer, and takes
+ * the other steps of leaving; who waits for them goes on. */
+void cv_cluster_end(covey_server *server);
+/* A thread that may free the server: leaves if there is a cluster, and waits for that up to 250 ms; where the
+ * turns are made by this thread it makes them, unless they are libuv's. It has left in any case. */
 void cv_cluster_shut_down(covey_server *server);
 /* The loop's thread: the core that asked is gone; their answers are for nobody. */
 void cv_cluster_give_up_questions(covey_server *server);
@@ -105,10 +108,13 @@ void cv_cluster_publish_partition(covey_cluster *cluster, const struct cv_partit
 void cv_checks_give(struct covey_check_health *callers, size_t count,
                     const struct covey_check_health *from, size_t from_count);
 /* Whether this thread runs one. */
-bool cv_cluster_is_check(const covey_cluster *cluster);
+bool cv_cluster_is_check(covey_cluster *cluster);
 /* From here on none comes back; those that run go on. */
 void cv_cluster_stop_checks(covey_cluster *cluster);
-/* After that, and after the loop has settled: waits for those that run. */
+/* After that, a thread that may free the server: waits for those that run, which may use the cluster. What they
+ * said may still be on its way to the loop. NULL is allowed. */
+void cv_cluster_wait_checks(covey_cluster *cluster);
+/* After that, and after the loop has settled. */
 void cv_cluster_free_checks(covey_cluster *cluster);
 
 /* cluster_commands.c. What cv_membership_step() says, or COVEY_ERR_BUSY, _CLOSED. */

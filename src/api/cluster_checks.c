@@ -14,6 +14,7 @@
 
 struct cv_check_entry {
     covey_cluster *cluster;
+    uintptr_t id; /* what the core knows it by, which is no other's ever after */
     covey_check_function run;
     void *user;
     LIST_ENTRY(cv_check_entry) entry;
@@ -26,6 +27,7 @@ struct cv_check_entry {
     bool is_busy;    /* the job */
     bool has_runner; /* the user's function runs */
     pthread_t runner;
+    bool is_added; /* the core has it, and nobody is about to remove it */
     bool is_removed;
     bool is_orphan; /* removed in its own function: goes when that returns */
     char name[COVEY_CHECK_NAME_MAX + 1];
@@ -100,6 +102,7 @@ static void run_job(struct cv_job *job, bool cancelled)
         cv_loop_post_sure(cv_cluster_host(cluster->server)->loop, &e->mail);
     }
     bool is_orphan = e->is_orphan;
+    cluster->checks.running--;
     pthread_cond_broadcast(&cluster->changed);
     pthread_mutex_unlock(&cluster->lock);
     if (is_orphan)
@@ -124,14 +127,15 @@ static int submit(struct cv_check_entry *e)
     int error = cv_workers_submit(cluster->checks.workers, &e->job);
     if (error != 0)
         e->is_busy = false;
+    cluster->checks.running += error == 0;
     return error;
 }
 
-static struct cv_check_entry *find_entry(const covey_cluster *cluster, const void *entry)
+static struct cv_check_entry *find_entry(const covey_cluster *cluster, uintptr_t id)
 {
     struct cv_check_entry *e;
     LIST_FOREACH (e, &cluster->checks.entries, entry) {
-        if (e == entry && !e->is_removed)
+        if (e->id == id && !e->is_removed)
             return e;
     }
     return NULL;
@@ -144,7 +148,7 @@ void cv_cluster_on_run_check(void *user, uint64_t run, void *check)
         return;
     int error = 0;
     pthread_mutex_lock(&cluster->lock);
-    struct cv_check_entry *e = find_entry(cluster, check);
+    struct cv_check_entry *e = find_entry(cluster, (uintptr_t)check);
     if (e != NULL && !cluster->checks.is_stopped) {
         e->number = run;
         error = submit(e);
@@ -171,6 +175,7 @@ static struct cv_check_entry *entry_new(covey_cluster *cluster,
     e->user = check->user;
     (void)snprintf(e->name, sizeof e->name, "%s", check->name);
     pthread_mutex_lock(&cluster->lock);
+    e->id = ++cluster->checks.added;
     LIST_INSERT_HEAD(&cluster->checks.entries, e, entry);
     pthread_mutex_unlock(&cluster->lock);
     return e;
@@ -183,6 +188,13 @@ static void entry_free(struct cv_check_entry *e)
     LIST_REMOVE(e, entry);
     pthread_mutex_unlock(&cluster->lock);
     cv_release(&cluster->runtime->alloc, e);
+}
+
+static void set_added(struct cv_check_entry *e, bool is_added)
+{
+    pthread_mutex_lock(&e->cluster->lock);
+    e->is_added = is_added;
+    pthread_mutex_unlock(&e->cluster->lock);
 }
 
 int covey_cluster_add_check(covey_cluster *cluster, const struct covey_health_check *callers)
@@ -201,28 +213,43 @@ int covey_cluster_add_check(covey_cluster *cluster, const struct covey_health_ch
         .name = cv_slice_text(check.name),
         .interval = check.interval,
         .timeout = check.timeout,
-        .user = e,
+        .user = (void *)e->id,
     };
     const struct cv_input input = {.command = {.type = CV_COMMAND_CHECK_ADD, .check = &config}};
     error = cv_cluster_command(cluster, &input);
-    if (error != 0)
+    if (error != 0) /* the core never had it, so it never ran */
         entry_free(e);
+    else
+        set_added(e, true);
     return error;
 }
 
-/* The entry of that name, which nobody else finds from here on. */
+/* The entry of that name, which nobody else finds to remove from here on. */
 static struct cv_check_entry *claim(covey_cluster *cluster, const char *name)
 {
     struct cv_check_entry *e;
     pthread_mutex_lock(&cluster->lock);
     LIST_FOREACH (e, &cluster->checks.entries, entry) {
-        if (!e->is_removed && strcmp(e->name, name) == 0)
+        if (e->is_added && strcmp(e->name, name) == 0)
             break;
     }
     if (e != NULL)
-        e->is_removed = true;
+        e->is_added = false;
     pthread_mutex_unlock(&cluster->lock);
     return e;
+}
+
+/* With the lock held, which is let go of meanwhile. A function may need a turn that only this thread makes. */
+static void wait_for_change(covey_cluster *cluster)
+{
+    if (!cv_loop_is_current(cluster->runtime->loop)) {
+        cv_condition_wait(&cluster->changed, &cluster->lock, COVEY_NEVER);
+        return;
+    }
+    cv_condition_wait(&cluster->changed, &cluster->lock, cv_clock_now() + COVEY_MILLISECOND);
+    pthread_mutex_unlock(&cluster->lock);
+    cv_runtime_serve(cluster->runtime);
+    pthread_mutex_lock(&cluster->lock);
 }
 
 /* True when it has returned; false inside it, which frees it then. */
@@ -230,15 +257,23 @@ static bool wait_for(struct cv_check_entry *e)
 {
     covey_cluster *cluster = e->cluster;
     pthread_mutex_lock(&cluster->lock);
+    e->is_removed = true;
     bool is_inside = e->has_runner && pthread_equal(e->runner, pthread_self());
     if (is_inside) {
         e->is_orphan = true;
         LIST_REMOVE(e, entry);
     }
     while (!is_inside && e->is_busy)
-        cv_condition_wait(&cluster->changed, &cluster->lock, COVEY_NEVER);
+        wait_for_change(cluster);
     pthread_mutex_unlock(&cluster->lock);
     return !is_inside;
+}
+
+/* Whether the core runs it no more: it may have forgotten it itself, when it was left. */
+static bool has_forgotten(int error)
+{
+    return error == 0 || error == COVEY_ERR_NOT_FOUND || error == COVEY_ERR_STATE ||
+           error == COVEY_ERR_CLOSED;
 }
 
 int covey_cluster_remove_check(covey_cluster *cluster, const char *name)
@@ -250,9 +285,12 @@ int covey_cluster_remove_check(covey_cluster *cluster, const char *name)
     struct cv_check_entry *e = claim(cluster, name);
     if (e == NULL)
         return COVEY_ERR_NOT_FOUND;
-    /* The core may have forgotten it, when it was left. */
     const struct cv_input input = {.command = {.type = CV_COMMAND_CHECK_REMOVE, .key = name}};
-    (void)cv_cluster_command(cluster, &input);
+    int error = cv_cluster_command(cluster, &input);
+    if (!has_forgotten(error)) {
+        set_added(e, true); /* as before */
+        return error;
+    }
     if (wait_for(e)) {
         cv_loop_settle(cv_cluster_host(cluster->server)->loop); /* its last word */
         entry_free(e);
@@ -262,15 +300,28 @@ int covey_cluster_remove_check(covey_cluster *cluster, const char *name)
 
 /* ---- the end ---- */
 
-bool cv_cluster_is_check(const covey_cluster *cluster)
+bool cv_cluster_is_check(covey_cluster *cluster)
 {
-    return cluster->checks.workers != NULL && cv_workers_is_current(cluster->checks.workers);
+    pthread_mutex_lock(&cluster->lock);
+    bool is = cluster->checks.workers != NULL && cv_workers_is_current(cluster->checks.workers);
+    pthread_mutex_unlock(&cluster->lock);
+    return is;
 }
 
 void cv_cluster_stop_checks(covey_cluster *cluster)
 {
     pthread_mutex_lock(&cluster->lock);
     cluster->checks.is_stopped = true;
+    pthread_mutex_unlock(&cluster->lock);
+}
+
+void cv_cluster_wait_checks(covey_cluster *cluster)
+{
+    if (cluster == NULL)
+        return;
+    pthread_mutex_lock(&cluster->lock);
+    while (cluster->checks.running > 0)
+        wait_for_change(cluster);
     pthread_mutex_unlock(&cluster->lock);
 }
 

@@ -51,8 +51,11 @@ int covey_cluster_leave(covey_cluster *cluster)
 static void run_mail(struct cv_mail *mail, bool cancelled)
 {
     struct cv_leave_mail *order = (struct cv_leave_mail *)(void *)mail;
+    covey_cluster *cluster = order->cluster;
+    const enum cv_command_type type = order->type;
+    atomic_store(&order->is_posted, false); /* from here on it may be written and posted again */
     if (!cancelled)
-        (void)begin(order->cluster, order->type); /* in the turn: at once */
+        (void)begin(cluster, type); /* in the turn: at once */
 }
 
 static void order(covey_cluster *cluster, struct cv_leave_mail *mail, enum cv_command_type type)
@@ -80,13 +83,9 @@ void covey_cluster_leave_async(covey_cluster *cluster)
 int covey_cluster_shutdown_immediate(covey_cluster *cluster)
 {
     covey_time deadline = cv_deadline_after(SHUTDOWN_TIME);
-    if (cv_runtime_is_loop_thread(cluster->runtime)) {
-        order(cluster, &cluster->shutdown_mail, CV_COMMAND_SHUTDOWN);
+    order(cluster, &cluster->shutdown_mail, CV_COMMAND_SHUTDOWN);
+    if (cv_runtime_is_loop_thread(cluster->runtime))
         return 0;
-    }
-    int error = begin(cluster, CV_COMMAND_SHUTDOWN);
-    if (error != 0)
-        return error;
     return wait_until_left(cluster, deadline) ? 0 : COVEY_ERR_TIMEOUT;
 }
 
@@ -107,6 +106,12 @@ static void step_until_left(covey_cluster *cluster)
     }
 }
 
+static void end_on_loop(void *user)
+{
+    cv_cluster_end(user);
+}
+
+/* What is not done by then is done without asking anybody. */
 void cv_cluster_shut_down(covey_server *server)
 {
     covey_cluster *cluster = covey_server_cluster(server);
@@ -118,4 +123,5 @@ void cv_cluster_shut_down(covey_server *server)
         (void)begin(cluster, CV_COMMAND_SHUTDOWN);
         step_until_left(cluster);
     }
+    cv_server_call_loop(cv_cluster_host(server)->loop, end_on_loop, server);
 }

@@ -42,8 +42,11 @@ bool cv_runtime_is_loop_thread(const covey_runtime *runtime);
 bool cv_runtime_may_ask_loops(const covey_runtime *runtime);
 /* True inside a turn of one of the loops: what lives there may not be freed. */
 bool cv_runtime_is_in_turn(const covey_runtime *runtime);
-/* True on one of its threads for what may block: workers, and those of handlers and checks. */
+/* True on one of its threads for what may block: workers, and that of handlers of events. */
 bool cv_runtime_is_worker(covey_runtime *runtime);
+/* Between two looks at what another thread is to bring about, which may need a turn: where no thread of ours
+ * makes them, this thread makes one (COVEY_RUN_STEP, its own) or has run what was posted. */
+void cv_runtime_serve(const covey_runtime *runtime);
 /* The loop for one more client: the calling thread's, else one after the other. */
 struct cv_client_loop *cv_runtime_next_loop(covey_runtime *runtime);
 

@@ -26,30 +26,16 @@ static void close_on_loop(void *user)
 {
     struct cv_server_loop *sl = user;
     covey_server *server = sl->server;
-    bool is_first = sl == server->loops;
     assert(TAILQ_EMPTY(&sl->calls));
-    if (is_first)
-        cv_cluster_goodbye(server);
     if (server->handover != NULL)
         cv_handover_close(server->handover, (unsigned)(sl - server->loops));
     cv_loop_close_work(sl->host.loop);
     cv_host_close(&sl->host);
-    if (is_first)
+    if (sl == server->loops)
         cv_cluster_forget_questions(server);
 }
 
-/* Where no thread of ours makes the turns a handler on a worker that asks a loop, or waits for a call, is
- * served by this thread. */
-static void serve_handlers(const covey_runtime *runtime)
-{
-    struct cv_loop *loop = runtime->loops[0];
-    if (runtime->mode == COVEY_RUN_STEP && cv_loop_is_current(loop))
-        cv_loop_step(loop);
-    else if (runtime->mode != COVEY_RUN_THREADS)
-        cv_loop_settle(loop); /* its turns are made elsewhere, or by the user's uv_run() alone */
-}
-
-/* For handlers on workers. */
+/* For handlers on workers, which may ask a loop or wait for a call. */
 static void wait_for_works(covey_server *server)
 {
     bool has_threads = server->runtime->mode == COVEY_RUN_THREADS;
@@ -58,14 +44,15 @@ static void wait_for_works(covey_server *server)
         covey_time until = has_threads ? COVEY_NEVER : cv_clock_now() + COVEY_MILLISECOND;
         cv_condition_wait(&server->changed, &server->lock, until);
         pthread_mutex_unlock(&server->lock);
-        serve_handlers(server->runtime);
+        cv_runtime_serve(server->runtime);
         pthread_mutex_lock(&server->lock);
     }
     pthread_mutex_unlock(&server->lock);
 }
 
-/* All stop to accept before one closes, or its clients would come back through another, and all handlers
- * have returned, for they may use the server. The loop of membership goes last: the others' packets come
+/* All stop to accept before one closes, or its clients would come back through another, and all handlers and
+ * health checks have returned, for they may use the server; a check that waits for the cluster to be left
+ * does so when it is shut down. The loop of membership goes last: the others' packets come
  * through its port too. */
 void cv_server_close_all(covey_server *server)
 {
@@ -75,6 +62,7 @@ void cv_server_close_all(covey_server *server)
         cv_server_call_loop(server->loops[i].host.loop, abandon_on_loop, &server->loops[i]);
     wait_for_works(server);
     cv_cluster_shut_down(server);
+    cv_cluster_wait_checks(covey_server_cluster(server));
     for (unsigned i = server->loop_count; i-- > 0;)
         cv_server_call_loop(server->loops[i].host.loop, close_on_loop, &server->loops[i]);
     cv_handover_free(server->handover);

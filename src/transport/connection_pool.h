@@ -31,8 +31,9 @@
  *
  * Who was unused for `idle_max` is closed at the next check. Pinned connections are
  * those that somebody else decides on (membership, for its watch rings): neither counted nor closed here.
- * Accepted ones are used like any other; they are bounded apart, and end by their dialler's hand. Each
- * `check_interval` the owner is asked to look whether unpinned ones are alive, which is no use of them.
+ * Accepted ones are used like any other; they are bounded apart, and end by their dialler's hand unless they
+ * are dead: each `check_interval` the owner is asked to look whether unpinned ones are alive, which is no use of
+ * them, and closes those that do not answer.
  *
  * Crossing dials. Two nodes that hear of each other dial each other, and of two connections both must keep
  * the same one: that dialled by the node with the lower id. A connection that comes when the other was up

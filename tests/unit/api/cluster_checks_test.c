@@ -270,6 +270,227 @@ static void the_end_waits_for_checks(void **state)
     }
 }
 
+/* ---- the end, while a check uses the cluster ---- */
+
+struct late_user {
+    covey_cluster *cluster;
+    atomic_bool is_inside;
+    atomic_uint wrong; /* answers that are none of a cluster that was left */
+    atomic_bool is_done;
+};
+
+/* Does all that a check may do, from the moment on at which the cluster was left. */
+static enum covey_check_status use_to_the_end(char *message, size_t size, void *user)
+{
+    struct late_user *l = user;
+    struct probe other;
+    (void)message;
+    (void)size;
+    probe_init(&other, "other");
+    atomic_store(&l->is_inside, true);
+    while (covey_cluster_wait_joined(l->cluster, 0) != COVEY_ERR_CLOSED)
+        sched_yield();
+    for (int i = 0; i < 200; i++) {
+        struct covey_cluster_stats stats = {.size = sizeof stats};
+        struct covey_health_status status = {.size = sizeof status};
+        l->wrong += covey_cluster_update_tag(l->cluster, "k", "v") != COVEY_ERR_STATE;
+        l->wrong += covey_cluster_stats(l->cluster, &stats) != 0 || stats.members_alive != 0;
+        l->wrong += covey_cluster_health(l->cluster, &status, NULL, 0) != 0;
+        l->wrong += add(l->cluster, &other) != COVEY_ERR_STATE;
+        l->wrong += covey_cluster_leave(l->cluster) != 0;
+        covey_cluster_leave_async(l->cluster);
+    }
+    atomic_store(&l->is_done, true);
+    return COVEY_CHECK_HEALTHY;
+}
+
+static void begin_late_use(struct late_user *l, covey_cluster *cluster)
+{
+    struct covey_health_check check;
+    *l = (struct late_user){.cluster = cluster};
+    covey_health_check_init(&check);
+    check.name = "late";
+    check.run = use_to_the_end;
+    check.user = l;
+    assert_int_equal(covey_cluster_add_check(cluster, &check), 0);
+}
+
+static void a_check_may_use_its_cluster_to_the_end(void **state)
+{
+    (void)state;
+    static struct world w;
+    static struct late_user l;
+    struct member a;
+    for (int by_leaving = 0; by_leaving < 2; by_leaving++) {
+        world_init(&w);
+        start(&w, &a, "a", NULL);
+        begin_late_use(&l, a.cluster);
+        AWAIT(atomic_load(&l.is_inside));
+        if (by_leaving)
+            assert_int_equal(covey_server_disable_cluster(a.server), 0);
+        else
+            assert_int_equal(covey_server_free(a.server), 0);
+        assert_true(atomic_load(&l.is_done));
+        assert_int_equal(atomic_load(&l.wrong), 0);
+        if (by_leaving)
+            assert_int_equal(covey_server_free(a.server), 0);
+        covey_event_receiver_free(a.events);
+        world_fini(&w);
+    }
+}
+
+/* Also where the turns that it needs are made by the thread that frees the server. */
+static void in_step_mode_it_may_use_its_cluster_to_the_end(void **state)
+{
+    (void)state;
+    static struct world w;
+    static struct late_user l;
+    struct covey_cluster_config config = local_config();
+    world_init_mode(&w, COVEY_RUN_STEP);
+    covey_server *server = world_server(&w, "a");
+    assert_int_equal(covey_server_start(server), 0);
+    assert_int_equal(covey_server_enable_cluster(server, &config, NULL, 0), 0);
+    begin_late_use(&l, covey_server_cluster(server));
+    AWAIT(covey_runtime_step(w.runtime) == 0 && atomic_load(&l.is_inside));
+    assert_int_equal(covey_server_free(server), 0);
+    assert_true(atomic_load(&l.is_done));
+    assert_int_equal(atomic_load(&l.wrong), 0);
+    world_fini(&w);
+}
+
+static enum covey_check_status change_tags(char *message, size_t size, void *user)
+{
+    struct late_user *l = user;
+    (void)message;
+    (void)size;
+    atomic_store(&l->is_inside, true);
+    for (int i = 0; i < 50; i++)
+        l->wrong += covey_cluster_update_tag(l->cluster, "k", i % 2 == 0 ? "even" : "odd") != 0;
+    atomic_store(&l->is_done, true);
+    return COVEY_CHECK_HEALTHY;
+}
+
+/* Who removes a check on the thread that makes the turns makes those that it needs. */
+static void in_step_mode_removing_serves_the_run(void **state)
+{
+    (void)state;
+    static struct world w;
+    static struct late_user l;
+    struct covey_cluster_config config = local_config();
+    struct covey_health_check check;
+    world_init_mode(&w, COVEY_RUN_STEP);
+    covey_server *server = world_server(&w, "a");
+    assert_int_equal(covey_server_start(server), 0);
+    assert_int_equal(covey_server_enable_cluster(server, &config, NULL, 0), 0);
+    l = (struct late_user){.cluster = covey_server_cluster(server)};
+    covey_health_check_init(&check);
+    check.name = "tags";
+    check.run = change_tags;
+    check.user = &l;
+    assert_int_equal(covey_cluster_add_check(l.cluster, &check), 0);
+    AWAIT(covey_runtime_step(w.runtime) == 0 && atomic_load(&l.is_inside));
+    assert_int_equal(covey_cluster_remove_check(l.cluster, "tags"), 0);
+    assert_true(atomic_load(&l.is_done));
+    assert_int_equal(atomic_load(&l.wrong), 0);
+    assert_int_equal(covey_server_free(server), 0);
+    world_fini(&w);
+}
+
+/* ---- two threads ---- */
+
+struct adder {
+    covey_cluster *cluster;
+    struct probe probe;
+    unsigned added;
+    atomic_bool is_done;
+};
+
+static void *add_again_and_again(void *user)
+{
+    struct adder *a = user;
+    for (int i = 0; i < 1000; i++) {
+        int error = add(a->cluster, &a->probe);
+        assert_true(error == 0 || error == COVEY_ERR_EXISTS);
+        a->added += error == 0;
+    }
+    atomic_store(&a->is_done, true);
+    return NULL;
+}
+
+/* What one thread removes while another adds it is either there or not. */
+static void adding_and_removing_may_meet(void **state)
+{
+    (void)state;
+    static struct world w;
+    static struct adder adder;
+    struct member a;
+    pthread_t thread;
+    unsigned removed = 0;
+    world_init(&w);
+    start(&w, &a, "a", NULL);
+    adder = (struct adder){.cluster = a.cluster};
+    probe_init(&adder.probe, "p");
+    assert_int_equal(pthread_create(&thread, NULL, add_again_and_again, &adder), 0);
+    while (!atomic_load(&adder.is_done)) {
+        int error = covey_cluster_remove_check(a.cluster, "p");
+        assert_true(error == 0 || error == COVEY_ERR_NOT_FOUND);
+        removed += error == 0;
+    }
+    pthread_join(thread, NULL);
+    removed += covey_cluster_remove_check(a.cluster, "p") == 0;
+    assert_int_equal(removed, adder.added);
+    struct covey_health_status status = {.size = sizeof status};
+    assert_int_equal(covey_cluster_health(a.cluster, &status, NULL, 0), 0);
+    assert_int_equal(status.check_count, 0);
+    stop(&a);
+    world_fini(&w);
+}
+
+struct disabler {
+    covey_server *server;
+    atomic_bool is_inside, is_over;
+    atomic_uint others; /* answers but the right one */
+};
+
+static void disable_in_call(covey_call *call, const void *request, size_t size, void *user)
+{
+    struct disabler *d = user;
+    atomic_store(&d->is_inside, true);
+    while (!atomic_load(&d->is_over))
+        d->others += covey_server_disable_cluster(d->server) != COVEY_ERR_WRONG_THREAD;
+    covey_call_reply(call, request, size);
+}
+
+/* Whether a thread is a check's is asked by one while the first check begins on another. */
+static void a_first_check_may_meet_who_must_not_wait(void **state)
+{
+    (void)state;
+    static struct world w;
+    static struct disabler d;
+    static struct probe p;
+    struct member a;
+    struct tally tally;
+    world_init(&w);
+    tally_init(&tally);
+    start(&w, &a, "a", NULL);
+    d = (struct disabler){.server = a.server};
+    serve(a.server, "disable", disable_in_call, &d);
+    covey_client *client = world_client(&w, covey_server_address(a.server), COVEY_ROLE_CLIENT);
+    assert_int_equal(covey_client_call_async(client, "disable", "", 0, NULL, tally_reply, &tally),
+                     0);
+    AWAIT(atomic_load(&d.is_inside));
+    probe_init(&p, "p");
+    assert_int_equal(add(a.cluster, &p), 0);
+    AWAIT(atomic_load(&p.runs) > 2);
+    atomic_store(&d.is_over, true);
+    tally_wait(&tally, 1);
+    assert_int_equal(atomic_load(&d.others), 0);
+    covey_client_free(client);
+    tally_fini(&tally);
+    stop(&a);
+    world_fini(&w);
+}
+
 static void what_makes_no_sense_is_refused(void **state)
 {
     (void)state;
@@ -339,6 +560,11 @@ int main(void)
         cmocka_unit_test(all_may_hang),
         cmocka_unit_test(removing_waits_for_a_run),
         cmocka_unit_test(the_end_waits_for_checks),
+        cmocka_unit_test(a_check_may_use_its_cluster_to_the_end),
+        cmocka_unit_test(in_step_mode_it_may_use_its_cluster_to_the_end),
+        cmocka_unit_test(in_step_mode_removing_serves_the_run),
+        cmocka_unit_test(adding_and_removing_may_meet),
+        cmocka_unit_test(a_first_check_may_meet_who_must_not_wait),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(in_step_mode_it_has_a_thread_too),
     };

@@ -1,6 +1,11 @@
+#define _GNU_SOURCE
 /* Leaving and shutting down: from every thread, any number of times, and past a member that is silent. */
 #include "unit/api/calling.h"
 #include "unit/api/members.h"
+
+#include <covey/uv.h>
+
+#include <uv.h>
 
 /* A second runtime with the same CA, which makes its turns only when the test does: a member on it is
  * silent in between, as if it were stopped. */
@@ -238,6 +243,149 @@ static void freeing_says_goodbye(void **state)
     world_fini(&w);
 }
 
+/* ---- loops that make no turns ---- */
+
+struct shutting {
+    covey_cluster *cluster;
+    atomic_int error;
+};
+
+static void *shut_down_in_vain(void *user)
+{
+    struct shutting *s = user;
+    atomic_store(&s->error, covey_cluster_shutdown_immediate(s->cluster));
+    return NULL;
+}
+
+/* It has a bound whatever the loop does, which does the rest when it goes on. */
+static void shutting_down_does_not_wait_for_a_busy_loop(void **state)
+{
+    (void)state;
+    static struct world w;
+    static struct shutting s;
+    struct covey_cluster_config config = local_config();
+    pthread_t thread;
+    world_init_mode(&w, COVEY_RUN_STEP);
+    covey_server *server = world_server(&w, "a");
+    assert_int_equal(covey_server_start(server), 0);
+    assert_int_equal(covey_server_enable_cluster(server, &config, NULL, 0), 0);
+    s = (struct shutting){.cluster = covey_server_cluster(server)};
+    for (int i = 0; i < 2; i++) { /* a second order for the same is none more */
+        atomic_store(&s.error, -1);
+        assert_int_equal(pthread_create(&thread, NULL, shut_down_in_vain, &s), 0);
+        AWAIT(atomic_load(&s.error) != -1); /* and no step is made */
+        pthread_join(thread, NULL);
+        assert_int_equal(atomic_load(&s.error), COVEY_ERR_TIMEOUT);
+    }
+    AWAIT(covey_runtime_step(w.runtime) == 0 && count_members(s.cluster) == 0);
+    assert_int_equal(covey_server_free(server), 0);
+    world_fini(&w);
+}
+
+/* An order that failed for want of memory may be given again. */
+static void what_failed_may_be_ordered_again(void **state)
+{
+    (void)state;
+    static struct world w;
+    struct covey_cluster_config config = local_config();
+    world_init_mode(&w, COVEY_RUN_STEP);
+    covey_server *server = world_server(&w, "a");
+    assert_int_equal(covey_server_start(server), 0);
+    assert_int_equal(covey_server_enable_cluster(server, &config, NULL, 0), 0);
+    covey_cluster *cluster = covey_server_cluster(server);
+    covey_cluster_leave_async(cluster);
+    atomic_store(&w.is_poor, true);
+    assert_int_equal(covey_runtime_step(w.runtime), 0);
+    atomic_store(&w.is_poor, false);
+    AWAIT(covey_runtime_step(w.runtime) == 0 && state_of(cluster, "a") == COVEY_NODE_ALIVE);
+    covey_cluster_leave_async(cluster);
+    AWAIT(covey_runtime_step(w.runtime) == 0 && count_members(cluster) == 0);
+    assert_int_equal(covey_server_free(server), 0);
+    world_fini(&w);
+}
+
+static enum covey_check_status leave_and_tell(char *message, size_t size, void *user)
+{
+    struct leaver *l = user;
+    (void)message;
+    (void)size;
+    atomic_store(&l->has_ended, true);
+    atomic_store(&l->error, covey_cluster_leave(l->cluster));
+    return COVEY_CHECK_HEALTHY;
+}
+
+static void world_init_uv(struct world *w, uv_loop_t *loop)
+{
+    struct covey_runtime_config config;
+    memset(w, 0, sizeof *w);
+    assert_int_equal(covey_pki_make_ca("flock", COVEY_KEY_ED25519, 10, &w->ca), 0);
+    covey_runtime_config_init(&config);
+    config.allocate = world_allocate;
+    config.reallocate = world_reallocate;
+    config.release = world_release;
+    config.memory_user = w;
+    assert_int_equal(uv_loop_init(loop), 0);
+    assert_int_equal(covey_uv_runtime_new(&config, loop, &w->runtime), 0);
+}
+
+/* libuv closes its handles in its next round. */
+static void world_fini_uv(struct world *w, uv_loop_t *loop)
+{
+    assert_int_equal(covey_runtime_free(w->runtime), 0);
+    assert_int_equal(uv_run(loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(loop), 0);
+    assert_int_equal(atomic_load(&w->blocks), 0);
+    covey_pem_free(&w->ca);
+}
+
+static void leave_in_a_check(struct leaver *l, covey_cluster *cluster)
+{
+    struct covey_health_check check;
+    *l = (struct leaver){.cluster = cluster};
+    atomic_store(&l->error, -1);
+    covey_health_check_init(&check);
+    check.name = "leaver";
+    check.run = leave_and_tell;
+    check.user = l;
+    assert_int_equal(covey_cluster_add_check(cluster, &check), 0);
+}
+
+/* On a user's libuv loop nobody makes the turns while the server is freed, and the only other member is silent:
+ * who waits until it has left goes on all the same, and the goodbye is sent. */
+static void freeing_ends_the_wait_of_who_leaves(void **state)
+{
+    (void)state;
+    static struct world w, beside;
+    static struct leaver l;
+    struct covey_cluster_config config = local_config();
+    struct member silent;
+    uv_loop_t loop;
+    world_init_uv(&w, &loop);
+    world_init_beside(&beside, &w);
+    config.leave_timeout = 3600 * COVEY_SECOND;
+    covey_server *server = world_server(&w, "a");
+    assert_int_equal(covey_server_start(server), 0);
+    assert_int_equal(covey_server_enable_cluster(server, &config, NULL, 0), 0);
+    silent.server = world_server(&beside, "silent");
+    assert_int_equal(covey_server_start(silent.server), 0);
+    const char *seed = covey_server_address(server);
+    assert_int_equal(covey_server_enable_cluster(silent.server, &config, &seed, 1), 0);
+    silent.cluster = covey_server_cluster(silent.server);
+    assert_int_equal(covey_cluster_events(silent.cluster, &silent.events), 0);
+    AWAIT(uv_run(&loop, UV_RUN_NOWAIT) >= 0 && covey_runtime_step(beside.runtime) == 0 &&
+          state_of(silent.cluster, "a") == COVEY_NODE_ALIVE &&
+          state_of(covey_server_cluster(server), "silent") == COVEY_NODE_ALIVE);
+    leave_in_a_check(&l, covey_server_cluster(server));
+    AWAIT(uv_run(&loop, UV_RUN_NOWAIT) >= 0 && atomic_load(&l.has_ended));
+    assert_int_equal(covey_server_free(server), 0);
+    assert_int_equal(atomic_load(&l.error), 0);
+    AWAIT(covey_runtime_step(beside.runtime) == 0 &&
+          state_of(silent.cluster, "a") == COVEY_NODE_LEFT);
+    stop(&silent);
+    world_fini_beside(&beside);
+    world_fini_uv(&w, &loop);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +393,9 @@ int main(void)
         cmocka_unit_test(an_event_may_be_answered_by_leaving),
         cmocka_unit_test(shutting_down_waits_for_nobody),
         cmocka_unit_test(freeing_says_goodbye),
+        cmocka_unit_test(shutting_down_does_not_wait_for_a_busy_loop),
+        cmocka_unit_test(what_failed_may_be_ordered_again),
+        cmocka_unit_test(freeing_ends_the_wait_of_who_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,13 +22,14 @@
 struct world {
     covey_runtime *runtime;
     atomic_size_t blocks; /* allocations that are out */
+    atomic_bool is_poor;  /* there is no memory */
     struct covey_pem ca;
 };
 
 static inline void *world_allocate(void *user, size_t size)
 {
     struct world *w = user;
-    void *memory = malloc(size);
+    void *memory = atomic_load(&w->is_poor) ? NULL : malloc(size);
     if (memory != NULL)
         atomic_fetch_add(&w->blocks, 1);
     return memory;
@@ -37,7 +38,7 @@ static inline void *world_allocate(void *user, size_t size)
 static inline void *world_reallocate(void *user, void *memory, size_t size)
 {
     struct world *w = user;
-    void *moved = realloc(memory, size);
+    void *moved = atomic_load(&w->is_poor) ? NULL : realloc(memory, size);
     if (memory == NULL && moved != NULL)
         atomic_fetch_add(&w->blocks, 1);
     return moved;
