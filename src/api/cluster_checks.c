@@ -46,6 +46,24 @@ void covey_health_check_init_sized(struct covey_health_check *check, size_t size
 
 /* ---- running ---- */
 
+static void run_mail(struct cv_mail *mail, bool cancelled);
+
+/* With the lock held. */
+static bool is_wanted(const struct cv_check_entry *e)
+{
+    return !e->is_removed && !e->cluster->checks.is_stopped;
+}
+
+/* With the lock held, so that nothing is posted after checks were stopped, or this one was removed. */
+static void post_result(struct cv_check_entry *e)
+{
+    if (!is_wanted(e))
+        return;
+    e->mail = (struct cv_mail){.run = run_mail};
+    cv_loop_post_sure(cv_cluster_host(e->cluster->server)->loop, &e->mail);
+}
+
+/* The loop's thread. */
 static void tell_core(struct cv_check_entry *e)
 {
     const struct cv_host *host = cv_cluster_host(e->cluster->server);
@@ -55,8 +73,14 @@ static void tell_core(struct cv_check_entry *e)
                          .status = e->status,
                          .message = cv_slice_text(e->message)},
     };
-    /* Of a cluster that was left, or a check that was removed, nobody wants to know. */
-    (void)cv_node_input(host->node, &input, cv_loop_now(host->loop), cv_clock_wall_ms());
+    /* Of a cluster that was left, or a check that was removed, nobody wants to know. But without its result the
+     * core would not run it again. */
+    if (cv_node_input(host->node, &input, cv_loop_now(host->loop), cv_clock_wall_ms()) !=
+        COVEY_ERR_NO_MEMORY)
+        return;
+    pthread_mutex_lock(&e->cluster->lock);
+    post_result(e);
+    pthread_mutex_unlock(&e->cluster->lock);
 }
 
 static void run_mail(struct cv_mail *mail, bool cancelled)
@@ -76,12 +100,6 @@ static void run_user(struct cv_check_entry *e)
     e->message[sizeof e->message - 1] = '\0';
 }
 
-/* With the lock held. */
-static bool is_wanted(const struct cv_check_entry *e)
-{
-    return !e->is_removed && !e->cluster->checks.is_stopped;
-}
-
 static void run_job(struct cv_job *job, bool cancelled)
 {
     struct cv_check_entry *e =
@@ -97,10 +115,8 @@ static void run_job(struct cv_job *job, bool cancelled)
         run_user(e);
     pthread_mutex_lock(&cluster->lock);
     e->is_busy = e->has_runner = false;
-    if (runs && is_wanted(e)) { /* under the lock: nothing is posted after checks were stopped */
-        e->mail = (struct cv_mail){.run = run_mail};
-        cv_loop_post_sure(cv_cluster_host(cluster->server)->loop, &e->mail);
-    }
+    if (runs)
+        post_result(e);
     bool is_orphan = e->is_orphan;
     cluster->checks.running--;
     pthread_cond_broadcast(&cluster->changed);

@@ -263,10 +263,9 @@ int cv_node_input(struct cv_node *node, struct cv_input *input, covey_time now, 
 {
     if (node->membership == NULL || node->cluster_ends)
         return COVEY_ERR_STATE;
-    input->now = now;
-    input->wall_ms = wall_ms;
-    node->cluster_is_dirty = true;
-    int error = cv_membership_step(node->membership, input);
+    node->now = now;
+    node->wall_ms = wall_ms;
+    int error = cv_node_cluster_step(node, input);
     if (error == 0 && input->type == CV_INPUT_COMMAND)
         node->published.is_urgent = true;
     return error;

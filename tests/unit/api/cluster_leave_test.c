@@ -307,10 +307,9 @@ static void what_failed_may_be_ordered_again(void **state)
 static enum covey_check_status leave_and_tell(char *message, size_t size, void *user)
 {
     struct leaver *l = user;
-    (void)message;
-    (void)size;
     atomic_store(&l->has_ended, true);
     atomic_store(&l->error, covey_cluster_leave(l->cluster));
+    snprintf(message, size, "left");
     return COVEY_CHECK_HEALTHY;
 }
 
