@@ -67,12 +67,17 @@ static inline bool is_other_live(const struct cv_gossip_protocol *g, const covey
     return member != NULL && member != g->self && cv_member_is_live(member);
 }
 
-/* Each chosen one is watched, no one else, and the choice is that of one who begins anew. */
+/* Each chosen one is watched, no one else, and the choice is that of one who begins anew; unless a
+ * change is still to be followed, which has its time. */
 static inline void check_subjects(const struct driver *d)
 {
     struct cv_gossip_protocol *g = &d->m->gossip;
     struct cv_watch_rings anew = g->rings;
     size_t used = 0;
+    if (g->rings_changed) {
+        assert(g->is_joining || cv_timer_is_set(&g->settle.timer));
+        return;
+    }
     cv_watch_rings_choose(&anew, &g->registry);
     assert(anew.chosen_count == g->rings.chosen_count);
     for (size_t i = 0; i < anew.chosen_count; i++)
