@@ -9,6 +9,9 @@
 /* Takes the reference to a new body and gives one to what is kept of it. */
 struct cv_cluster_node *cv_gossip_shared_body(const struct cv_gossip_protocol *p,
                                               struct cv_cluster_node *body);
+/* protocol_news.c */
+/* The bytes that there are for news. */
+void cv_news_init(struct cv_gossip_protocol *p);
 void cv_gossip_spread(struct cv_gossip_protocol *p);
 void cv_gossip_ping(struct cv_gossip_protocol *p, const covey_node_id *to, uint32_t sequence,
                     bool reliable);
