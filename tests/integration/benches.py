@@ -44,13 +44,14 @@ REFUSED = {"rpc": [["--inflight", "0"], ["--nonsense"]],
            "rpc-bound": [["--loops", "2"], ["--blocking"], ["--size", "0"]],
            "connections": [["--connections", "0"], ["--nonsense"]],
            "stream": [["--nonsense"], ["--mib", "65"]],
-           "cluster": [["--nonsense"], ["--nodes", "2"], ["--profile", "moon"], ["--idle", "0"]],
+           "cluster": [["--nonsense"], ["--nodes", "2"], ["--profile", "moon"], ["--idle", "0"],
+                       ["--limit", "0"]],
            "discovery": [["--nonsense"], ["--nodes", "0"], ["--nodes", "5", "--matches", "6"]]}
 
 
-def run(program, arguments):
+def run(program, arguments, limit_s=60):
     done = subprocess.run([BENCHES / program, *arguments], capture_output=True, text=True,
-                          timeout=60, check=False)
+                          timeout=limit_s, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -84,8 +85,10 @@ def check_run(problems, program, arguments, keys, line_count=1):
 
 
 def check_cluster(problems):
-    """A small one: all there is to measure is measured, and in an order that can be."""
-    status, output, errors = run("cluster", ["--nodes", "5", "--idle", "1", "--json"])
+    """A small one: all there is to measure is measured, and in an order that can be. It ends by itself
+    before it is given up here, and says what it was waiting for."""
+    status, output, errors = run("cluster", ["--nodes", "5", "--idle", "1", "--short", "--limit",
+                                             "100", "--json"], 120)
     print(f"cluster --nodes 5:\n{output}", end="")
     check(problems, "cluster", status == 0, "status", status, output, errors)
     if status != 0:
@@ -100,8 +103,16 @@ def check_cluster(problems):
           and result["idle_connections_per_node"] >= 3, "connections", output)
 
 
+def check_cluster_limit(problems):
+    """One second is less than it needs to settle and to rest."""
+    status, output, errors = run("cluster", ["--nodes", "3", "--idle", "60", "--limit", "1"])
+    check(problems, "cluster --limit", status == 1 and output == ""
+          and "cluster: over its --limit; it was at: " in errors, status, output, errors)
+
+
 def main():
     problems = []
+    check_cluster_limit(problems)
     check_cluster(problems)
     for program, own in OWN_RUNS.items():
         for arguments in RUNS + own:
