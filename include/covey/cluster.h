@@ -124,8 +124,7 @@ COVEY_API COVEY_MUST_USE int covey_cluster_add_check(covey_cluster *cluster,
 /* Forgets a check and waits for a run that is under way, however long it takes; not inside the check
  * itself. Leaving ends all checks, and covey_server_disable_cluster() and _free() wait for those that
  * run. 0, COVEY_ERR_NOT_FOUND, COVEY_ERR_WRONG_THREAD (in a handler or callback on a loop's thread),
- * COVEY_ERR_INVALID_ARGUMENT (NULL); COVEY_ERR_BUSY, COVEY_ERR_NO_MEMORY: it is still there. On the thread of a
- * loop of libuv's that the user runs, the check must not wait in covey_cluster_leave() meanwhile. */
+ * COVEY_ERR_INVALID_ARGUMENT (NULL); COVEY_ERR_BUSY, COVEY_ERR_NO_MEMORY: it is still there. */
 COVEY_API COVEY_MUST_USE int covey_cluster_remove_check(covey_cluster *cluster, const char *name);
 /*
  * How well this node is: fills *status, whose `size` is set, and up to `count` checks in the order in

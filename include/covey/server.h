@@ -166,13 +166,12 @@ COVEY_API COVEY_MUST_USE int covey_server_update_tag(covey_server *server, const
 COVEY_API COVEY_MUST_USE int covey_server_cluster_events(covey_server *server,
                                                          covey_event_receiver **out);
 
-/* Leaves as by covey_cluster_shutdown_immediate(), if it is in a cluster (on a loop of libuv's that the
- * user runs it says goodbye without waiting), closes every connection and frees. Calls that are not
- * finished stay valid for their owners, who must still finish them; handlers that run on worker threads
- * see their calls cancelled and are waited for: until they return the server is there for them. (On a loop
- * of libuv's that the user runs such a handler must not wait for calls of the same runtime then.) So are
- * health checks that run. Handlers of events are not: free the receivers whose handlers use the cluster before.
- * COVEY_ERR_WRONG_THREAD inside a handler or callback of
+/* Leaves as by covey_cluster_shutdown_immediate(), if it is in a cluster, closes every connection and frees.
+ * Calls that are not finished stay valid for their owners, who must still finish them; handlers that run on
+ * worker threads see their calls cancelled and are waited for: until they return the server is there for them.
+ * So are health checks that run. Handlers of events are not: free the receivers whose handlers use the cluster
+ * before. Where the calling thread makes the runtime's turns (COVEY_RUN_STEP, _UV) it makes them while it waits:
+ * handlers and callbacks of the same runtime run inside. COVEY_ERR_WRONG_THREAD inside a handler or callback of
  * the library's. NULL is allowed. */
 COVEY_API int covey_server_free(covey_server *server);
 

@@ -83,7 +83,7 @@ void cv_cluster_on_run_check(void *user, uint64_t run, void *check);
  * the other steps of leaving; who waits for them goes on. */
 void cv_cluster_end(covey_server *server);
 /* A thread that may free the server: leaves if there is a cluster, and waits for that up to 250 ms; where the
- * turns are made by this thread it makes them, unless they are libuv's. It has left in any case. */
+ * turns are made by this thread it makes them. It has left in any case. */
 void cv_cluster_shut_down(covey_server *server);
 /* The loop's thread: the core that asked is gone; their answers are for nobody. */
 void cv_cluster_give_up_questions(covey_server *server);
@@ -123,6 +123,14 @@ int cv_cluster_command(covey_cluster *cluster, const struct cv_input *input);
 /* cluster_publish.c, the loop's thread: shows other threads what there is, now. */
 void cv_cluster_publish_now(covey_cluster *cluster);
 /* What is shown, or never will be: those who wait go on. */
+/* cluster_leave.c: waits until what is under the cluster's lock, which is held and let go of meanwhile, may have
+ * changed. That may need a turn: where this thread makes them it makes one each millisecond. Not in a turn. */
+void cv_cluster_wait_for_change(covey_cluster *cluster);
+
+/* cluster_stats.c: every counter of the core's has a public one. */
+void cv_cluster_take_core_stats(struct covey_cluster_stats *to,
+                                const struct cv_membership_stats *from);
+
 void cv_cluster_tell_waiting(covey_cluster *cluster);
 
 /* One reference to the newest snapshot; NULL before the first. */

@@ -255,19 +255,6 @@ static struct cv_check_entry *claim(covey_cluster *cluster, const char *name)
     return e;
 }
 
-/* With the lock held, which is let go of meanwhile. A function may need a turn that only this thread makes. */
-static void wait_for_change(covey_cluster *cluster)
-{
-    if (!cv_loop_is_current(cluster->runtime->loop)) {
-        cv_condition_wait(&cluster->changed, &cluster->lock, COVEY_NEVER);
-        return;
-    }
-    cv_condition_wait(&cluster->changed, &cluster->lock, cv_clock_now() + COVEY_MILLISECOND);
-    pthread_mutex_unlock(&cluster->lock);
-    cv_runtime_serve(cluster->runtime);
-    pthread_mutex_lock(&cluster->lock);
-}
-
 /* True when it has returned; false inside it, which frees it then. */
 static bool wait_for(struct cv_check_entry *e)
 {
@@ -280,7 +267,7 @@ static bool wait_for(struct cv_check_entry *e)
         LIST_REMOVE(e, entry);
     }
     while (!is_inside && e->is_busy)
-        wait_for_change(cluster);
+        cv_cluster_wait_for_change(cluster);
     pthread_mutex_unlock(&cluster->lock);
     return !is_inside;
 }
@@ -337,7 +324,7 @@ void cv_cluster_wait_checks(covey_cluster *cluster)
         return;
     pthread_mutex_lock(&cluster->lock);
     while (cluster->checks.running > 0)
-        wait_for_change(cluster);
+        cv_cluster_wait_for_change(cluster);
     pthread_mutex_unlock(&cluster->lock);
 }
 
