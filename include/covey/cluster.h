@@ -181,7 +181,9 @@ COVEY_API COVEY_MUST_USE int covey_cluster_health(covey_cluster *cluster,
     X(39, pool_idle, "connections closed for not being used")                                      \
     X(40, pool_evicted, "connections closed for others: too many at once")                         \
     X(41, pool_exhausted, "connections wanted in vain: too many were in use")                      \
-    X(42, connections_dead, "connections closed for not answering a health check")
+    X(42, connections_dead, "connections closed for not answering a health check")                 \
+    X(43, answers_shed, "member lists and digests not sent: a member asks too often")              \
+    X(44, pushes_delayed, "news that waited for its turn: there is more than may be sent")
 
 struct covey_cluster_stats {
     size_t size; /* of this struct as the caller knows it */
