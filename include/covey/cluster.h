@@ -111,8 +111,9 @@ COVEY_API COVEY_MUST_USE int covey_cluster_expect_size(covey_cluster *cluster, u
 
 /*
  * Registers a check of this node's health, which runs at once and then at its interval, and tells of it
- * with HEALTH_CHECK_FAILED each time that it becomes worse. Health is told to nobody else: what follows
- * from it, a tag say, is the program's. 0, or
+ * with HEALTH_CHECK_FAILED each time that it becomes worse. While it is COVEY_CHECK_UNHEALTHY the server's
+ * covey.health says so to whoever asks. Members are not told: what else follows from it, a tag say, is the
+ * program's. 0, or
  *   COVEY_ERR_INVALID_ARGUMENT  a name, a time, no function
  *   COVEY_ERR_EXISTS            a check of that name is there
  *   COVEY_ERR_LIMIT             COVEY_CHECKS_MAX are there

@@ -90,7 +90,9 @@ covey_server_add_interceptor(covey_server *server,
  * COVEY_ERR_BUSY (too much waits for a loop), COVEY_ERR_NO_MEMORY: then it can only be freed.
  *
  * Every server has these methods of its own:
- *   covey.health           "serving"; a server that drains refuses it like every other call
+ *   covey.health           "serving"; or UNAVAILABLE with the detail "unhealthy" while one of the checks of
+ *                          covey_cluster_add_check() is COVEY_CHECK_UNHEALTHY. Other methods are served
+ *                          all the same. A server that drains refuses it like every other call
  *   covey.methods          a line for each method, in the order of their names: its name; "unary" if
  *                          it takes one message, "stream" if any number, whatever it answers; and
  *                          the roles that `allow` lets call it, with commas

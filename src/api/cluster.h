@@ -54,8 +54,9 @@ struct covey_cluster {
     covey_node_id self;
     struct cv_event_hub *events;
     struct cv_view view;
-    struct cv_cluster_state next_state;     /* the loop's */
-    bool is_asked;                          /* the loop's: publishing may wait */
+    struct cv_cluster_state next_state; /* the loop's */
+    bool is_asked;                      /* the loop's: publishing may wait */
+    atomic_bool is_unhealthy;           /* any thread; the loop writes it: a health check says so */
     STAILQ_HEAD(, cv_cluster_order) orders; /* the loop's: taken and not shown yet */
     pthread_mutex_t lock;                   /* the members below */
     pthread_cond_t changed;
@@ -109,6 +110,8 @@ void cv_checks_give(struct covey_check_health *callers, size_t count,
                     const struct covey_check_health *from, size_t from_count);
 /* Whether this thread runs one. */
 bool cv_cluster_is_check(covey_cluster *cluster);
+/* The loop's thread, after what may have changed how the checks are. */
+void cv_cluster_publish_health(covey_cluster *cluster);
 /* From here on none comes back; those that run go on. */
 void cv_cluster_stop_checks(covey_cluster *cluster);
 /* After that, a thread that may free the server: waits for those that run, which may use the cluster. What they
@@ -120,9 +123,6 @@ void cv_cluster_free_checks(covey_cluster *cluster);
 /* cluster_commands.c. What cv_membership_step() says, or COVEY_ERR_BUSY, _CLOSED. */
 int cv_cluster_command(covey_cluster *cluster, const struct cv_input *input);
 
-/* cluster_publish.c, the loop's thread: shows other threads what there is, now. */
-void cv_cluster_publish_now(covey_cluster *cluster);
-/* What is shown, or never will be: those who wait go on. */
 /* cluster_leave.c: waits until what is under the cluster's lock, which is held and let go of meanwhile, may have
  * changed. That may need a turn: where this thread makes them it makes one each millisecond. Not in a turn. */
 void cv_cluster_wait_for_change(covey_cluster *cluster);
@@ -131,6 +131,9 @@ void cv_cluster_wait_for_change(covey_cluster *cluster);
 void cv_cluster_take_core_stats(struct covey_cluster_stats *to,
                                 const struct cv_membership_stats *from);
 
+/* cluster_publish.c, the loop's thread: shows other threads what there is, now. */
+void cv_cluster_publish_now(covey_cluster *cluster);
+/* What is shown, or never will be: those who wait go on. */
 void cv_cluster_tell_waiting(covey_cluster *cluster);
 
 /* One reference to the newest snapshot; NULL before the first. */
