@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #define END_MARK UINT32_MAX
-#define JOINERS  128
+#define JOINERS  128 /* at most */
 
 static void check(const char *what, int error)
 {
@@ -217,10 +217,11 @@ void flock_join(struct flock *f, const char *seed)
         j.seed = covey_server_address(f->nodes[0].server);
         j.next = 1;
     }
-    for (unsigned i = 0; i < JOINERS; i++)
+    const unsigned count = f->count < JOINERS ? f->count : JOINERS;
+    for (unsigned i = 0; i < count; i++)
         if (pthread_create(&threads[i], NULL, join_some, &j) != 0)
             die("cluster: no thread");
-    for (unsigned i = 0; i < JOINERS; i++)
+    for (unsigned i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
 }
 
