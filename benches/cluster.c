@@ -3,7 +3,7 @@
  * a death are known to all, and what it costs when nothing happens. All nodes but one are in this
  * process; the last one is in a process of its own, which is killed.
  *
- *     cluster [--nodes N] [--profile lan|local|wan] [--idle SECONDS] [--json]
+ *     cluster [--nodes N] [--profile lan|local|wan] [--idle SECONDS] [--limit SECONDS] [--short] [--json]
  */
 #include "cluster_flock.h"
 #include "cluster_inside.h"
@@ -19,20 +19,47 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FORM_TIMEOUT   (300 * COVEY_SECOND)
-#define TAG_TIMEOUT    (30 * COVEY_SECOND)
-#define FAIL_TIMEOUT   (120 * COVEY_SECOND)
-#define TAG_ROUNDS     100
-#define QUERIES        200000
-#define CONNECTS       50
-#define SETTLE_S       5
-#define LOOK_NS        2000000u
-#define GOSSIP_UPDATES 400000
+#define FORM_TIMEOUT (300 * COVEY_SECOND)
+#define TAG_TIMEOUT  (30 * COVEY_SECOND)
+#define FAIL_TIMEOUT (120 * COVEY_SECOND)
+#define LIMIT_S      900
+#define LOOK_NS      2000000u
+
+/* How often what is measured is done. */
+struct repetitions {
+    unsigned tag_rounds;
+    unsigned queries;
+    unsigned connects;
+    unsigned pool_hits;
+    unsigned gossip_updates;
+    unsigned settle_s;
+};
+
+static const struct repetitions full = {
+    .tag_rounds = 100,
+    .queries = 200000,
+    .connects = 50,
+    .pool_hits = 5000000,
+    .gossip_updates = 400000,
+    .settle_s = 5,
+};
+
+/* To see that it runs; sanitizers make all of it slow. */
+static const struct repetitions few = {
+    .tag_rounds = 5,
+    .queries = 1000,
+    .connects = 3,
+    .pool_hits = 10000,
+    .gossip_updates = 4000,
+    .settle_s = 1,
+};
 
 struct plan {
     unsigned nodes;
     unsigned idle_s;
+    unsigned limit_s;
     enum covey_profile profile;
+    struct repetitions repetitions;
     bool json;
     bool is_isolated;
     struct covey_pem ca;
@@ -66,30 +93,32 @@ static double seconds_between(uint64_t from, uint64_t to)
     return (double)(to - from) / 1e9;
 }
 
-static void issue(const struct plan *plan, const char *name, enum covey_role role,
-                  struct covey_pem *out)
+/* ---- what it is at, for when it takes too long ---- */
+
+static const char *volatile phase = "certificates";
+
+/* In a handler of a signal, and whatever the other threads hold. */
+static void give_up(int number)
 {
-    struct covey_issue_config config;
-    covey_issue_config_init(&config);
-    config.name = name;
-    config.role = role;
-    config.days = 1;
-    int error = covey_pki_issue(plan->ca.cert, plan->ca.key, &config, out);
-    if (error != 0)
-        die("cluster: certificate: %s", covey_strerror(error));
+    static const char text[] = "cluster: over its --limit; it was at: ";
+    const char *at = phase;
+    (void)number;
+    if (write(STDERR_FILENO, text, sizeof text - 1) > 0 && write(STDERR_FILENO, at, strlen(at)) > 0)
+        (void)!write(STDERR_FILENO, "\n", 1);
+    _exit(1);
 }
 
 static void make_credentials(struct plan *plan)
 {
     char name[16];
-    int error = covey_pki_make_ca("bench", COVEY_KEY_ED25519, 1, &plan->ca);
+    credentials_make_ca(&plan->ca);
     plan->own = calloc(plan->nodes, sizeof *plan->own);
-    if (error != 0 || plan->own == NULL)
-        die("cluster: CA: %s", covey_strerror(error));
-    issue(plan, "client", COVEY_ROLE_CLIENT, &plan->client);
+    if (plan->own == NULL)
+        die("cluster: no memory");
+    credentials_issue(&plan->ca, "client", COVEY_ROLE_CLIENT, &plan->client);
     for (unsigned i = 0; i < plan->nodes; i++) {
         snprintf(name, sizeof name, "n%u", i);
-        issue(plan, name, COVEY_ROLE_MEMBER, &plan->own[i]);
+        credentials_issue(&plan->ca, name, COVEY_ROLE_MEMBER, &plan->own[i]);
     }
 }
 
@@ -156,11 +185,11 @@ static void form(struct flock *f, const struct child *victim, struct figures *ou
 }
 
 /* From the call that changes a tag until every node of this process has the event. */
-static void spread_tags(struct flock *f, struct figures *out)
+static void spread_tags(const struct plan *plan, struct flock *f, struct figures *out)
 {
     char value[16];
     struct flock_watch seen = {0};
-    for (unsigned round = 0; round < TAG_ROUNDS; round++) {
+    for (unsigned round = 0; round < plan->repetitions.tag_rounds; round++) {
         const struct flock_node *node = &f->nodes[round * 7 % f->count];
         snprintf(value, sizeof value, "%u", round);
         flock_watch(f, COVEY_EVENT_NODE_TAGS_UPDATED, &node->id);
@@ -174,10 +203,10 @@ static void spread_tags(struct flock *f, struct figures *out)
     }
 }
 
-static void ask_tags(const struct flock *f, struct figures *out)
+static void ask_tags(const struct plan *plan, const struct flock *f, struct figures *out)
 {
     covey_node_list *list;
-    for (unsigned i = 0; i < QUERIES; i++) {
+    for (unsigned i = 0; i < plan->repetitions.queries; i++) {
         uint64_t begun = now_ns();
         if (covey_cluster_nodes_with_tag(f->nodes[0].cluster, "role", "worker", &list) != 0)
             die("cluster: no memory");
@@ -192,7 +221,7 @@ static void ask_tags(const struct flock *f, struct figures *out)
 /* A new connection of a client without a session to resume, until the answer to its first call. */
 static void connect_often(const struct plan *plan, const struct flock *f, struct figures *out)
 {
-    for (unsigned i = 0; i < CONNECTS; i++) {
+    for (unsigned i = 0; i < plan->repetitions.connects; i++) {
         struct covey_client_config config;
         struct covey_reply reply;
         covey_client *client;
@@ -216,6 +245,11 @@ static void connect_often(const struct plan *plan, const struct flock *f, struct
         covey_client_free(client);
         covey_identity_free(identity);
     }
+}
+
+static void settle(const struct repetitions *times)
+{
+    sleep_until_ns(now_ns() + times->settle_s * UINT64_C(1000000000));
 }
 
 static void rest(const struct plan *plan, struct figures *out)
@@ -334,24 +368,34 @@ static void measure(const struct plan *plan, struct child *victim, struct figure
         .ca = &plan->ca,
         .own = plan->own,
     };
+    const struct repetitions *times = &plan->repetitions;
     long before = current_rss_kib();
+    phase = "starting servers";
     flock_open(&f, &config);
     if (!read_all(victim->from, &dead, sizeof dead))
         die("cluster: the other process is gone");
+    phase = "forming: all nodes are to know all others";
     form(&f, victim, out);
-    sleep_until_ns(now_ns() + SETTLE_S * UINT64_C(1000000000));
-    spread_tags(&f, out);
-    sleep_until_ns(now_ns() + SETTLE_S * UINT64_C(1000000000));
+    settle(times);
+    phase = "tags: all nodes are to have an event of each";
+    spread_tags(plan, &f, out);
+    settle(times);
+    phase = "rest";
     rest(plan, out);
     out->rss_kib = (current_rss_kib() - before) / (long)f.count;
     count_connections(&f, &out->rested);
-    ask_tags(&f, out);
+    phase = "queries by tag";
+    ask_tags(plan, &f, out);
+    phase = "new connections, a call on each";
     connect_often(plan, &f, out);
     out->false_failed = flock_failures(&f);
+    phase = "a node was killed: all others are to have an event of its failure";
     kill_one(&f, victim, &dead, out);
+    phase = "ending servers";
     flock_close(&f);
-    out->pool_hit_ns = inside_pool_hit_ns(plan->nodes);
-    out->gossip_updates = inside_gossip_rate(plan->nodes, GOSSIP_UPDATES);
+    phase = "the pool and the core alone";
+    out->pool_hit_ns = inside_pool_hit_ns(plan->nodes, times->pool_hits);
+    out->gossip_updates = inside_gossip_rate(plan->nodes, times->gossip_updates);
 }
 
 /* ---- the command line ---- */
@@ -380,12 +424,14 @@ static bool parse(int argc, char **argv, struct plan *plan)
         {"nodes", required_argument, NULL, 'n'},
         {"profile", required_argument, NULL, 'p'},
         {"idle", required_argument, NULL, 'i'},
+        {"limit", required_argument, NULL, 'l'},
+        {"short", no_argument, NULL, 's'},
         {"json", no_argument, NULL, 'j'},
         {NULL, 0, NULL, 0},
     };
     int flag;
     bool is_right = true;
-    *plan = (struct plan){.nodes = 100, .idle_s = 10};
+    *plan = (struct plan){.nodes = 100, .idle_s = 10, .limit_s = LIMIT_S, .repetitions = full};
     while (is_right && (flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
         if (flag == 'n')
             is_right = take_number(optarg, 3, FLOCK_NODES_MAX, &plan->nodes);
@@ -393,6 +439,10 @@ static bool parse(int argc, char **argv, struct plan *plan)
             is_right = take_profile(plan, optarg);
         else if (flag == 'i')
             is_right = take_number(optarg, 1, 3600, &plan->idle_s);
+        else if (flag == 'l')
+            is_right = take_number(optarg, 1, 86400, &plan->limit_s);
+        else if (flag == 's')
+            plan->repetitions = few;
         else if (flag == 'j')
             plan->json = true;
         else
@@ -409,11 +459,13 @@ int main(int argc, char **argv)
     if (!parse(argc, argv, &plan)) {
         fprintf(stderr,
                 "cluster: usage: cluster [--nodes 3..%d] [--profile lan|local|wan] "
-                "[--idle SECONDS] [--json]\n",
+                "[--idle SECONDS] [--limit SECONDS] [--short] [--json]\n",
                 FLOCK_NODES_MAX);
         return 2;
     }
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGALRM, give_up);
+    alarm(plan.limit_s); /* which the other process has not: it ends with this one */
     raise_file_limit();
     plan.is_isolated = net_isolate();
     if (!plan.is_isolated)

@@ -9,9 +9,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define END_MARK   UINT32_MAX
-#define MISSED_MAX 10
-#define JOINERS    128
+#define END_MARK UINT32_MAX
+#define JOINERS  128 /* at most */
 
 static void check(const char *what, int error)
 {
@@ -37,29 +36,38 @@ static void take_watched(struct flock *f, struct flock_node *node, const struct 
     w->last_ns = now;
 }
 
-/* Some may have come before there was a receiver: near the end the members are counted. */
-static bool becomes_whole(const struct flock *f, struct flock_node *node)
+static size_t count_members(const struct flock_node *node)
 {
     covey_node_list *list;
-    node->joined++;
-    if (node->is_whole || node->joined + MISSED_MAX < f->whole_count)
-        return false;
     check("members", covey_cluster_members(node->cluster, &list));
     size_t count = covey_node_list_count(list);
     covey_node_list_free(list);
-    return count == f->whole_count;
+    return count;
+}
+
+/* Some may be counted twice that came as the receiver did: near the end the list tells. */
+static bool becomes_whole(const struct flock *f, const struct flock_node *node)
+{
+    return !node->is_whole && node->heard_of >= f->whole_count &&
+           count_members(node) >= f->whole_count;
+}
+
+/* With the lock held. */
+static void note_whole(struct flock *f, struct flock_node *node, uint64_t when)
+{
+    node->is_whole = true;
+    f->whole++;
+    f->whole_ns = when;
 }
 
 static void take_event(struct flock *f, struct flock_node *node, const struct covey_event *event)
 {
     uint64_t now = now_ns();
+    node->heard_of += event->type == COVEY_EVENT_NODE_JOINED;
     bool is_whole = event->type == COVEY_EVENT_NODE_JOINED && becomes_whole(f, node);
     pthread_mutex_lock(&f->lock);
-    if (is_whole) {
-        node->is_whole = true;
-        f->whole++;
-        f->whole_ns = now;
-    }
+    if (is_whole)
+        note_whole(f, node, now);
     f->failures += event->type == COVEY_EVENT_NODE_FAILED;
     if (event->type == COVEY_EVENT_EVENTS_DROPPED)
         f->dropped += event->dropped;
@@ -152,6 +160,19 @@ void flock_open(struct flock *f, const struct flock_config *config)
         die("cluster: no thread");
 }
 
+/* Whom it heard of before it had a receiver it tells nobody: they are in the list, which is never behind
+ * the events. Before the reader knows of the node. */
+static void count_missed(struct flock *f, struct flock_node *node)
+{
+    node->heard_of = (unsigned)count_members(node);
+    if (!becomes_whole(f, node))
+        return;
+    pthread_mutex_lock(&f->lock);
+    note_whole(f, node, now_ns());
+    pthread_cond_broadcast(&f->changed);
+    pthread_mutex_unlock(&f->lock);
+}
+
 /* Every tenth is a worker. */
 static void join_node(struct flock *f, unsigned index, const char *seed)
 {
@@ -166,6 +187,7 @@ static void join_node(struct flock *f, unsigned index, const char *seed)
     check("cluster", covey_server_enable_cluster(node->server, &config, &seed, seed != NULL));
     node->cluster = covey_server_cluster(node->server);
     check("events", covey_cluster_events(node->cluster, &node->events));
+    count_missed(f, node);
     listen_to(f, covey_event_receiver_fd(node->events), index);
 }
 
@@ -195,10 +217,11 @@ void flock_join(struct flock *f, const char *seed)
         j.seed = covey_server_address(f->nodes[0].server);
         j.next = 1;
     }
-    for (unsigned i = 0; i < JOINERS; i++)
+    const unsigned count = f->count < JOINERS ? f->count : JOINERS;
+    for (unsigned i = 0; i < count; i++)
         if (pthread_create(&threads[i], NULL, join_some, &j) != 0)
             die("cluster: no thread");
-    for (unsigned i = 0; i < JOINERS; i++)
+    for (unsigned i = 0; i < count; i++)
         pthread_join(threads[i], NULL);
 }
 
@@ -230,14 +253,23 @@ static bool wait_changed(struct flock *f, uint64_t until)
     return pthread_cond_timedwait(&f->changed, &f->lock, &t) == 0;
 }
 
+/* Names one of those that are to blame. The lock is held. */
+static void die_of_parts(const struct flock *f, covey_time timeout)
+{
+    unsigned i = 0;
+    while (i + 1 < f->count && f->nodes[i].is_whole)
+        i++;
+    die("cluster: %u of %u nodes know all others after %.0f s; node %u has %zu of %u members",
+        f->whole, f->count, (double)timeout / 1e9, i, count_members(&f->nodes[i]), f->whole_count);
+}
+
 uint64_t flock_wait_whole(struct flock *f, covey_time timeout)
 {
     uint64_t until = now_ns() + timeout;
     pthread_mutex_lock(&f->lock);
     while (f->whole < f->count)
         if (!wait_changed(f, until))
-            die("cluster: %u of %u nodes know all others after %.0f s", f->whole, f->count,
-                (double)timeout / 1e9);
+            die_of_parts(f, timeout);
     uint64_t when = f->whole_ns;
     pthread_mutex_unlock(&f->lock);
     return when;

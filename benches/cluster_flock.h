@@ -20,9 +20,9 @@ struct flock_node {
     covey_cluster *cluster;
     covey_event_receiver *events;
     covey_node_id id;
-    unsigned joined; /* others that it heard of */
-    bool is_whole;   /* of all */
-    bool has_seen;   /* what is watched for */
+    unsigned heard_of; /* itself included */
+    bool is_whole;     /* it heard of all */
+    bool has_seen;     /* what is watched for */
 };
 
 /* Events of one type about one node. */

@@ -9,8 +9,6 @@
 #include <covey/error.h>
 #include <stdlib.h>
 
-#define HITS 5000000
-
 struct counting {
     const covey_server *server;
     struct cv_quic_stats stats;
@@ -39,7 +37,7 @@ static covey_node_id id_of(unsigned number)
     return id;
 }
 
-double inside_pool_hit_ns(unsigned connections)
+double inside_pool_hit_ns(unsigned connections, unsigned hits)
 {
     static const uint64_t secret[2] = {1, 2};
     struct cv_connection_pool pool;
@@ -56,14 +54,14 @@ double inside_pool_hit_ns(unsigned connections)
             die("cluster: no memory");
     }
     uint64_t begun = now_ns();
-    for (unsigned i = 0; i < HITS; i++) {
+    for (unsigned i = 0; i < hits; i++) {
         const struct cv_pool_wish wish = {.has_id = true, .id = id_of(i % connections)};
         int error = cv_connection_pool_acquire(&pool, &wish, i, i + 1, &waiter, &hit);
         found += error == 0 && hit != NULL;
         cv_connection_pool_release(&pool, hit, i);
     }
-    double each = (double)(now_ns() - begun) / HITS;
-    if (found != HITS)
+    double each = (double)(now_ns() - begun) / hits;
+    if (found != hits)
         die("cluster: the pool lost a connection");
     cv_connection_pool_fini(&pool);
     free(pooled);

@@ -19,8 +19,8 @@ void inside_count_connections(covey_server *server, struct inside_connections *s
 
 /* The next two are measured apart from any network, in this thread. */
 
-/* A connection that is there, among `connections`: leased and given back. */
-double inside_pool_hit_ns(unsigned connections);
+/* A connection that is there, among `connections`: leased and given back, so many times. */
+double inside_pool_hit_ns(unsigned connections, unsigned hits);
 /* Updates that one core which knows `members` decodes, merges and queues in a second. */
 double inside_gossip_rate(unsigned members, uint64_t updates);
 

@@ -2,8 +2,15 @@
 
 #include "process.h"
 
-static void issue(const struct covey_pem *ca, const char *name, enum covey_role role,
-                  struct covey_pem *out)
+void credentials_make_ca(struct covey_pem *ca)
+{
+    int error = covey_pki_make_ca("bench", COVEY_KEY_ED25519, 1, ca);
+    if (error != 0)
+        die("CA: %s", covey_strerror(error));
+}
+
+void credentials_issue(const struct covey_pem *ca, const char *name, enum covey_role role,
+                       struct covey_pem *out)
 {
     struct covey_issue_config config;
     covey_issue_config_init(&config);
@@ -17,11 +24,9 @@ static void issue(const struct covey_pem *ca, const char *name, enum covey_role 
 
 void credentials_make(struct credentials *credentials)
 {
-    int error = covey_pki_make_ca("bench", COVEY_KEY_ED25519, 1, &credentials->ca);
-    if (error != 0)
-        die("CA: %s", covey_strerror(error));
-    issue(&credentials->ca, "server", COVEY_ROLE_MEMBER, &credentials->server);
-    issue(&credentials->ca, "client", COVEY_ROLE_CLIENT, &credentials->client);
+    credentials_make_ca(&credentials->ca);
+    credentials_issue(&credentials->ca, "server", COVEY_ROLE_MEMBER, &credentials->server);
+    credentials_issue(&credentials->ca, "client", COVEY_ROLE_CLIENT, &credentials->client);
 }
 
 void credentials_free(struct credentials *credentials)

@@ -111,8 +111,9 @@ COVEY_API COVEY_MUST_USE int covey_cluster_expect_size(covey_cluster *cluster, u
 
 /*
  * Registers a check of this node's health, which runs at once and then at its interval, and tells of it
- * with HEALTH_CHECK_FAILED each time that it becomes worse. Health is told to nobody else: what follows
- * from it, a tag say, is the program's. 0, or
+ * with HEALTH_CHECK_FAILED each time that it becomes worse. While it is COVEY_CHECK_UNHEALTHY the server's
+ * covey.health says so to whoever asks. Members are not told: what else follows from it, a tag say, is the
+ * program's. 0, or
  *   COVEY_ERR_INVALID_ARGUMENT  a name, a time, no function
  *   COVEY_ERR_EXISTS            a check of that name is there
  *   COVEY_ERR_LIMIT             COVEY_CHECKS_MAX are there
@@ -124,8 +125,7 @@ COVEY_API COVEY_MUST_USE int covey_cluster_add_check(covey_cluster *cluster,
 /* Forgets a check and waits for a run that is under way, however long it takes; not inside the check
  * itself. Leaving ends all checks, and covey_server_disable_cluster() and _free() wait for those that
  * run. 0, COVEY_ERR_NOT_FOUND, COVEY_ERR_WRONG_THREAD (in a handler or callback on a loop's thread),
- * COVEY_ERR_INVALID_ARGUMENT (NULL); COVEY_ERR_BUSY, COVEY_ERR_NO_MEMORY: it is still there. On the thread of a
- * loop of libuv's that the user runs, the check must not wait in covey_cluster_leave() meanwhile. */
+ * COVEY_ERR_INVALID_ARGUMENT (NULL); COVEY_ERR_BUSY, COVEY_ERR_NO_MEMORY: it is still there. */
 COVEY_API COVEY_MUST_USE int covey_cluster_remove_check(covey_cluster *cluster, const char *name);
 /*
  * How well this node is: fills *status, whose `size` is set, and up to `count` checks in the order in
@@ -182,7 +182,9 @@ COVEY_API COVEY_MUST_USE int covey_cluster_health(covey_cluster *cluster,
     X(39, pool_idle, "connections closed for not being used")                                      \
     X(40, pool_evicted, "connections closed for others: too many at once")                         \
     X(41, pool_exhausted, "connections wanted in vain: too many were in use")                      \
-    X(42, connections_dead, "connections closed for not answering a health check")
+    X(42, connections_dead, "connections closed for not answering a health check")                 \
+    X(43, answers_shed, "member lists and digests not sent: a member asks too often")              \
+    X(44, pushes_delayed, "news that waited for its turn: there is more than may be sent")
 
 struct covey_cluster_stats {
     size_t size; /* of this struct as the caller knows it */

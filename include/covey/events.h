@@ -29,7 +29,7 @@ COVEY_BEGIN
  *                      protocol period. One for each of these steps; that all is well at first is none.
  * HEALTH_CHECK_FAILED  with `check`: a check of this node's own became worse. Without: the heartbeats
  *                      of `node` stay away and it answers no probe; NODE_FAILED follows unless it takes
- *                      that back.
+ *                      that back, which is no event: the state that queries show is alive again.
  * NODE_CONFLICT        another process uses this node's key
  * PEER_MISBEHAVED      `node`, NULL when it is no member, broke the protocol too often: it was closed
  * EVENTS_DROPPED       this receiver was too slow

@@ -90,7 +90,9 @@ covey_server_add_interceptor(covey_server *server,
  * COVEY_ERR_BUSY (too much waits for a loop), COVEY_ERR_NO_MEMORY: then it can only be freed.
  *
  * Every server has these methods of its own:
- *   covey.health           "serving"; a server that drains refuses it like every other call
+ *   covey.health           "serving"; or UNAVAILABLE with the detail "unhealthy" while one of the checks of
+ *                          covey_cluster_add_check() is COVEY_CHECK_UNHEALTHY. Other methods are served
+ *                          all the same. A server that drains refuses it like every other call
  *   covey.methods          a line for each method, in the order of their names: its name; "unary" if
  *                          it takes one message, "stream" if any number, whatever it answers; and
  *                          the roles that `allow` lets call it, with commas
@@ -166,13 +168,12 @@ COVEY_API COVEY_MUST_USE int covey_server_update_tag(covey_server *server, const
 COVEY_API COVEY_MUST_USE int covey_server_cluster_events(covey_server *server,
                                                          covey_event_receiver **out);
 
-/* Leaves as by covey_cluster_shutdown_immediate(), if it is in a cluster (on a loop of libuv's that the
- * user runs it says goodbye without waiting), closes every connection and frees. Calls that are not
- * finished stay valid for their owners, who must still finish them; handlers that run on worker threads
- * see their calls cancelled and are waited for: until they return the server is there for them. (On a loop
- * of libuv's that the user runs such a handler must not wait for calls of the same runtime then.) So are
- * health checks that run. Handlers of events are not: free the receivers whose handlers use the cluster before.
- * COVEY_ERR_WRONG_THREAD inside a handler or callback of
+/* Leaves as by covey_cluster_shutdown_immediate(), if it is in a cluster, closes every connection and frees.
+ * Calls that are not finished stay valid for their owners, who must still finish them; handlers that run on
+ * worker threads see their calls cancelled and are waited for: until they return the server is there for them.
+ * So are health checks that run. Handlers of events are not: free the receivers whose handlers use the cluster
+ * before. Where the calling thread makes the runtime's turns (COVEY_RUN_STEP, _UV) it makes them while it waits:
+ * handlers and callbacks of the same runtime run inside. COVEY_ERR_WRONG_THREAD inside a handler or callback of
  * the library's. NULL is allowed. */
 COVEY_API int covey_server_free(covey_server *server);
 

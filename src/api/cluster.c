@@ -22,10 +22,13 @@ static covey_server *server_of(void *user)
 void cv_cluster_on_event(void *user, const struct cv_event *event)
 {
     covey_cluster *cluster = cluster_of(server_of(user));
-    if (cluster != NULL)
-        cv_event_hub_publish(cluster->events, event);
-    else
+    if (cluster == NULL) {
         cv_cluster_node_release(event->node);
+        return;
+    }
+    if (event->type == COVEY_EVENT_HEALTH_CHECK_FAILED)
+        cv_cluster_publish_health(cluster); /* a run that took too long, maybe */
+    cv_event_hub_publish(cluster->events, event);
 }
 
 /* The steps of covey/cluster.h: LEFT comes when the first three are done; the node takes the fourth, and
@@ -50,6 +53,7 @@ void cv_cluster_on_ended(void *user)
     if (cluster == NULL)
         return;
     cv_cluster_publish_partition(cluster, &unknown);
+    atomic_store(&cluster->is_unhealthy, false); /* the checks are gone, too */
     cv_view_clear(&cluster->view);
     cv_event_hub_close(cluster->events);
     cluster->next_state = (struct cv_cluster_state){.is_set = true, .state = CV_MEMBERSHIP_LEFT};

@@ -54,8 +54,9 @@ struct covey_cluster {
     covey_node_id self;
     struct cv_event_hub *events;
     struct cv_view view;
-    struct cv_cluster_state next_state;     /* the loop's */
-    bool is_asked;                          /* the loop's: publishing may wait */
+    struct cv_cluster_state next_state; /* the loop's */
+    bool is_asked;                      /* the loop's: publishing may wait */
+    atomic_bool is_unhealthy;           /* any thread; the loop writes it: a health check says so */
     STAILQ_HEAD(, cv_cluster_order) orders; /* the loop's: taken and not shown yet */
     pthread_mutex_t lock;                   /* the members below */
     pthread_cond_t changed;
@@ -83,7 +84,7 @@ void cv_cluster_on_run_check(void *user, uint64_t run, void *check);
  * the other steps of leaving; who waits for them goes on. */
 void cv_cluster_end(covey_server *server);
 /* A thread that may free the server: leaves if there is a cluster, and waits for that up to 250 ms; where the
- * turns are made by this thread it makes them, unless they are libuv's. It has left in any case. */
+ * turns are made by this thread it makes them. It has left in any case. */
 void cv_cluster_shut_down(covey_server *server);
 /* The loop's thread: the core that asked is gone; their answers are for nobody. */
 void cv_cluster_give_up_questions(covey_server *server);
@@ -109,6 +110,8 @@ void cv_checks_give(struct covey_check_health *callers, size_t count,
                     const struct covey_check_health *from, size_t from_count);
 /* Whether this thread runs one. */
 bool cv_cluster_is_check(covey_cluster *cluster);
+/* The loop's thread, after what may have changed how the checks are. */
+void cv_cluster_publish_health(covey_cluster *cluster);
 /* From here on none comes back; those that run go on. */
 void cv_cluster_stop_checks(covey_cluster *cluster);
 /* After that, a thread that may free the server: waits for those that run, which may use the cluster. What they
@@ -119,6 +122,14 @@ void cv_cluster_free_checks(covey_cluster *cluster);
 
 /* cluster_commands.c. What cv_membership_step() says, or COVEY_ERR_BUSY, _CLOSED. */
 int cv_cluster_command(covey_cluster *cluster, const struct cv_input *input);
+
+/* cluster_leave.c: waits until what is under the cluster's lock, which is held and let go of meanwhile, may have
+ * changed. That may need a turn: where this thread makes them it makes one each millisecond. Not in a turn. */
+void cv_cluster_wait_for_change(covey_cluster *cluster);
+
+/* cluster_stats.c: every counter of the core's has a public one. */
+void cv_cluster_take_core_stats(struct covey_cluster_stats *to,
+                                const struct cv_membership_stats *from);
 
 /* cluster_publish.c, the loop's thread: shows other threads what there is, now. */
 void cv_cluster_publish_now(covey_cluster *cluster);

@@ -75,8 +75,9 @@ static void tell_core(struct cv_check_entry *e)
     };
     /* Of a cluster that was left, or a check that was removed, nobody wants to know. But without its result the
      * core would not run it again. */
-    if (cv_node_input(host->node, &input, cv_loop_now(host->loop), cv_clock_wall_ms()) !=
-        COVEY_ERR_NO_MEMORY)
+    int error = cv_node_input(host->node, &input, cv_loop_now(host->loop), cv_clock_wall_ms());
+    cv_cluster_publish_health(e->cluster);
+    if (error != COVEY_ERR_NO_MEMORY)
         return;
     pthread_mutex_lock(&e->cluster->lock);
     post_result(e);
@@ -255,19 +256,6 @@ static struct cv_check_entry *claim(covey_cluster *cluster, const char *name)
     return e;
 }
 
-/* With the lock held, which is let go of meanwhile. A function may need a turn that only this thread makes. */
-static void wait_for_change(covey_cluster *cluster)
-{
-    if (!cv_loop_is_current(cluster->runtime->loop)) {
-        cv_condition_wait(&cluster->changed, &cluster->lock, COVEY_NEVER);
-        return;
-    }
-    cv_condition_wait(&cluster->changed, &cluster->lock, cv_clock_now() + COVEY_MILLISECOND);
-    pthread_mutex_unlock(&cluster->lock);
-    cv_runtime_serve(cluster->runtime);
-    pthread_mutex_lock(&cluster->lock);
-}
-
 /* True when it has returned; false inside it, which frees it then. */
 static bool wait_for(struct cv_check_entry *e)
 {
@@ -280,7 +268,7 @@ static bool wait_for(struct cv_check_entry *e)
         LIST_REMOVE(e, entry);
     }
     while (!is_inside && e->is_busy)
-        wait_for_change(cluster);
+        cv_cluster_wait_for_change(cluster);
     pthread_mutex_unlock(&cluster->lock);
     return !is_inside;
 }
@@ -337,7 +325,7 @@ void cv_cluster_wait_checks(covey_cluster *cluster)
         return;
     pthread_mutex_lock(&cluster->lock);
     while (cluster->checks.running > 0)
-        wait_for_change(cluster);
+        cv_cluster_wait_for_change(cluster);
     pthread_mutex_unlock(&cluster->lock);
 }
 
@@ -352,6 +340,21 @@ void cv_cluster_free_checks(covey_cluster *cluster)
 }
 
 /* ---- asking ---- */
+
+/* NULL when there is no membership any more. */
+static const struct cv_health_checker *checker_of(const covey_cluster *cluster)
+{
+    const struct cv_membership *m = cv_node_membership(cv_cluster_host(cluster->server)->node);
+    return m == NULL ? NULL : cv_membership_health(m);
+}
+
+void cv_cluster_publish_health(covey_cluster *cluster)
+{
+    const struct cv_health_checker *checker = checker_of(cluster);
+    bool is_unhealthy =
+        checker != NULL && cv_health_checker_status(checker).overall == COVEY_CHECK_UNHEALTHY;
+    atomic_store(&cluster->is_unhealthy, is_unhealthy);
+}
 
 void cv_checks_give(struct covey_check_health *callers, size_t count,
                     const struct covey_check_health *from, size_t from_count)
@@ -370,8 +373,7 @@ struct asking {
 static void ask_on_loop(void *user)
 {
     struct asking *a = user;
-    const struct cv_membership *m = cv_node_membership(cv_cluster_host(a->cluster->server)->node);
-    const struct cv_health_checker *checker = m == NULL ? NULL : cv_membership_health(m);
+    const struct cv_health_checker *checker = checker_of(a->cluster);
     a->status = (struct covey_health_status){.overall = COVEY_CHECK_HEALTHY};
     if (checker == NULL)
         return;

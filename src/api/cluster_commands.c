@@ -9,6 +9,8 @@ static int take(struct cv_cluster_order *order)
     const struct cv_host *host = cv_cluster_host(cluster->server);
     int error =
         cv_node_input(host->node, &order->input, cv_loop_now(host->loop), cv_clock_wall_ms());
+    if (order->input.command.type == CV_COMMAND_CHECK_REMOVE)
+        cv_cluster_publish_health(cluster);
     if (error != 0 || order->input.command.type != CV_COMMAND_JOIN)
         return error;
     /* Who waits now waits for the outcome of this attempt. */

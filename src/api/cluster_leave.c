@@ -3,18 +3,8 @@
 
 #include "io/clock.h"
 
-#include <poll.h>
-
 /* The whole of shutting down; the core's part is shorter. */
 #define SHUTDOWN_TIME (250 * COVEY_MILLISECOND)
-
-static bool has_left(covey_cluster *cluster)
-{
-    pthread_mutex_lock(&cluster->lock);
-    bool has = cluster->state == CV_MEMBERSHIP_LEFT;
-    pthread_mutex_unlock(&cluster->lock);
-    return has;
-}
 
 /* False when it has not by then. */
 static bool wait_until_left(covey_cluster *cluster, covey_time deadline)
@@ -89,21 +79,26 @@ int covey_cluster_shutdown_immediate(covey_cluster *cluster)
     return wait_until_left(cluster, deadline) ? 0 : COVEY_ERR_TIMEOUT;
 }
 
-/* The turns are this thread's to make. */
-static void step_until_left(covey_cluster *cluster)
+void cv_cluster_wait_for_change(covey_cluster *cluster)
 {
-    struct cv_loop *loop = cluster->runtime->loop;
-    covey_time deadline = cv_deadline_after(SHUTDOWN_TIME);
-    struct pollfd fd = {.fd = cv_loop_fd(loop), .events = POLLIN};
-    while (!has_left(cluster)) {
-        covey_time left = cv_time_left(deadline);
-        covey_time due = cv_loop_timeout(loop);
-        if (left == 0)
-            return;
-        covey_time wait = due < left ? due : left;
-        (void)poll(&fd, 1, (int)((wait + COVEY_MILLISECOND - 1) / COVEY_MILLISECOND));
-        cv_loop_step(loop);
+    if (!cv_loop_is_current(cluster->runtime->loop)) {
+        cv_condition_wait(&cluster->changed, &cluster->lock, COVEY_NEVER);
+        return;
     }
+    cv_condition_wait(&cluster->changed, &cluster->lock, cv_clock_now() + COVEY_MILLISECOND);
+    pthread_mutex_unlock(&cluster->lock);
+    cv_runtime_serve(cluster->runtime);
+    pthread_mutex_lock(&cluster->lock);
+}
+
+/* The turns are this thread's to make. */
+static void serve_until_left(covey_cluster *cluster)
+{
+    covey_time deadline = cv_deadline_after(SHUTDOWN_TIME);
+    pthread_mutex_lock(&cluster->lock);
+    while (cluster->state != CV_MEMBERSHIP_LEFT && cv_time_left(deadline) > 0)
+        cv_cluster_wait_for_change(cluster);
+    pthread_mutex_unlock(&cluster->lock);
 }
 
 static void end_on_loop(void *user)
@@ -119,9 +114,9 @@ void cv_cluster_shut_down(covey_server *server)
         return;
     if (!cv_loop_is_current(server->runtime->loop)) {
         (void)covey_cluster_shutdown_immediate(cluster);
-    } else if (server->runtime->mode == COVEY_RUN_STEP) {
+    } else {
         (void)begin(cluster, CV_COMMAND_SHUTDOWN);
-        step_until_left(cluster);
+        serve_until_left(cluster);
     }
     cv_server_call_loop(cv_cluster_host(server)->loop, end_on_loop, server);
 }

@@ -14,32 +14,40 @@ static void take_members(struct covey_cluster_stats *to, const struct cv_node_re
     to->members_left = cv_node_registry_count_state(registry, COVEY_NODE_LEFT);
 }
 
+void cv_cluster_take_core_stats(struct covey_cluster_stats *to,
+                                const struct cv_membership_stats *from)
+{
+    to->messages_sent = from->messages_sent;
+    to->messages_received = from->messages_received;
+    to->messages_malformed = from->messages_malformed;
+    to->messages_shed = from->messages_shed;
+    to->outputs_shed = from->outputs_shed;
+    to->gossip_shed = from->gossip_shed;
+    to->updates_applied = from->updates_applied;
+    to->updates_refused = from->updates_refused;
+    to->members_refused = from->members_refused;
+    to->probes_sent = from->probes_sent;
+    to->probes_failed = from->probes_failed;
+    to->indirect_pings_sent = from->indirect_pings_sent;
+    to->nacks_received = from->nacks_received;
+    to->heartbeats_sent = from->heartbeats_sent;
+    to->heartbeats_received = from->heartbeats_received;
+    to->watchers_refused = from->watchers_refused;
+    to->silences = from->silences;
+    to->suspicions = from->suspicions;
+    to->refutations = from->refutations;
+    to->syncs_sent = from->syncs_sent;
+    to->syncs_differing = from->syncs_differing;
+    to->answers_shed = from->answers_shed;
+    to->pushes_delayed = from->pushes_delayed;
+    to->local_health = from->local_health;
+}
+
 static void take_core(struct covey_cluster_stats *to, const struct cv_membership *m)
 {
     struct cv_membership_stats from;
     cv_membership_stats(m, &from);
-    to->messages_sent = from.messages_sent;
-    to->messages_received = from.messages_received;
-    to->messages_malformed = from.messages_malformed;
-    to->messages_shed = from.messages_shed;
-    to->outputs_shed = from.outputs_shed;
-    to->gossip_shed = from.gossip_shed;
-    to->updates_applied = from.updates_applied;
-    to->updates_refused = from.updates_refused;
-    to->members_refused = from.members_refused;
-    to->probes_sent = from.probes_sent;
-    to->probes_failed = from.probes_failed;
-    to->indirect_pings_sent = from.indirect_pings_sent;
-    to->nacks_received = from.nacks_received;
-    to->heartbeats_sent = from.heartbeats_sent;
-    to->heartbeats_received = from.heartbeats_received;
-    to->watchers_refused = from.watchers_refused;
-    to->silences = from.silences;
-    to->suspicions = from.suspicions;
-    to->refutations = from.refutations;
-    to->syncs_sent = from.syncs_sent;
-    to->syncs_differing = from.syncs_differing;
-    to->local_health = from.local_health;
+    cv_cluster_take_core_stats(to, &from);
 }
 
 static void take_node(struct covey_cluster_stats *to, const struct cv_node *node)

@@ -99,10 +99,14 @@ covey_time cv_time_left(covey_time deadline)
 void cv_runtime_serve(const covey_runtime *runtime)
 {
     struct cv_loop *loop = runtime->loop;
-    if (runtime->mode == COVEY_RUN_STEP && cv_loop_is_current(loop))
+    if (runtime->mode == COVEY_RUN_THREADS)
+        return;
+    if (!cv_loop_is_current(loop))
+        cv_loop_settle(loop); /* its turns are made elsewhere */
+    else if (runtime->mode == COVEY_RUN_STEP)
         cv_loop_step(loop);
-    else if (runtime->mode != COVEY_RUN_THREADS)
-        cv_loop_settle(loop); /* its turns are made elsewhere, or by the user's uv_run() alone */
+    else
+        cv_loop_turn_by_hand(loop);
 }
 
 /* ---- the runtime ---- */

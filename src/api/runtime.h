@@ -45,7 +45,7 @@ bool cv_runtime_is_in_turn(const covey_runtime *runtime);
 /* True on one of its threads for what may block: workers, and that of handlers of events. */
 bool cv_runtime_is_worker(covey_runtime *runtime);
 /* Between two looks at what another thread is to bring about, which may need a turn: where no thread of ours
- * makes them, this thread makes one (COVEY_RUN_STEP, its own) or has run what was posted. */
+ * makes them, this thread makes one, if they are its own to make, or has run what was posted. Not in a turn. */
 void cv_runtime_serve(const covey_runtime *runtime);
 /* The loop for one more client: the calling thread's, else one after the other. */
 struct cv_client_loop *cv_runtime_next_loop(covey_runtime *runtime);

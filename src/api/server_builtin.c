@@ -149,10 +149,15 @@ static void leave(covey_call *call, const void *request, size_t size, void *user
 
 static void health(covey_call *call, const void *request, size_t size, void *user)
 {
+    covey_cluster *cluster = covey_server_cluster(user);
     (void)request;
     (void)size;
-    (void)user;
-    covey_call_reply(call, "serving", strlen("serving"));
+    if (cluster != NULL && atomic_load(&cluster->is_unhealthy))
+        covey_call_finish_with(call, COVEY_STATUS_UNAVAILABLE,
+                               "a health check of this server says unhealthy", "unhealthy",
+                               strlen("unhealthy"));
+    else
+        covey_call_reply(call, "serving", strlen("serving"));
 }
 
 static int by_name(const void *a, const void *b)

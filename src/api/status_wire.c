@@ -22,6 +22,31 @@ static uint8_t read_number(struct cv_reader *r, uint8_t max)
     return cv_reader_ok(r) ? value : 0;
 }
 
+/* One field into what `user` names; false for a key that is not known. */
+typedef bool (*field_reading)(void *user, struct cv_field *field);
+
+/* All that is left in `r`: the fields that `read` knows. `repeatable`: the key that may be there more than
+ * once, or 0. */
+static void read_fields(struct cv_reader *r, uint64_t repeatable, field_reading read, void *user)
+{
+    struct cv_fields fields;
+    struct cv_field field;
+    cv_fields_init(&fields, r, repeatable);
+    while (cv_fields_next(&fields, &field)) {
+        if (read(user, &field))
+            cv_fields_accept(&fields, &field);
+    }
+}
+
+/* The same of a whole answer. 0, COVEY_ERR_MALFORMED. */
+static int read_answer(struct cv_slice answer, uint64_t repeatable, field_reading read, void *user)
+{
+    struct cv_reader r;
+    cv_reader_init(&r, answer);
+    read_fields(&r, repeatable, read, user);
+    return cv_reader_done(&r) ? 0 : COVEY_ERR_MALFORMED;
+}
+
 /* ---- partition ---- */
 
 enum {
@@ -45,9 +70,9 @@ void cv_partition_write(struct cv_writer *w, const struct covey_partition_status
     cv_field_write_u64(w, PARTITION_GRACE, status->grace_remaining);
 }
 
-/* False for a key that is not known. */
-static bool read_partition_field(struct covey_partition_status *status, struct cv_field *field)
+static bool read_partition_field(void *user, struct cv_field *field)
 {
+    struct covey_partition_status *status = user;
     struct cv_reader *value = &field->value;
     switch (field->key) {
     case PARTITION_STATE:
@@ -79,19 +104,10 @@ static bool read_partition_field(struct covey_partition_status *status, struct c
 int cv_partition_read(struct cv_slice answer, struct covey_partition_status *out)
 {
     struct covey_partition_status status = {.size = sizeof status};
-    struct cv_reader r;
-    struct cv_fields fields;
-    struct cv_field field;
-    cv_reader_init(&r, answer);
-    cv_fields_init(&fields, &r, 0);
-    while (cv_fields_next(&fields, &field)) {
-        if (read_partition_field(&status, &field))
-            cv_fields_accept(&fields, &field);
-    }
-    if (!cv_reader_done(&r))
-        return COVEY_ERR_MALFORMED;
-    *out = status;
-    return 0;
+    int error = read_answer(answer, 0, read_partition_field, &status);
+    if (error == 0)
+        *out = status;
+    return error;
 }
 
 /* ---- health ---- */
@@ -146,9 +162,17 @@ static void read_text(struct cv_reader *r, char *text, size_t size_max)
     text[bytes.size] = '\0';
 }
 
-static bool read_check_field(struct covey_check_health *check, struct cv_field *field,
-                             covey_time now)
+/* Where checks are read to. */
+struct health_reading {
+    covey_time now;
+    struct covey_health_status status;
+    struct covey_check_health *checks;
+};
+
+static bool read_check_field(void *user, struct cv_field *field)
 {
+    const struct health_reading *reading = user;
+    struct covey_check_health *check = &reading->checks[reading->status.check_count];
     struct cv_reader *value = &field->value;
     covey_time age;
     switch (field->key) {
@@ -160,7 +184,7 @@ static bool read_check_field(struct covey_check_health *check, struct cv_field *
         return true;
     case CHECK_AGE:
         age = cv_read_u64(value);
-        check->since = age < now ? now - age : 0;
+        check->since = age < reading->now ? reading->now - age : 0;
         return true;
     case CHECK_DURATION:
         check->last_duration = cv_read_u64(value);
@@ -179,43 +203,43 @@ static bool read_check_field(struct covey_check_health *check, struct cv_field *
     }
 }
 
-static void read_check(struct cv_reader *r, covey_time now, struct covey_check_health *check)
+static void read_check(struct health_reading *reading, struct cv_reader *r)
 {
-    struct cv_fields fields;
-    struct cv_field field;
+    if (reading->status.check_count == COVEY_CHECKS_MAX) {
+        cv_reader_fail(r);
+        return;
+    }
+    struct covey_check_health *check = &reading->checks[reading->status.check_count];
     *check = (struct covey_check_health){.size = sizeof *check};
-    cv_fields_init(&fields, r, 0);
-    while (cv_fields_next(&fields, &field)) {
-        if (read_check_field(check, &field, now))
-            cv_fields_accept(&fields, &field);
+    read_fields(r, 0, read_check_field, reading);
+    reading->status.check_count++;
+}
+
+static bool read_health_field(void *user, struct cv_field *field)
+{
+    struct health_reading *reading = user;
+    switch (field->key) {
+    case HEALTH_OVERALL:
+        reading->status.overall =
+            (enum covey_check_status)read_number(&field->value, COVEY_CHECK_UNHEALTHY);
+        return true;
+    case HEALTH_CHECK:
+        read_check(reading, &field->value);
+        return true;
+    default:
+        return false;
     }
 }
 
 int cv_health_read(struct cv_slice answer, covey_time now, struct covey_health_status *out,
                    struct covey_check_health *checks)
 {
-    struct covey_health_status status = {.size = sizeof status};
-    struct cv_reader r;
-    struct cv_fields fields;
-    struct cv_field field;
-    cv_reader_init(&r, answer);
-    cv_fields_init(&fields, &r, HEALTH_CHECK);
-    while (cv_fields_next(&fields, &field)) {
-        if (field.key == HEALTH_OVERALL)
-            status.overall =
-                (enum covey_check_status)read_number(&field.value, COVEY_CHECK_UNHEALTHY);
-        else if (field.key == HEALTH_CHECK && status.check_count < COVEY_CHECKS_MAX)
-            read_check(&field.value, now, &checks[status.check_count++]);
-        else if (field.key == HEALTH_CHECK)
-            cv_reader_fail(&field.value);
-        else
-            continue;
-        cv_fields_accept(&fields, &field);
-    }
-    if (!cv_reader_done(&r))
-        return COVEY_ERR_MALFORMED;
-    *out = status;
-    return 0;
+    struct health_reading reading = {
+        .now = now, .status = {.size = sizeof reading.status}, .checks = checks};
+    int error = read_answer(answer, HEALTH_CHECK, read_health_field, &reading);
+    if (error == 0)
+        *out = reading.status;
+    return error;
 }
 
 /* ---- stats ---- */
@@ -227,8 +251,9 @@ void cv_stats_write(struct cv_writer *w, const struct covey_cluster_stats *stats
 #undef X
 }
 
-static bool read_counter(struct covey_cluster_stats *stats, struct cv_field *field)
+static bool read_counter(void *user, struct cv_field *field)
 {
+    struct covey_cluster_stats *stats = user;
     switch (field->key) {
 #define X(number, name, text)                                                                      \
     case number:                                                                                   \
@@ -244,17 +269,8 @@ static bool read_counter(struct covey_cluster_stats *stats, struct cv_field *fie
 int cv_stats_read(struct cv_slice answer, struct covey_cluster_stats *out)
 {
     struct covey_cluster_stats stats = {.size = sizeof stats};
-    struct cv_reader r;
-    struct cv_fields fields;
-    struct cv_field field;
-    cv_reader_init(&r, answer);
-    cv_fields_init(&fields, &r, 0);
-    while (cv_fields_next(&fields, &field)) {
-        if (read_counter(&stats, &field))
-            cv_fields_accept(&fields, &field);
-    }
-    if (!cv_reader_done(&r))
-        return COVEY_ERR_MALFORMED;
-    *out = stats;
-    return 0;
+    int error = read_answer(answer, 0, read_counter, &stats);
+    if (error == 0)
+        *out = stats;
+    return error;
 }

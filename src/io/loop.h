@@ -143,6 +143,12 @@ void cv_loop_step(struct cv_loop *loop);
 int cv_loop_fd(const struct cv_loop *loop);
 /* How long until a step is due without anything to read; 0: now; COVEY_NEVER. */
 covey_time cv_loop_timeout(const struct cv_loop *loop);
+/*
+ * CV_LOOP_UV, the loop's thread, outside of a turn, be it in a callback of the user's: one turn without waiting
+ * and without libuv. Watches that have a look() do it; mails and tasks are served as in any turn. For who must
+ * wait for something while the user's uv_run() cannot go on.
+ */
+void cv_loop_turn_by_hand(struct cv_loop *loop);
 
 /* In a turn only, from here on. */
 void cv_loop_add(struct cv_loop *loop, struct cv_loop_task *task);
@@ -152,8 +158,8 @@ void cv_loop_remove(struct cv_loop *loop, struct cv_loop_task *task);
  */
 COVEY_MUST_USE int cv_loop_watch(struct cv_loop *loop, int fd, void (*readable)(void *user),
                                  void *user, struct cv_loop_watch **out);
-/* While the loop polls busily it calls look(), which reads what is there without being told that
- * there is something, and says whether there was. */
+/* While the loop polls busily, or turns by hand, it calls look(), which reads what is there without being told
+ * that there is something, and says whether there was. */
 void cv_loop_watch_look(struct cv_loop_watch *watch, bool (*look)(void *user));
 /* readable() is not called any more, not even for what is known already; also inside readable(). */
 void cv_loop_unwatch(struct cv_loop_watch *watch);

@@ -38,6 +38,19 @@ void cv_loop_step(struct cv_loop *loop)
     turn(loop, false);
 }
 
+void cv_loop_turn_by_hand(struct cv_loop *loop)
+{
+    assert(loop->mode == CV_LOOP_UV && cv_loop_is_current(loop) && !loop->inside);
+    loop->again = false;
+    loop->begun =
+        true; /* maybe it was: then this turn is the one that libuv's round would have ended with */
+    loop->now = cv_clock_now();
+    loop->inside = true;
+    (void)cv_loop_look(loop);
+    loop->inside = false;
+    cv_loop_turn_end(loop);
+}
+
 /* What was asked for by again() needs nothing of libuv's; but two of these in a row would not let it
  * look at the descriptors. */
 static bool turn_directly(struct cv_loop *loop)

@@ -28,6 +28,9 @@ CLUSTER_KEYS = ["bench", "nodes", "profile", "form_s", "form_cpu_s", "form_dials
                 "idle_connections_per_node", "false_failed", "rss_kib_per_node",
                 "gossip_updates_per_s", "tag_query_ns", "pool_hit_ns", "connect_us"]
 
+TOLL_KEYS = ["bench", "members", "pairs", "window_ms", "inflight", "errors", "alone", "member",
+             "calls_ratio", "cpu_ratio"]
+
 # What both programs of calls must do; each run takes a second and a half.
 RUNS = [
     ["--inflight", "8"],
@@ -44,13 +47,15 @@ REFUSED = {"rpc": [["--inflight", "0"], ["--nonsense"]],
            "rpc-bound": [["--loops", "2"], ["--blocking"], ["--size", "0"]],
            "connections": [["--connections", "0"], ["--nonsense"]],
            "stream": [["--nonsense"], ["--mib", "65"]],
-           "cluster": [["--nonsense"], ["--nodes", "2"], ["--profile", "moon"], ["--idle", "0"]],
+           "cluster": [["--nonsense"], ["--nodes", "2"], ["--profile", "moon"], ["--idle", "0"],
+                       ["--limit", "0"]],
+           "toll": [["--nonsense"], ["--members", "1"], ["--pairs", "0"]],
            "discovery": [["--nonsense"], ["--nodes", "0"], ["--nodes", "5", "--matches", "6"]]}
 
 
-def run(program, arguments):
+def run(program, arguments, limit_s=60):
     done = subprocess.run([BENCHES / program, *arguments], capture_output=True, text=True,
-                          timeout=60, check=False)
+                          timeout=limit_s, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -84,8 +89,10 @@ def check_run(problems, program, arguments, keys, line_count=1):
 
 
 def check_cluster(problems):
-    """A small one: all there is to measure is measured, and in an order that can be."""
-    status, output, errors = run("cluster", ["--nodes", "5", "--idle", "1", "--json"])
+    """A small one: all there is to measure is measured, and in an order that can be. It ends by itself
+    before it is given up here, and says what it was waiting for."""
+    status, output, errors = run("cluster", ["--nodes", "5", "--idle", "1", "--short", "--limit",
+                                             "100", "--json"], 120)
     print(f"cluster --nodes 5:\n{output}", end="")
     check(problems, "cluster", status == 0, "status", status, output, errors)
     if status != 0:
@@ -100,8 +107,35 @@ def check_cluster(problems):
           and result["idle_connections_per_node"] >= 3, "connections", output)
 
 
+def check_toll(problems):
+    status, output, errors = run("toll", ["--members", "3", "--pairs", "3", "--window", "100",
+                                          "--json"], 120)
+    print(f"toll:\n{output}", end="")
+    check(problems, "toll", status == 0, "status", status, output, errors)
+    if status != 0:
+        return
+    result = json.loads(output)
+    check(problems, "toll", list(result) == TOLL_KEYS, "keys", list(result))
+    check(problems, "toll", result["errors"] == 0, "errors", result["errors"])
+    for side in ("alone", "member"):
+        check(problems, "toll", result[side]["calls_per_s"] > 0
+              and result[side]["cpu_us_per_call"] > 0, side, output)
+    for ratio in (result["calls_ratio"], result["cpu_ratio"]):
+        check(problems, "toll", 0 < ratio["low"] <= ratio["median"] <= ratio["high"], "order",
+              output)
+
+
+def check_cluster_limit(problems):
+    """One second is less than it needs to settle and to rest."""
+    status, output, errors = run("cluster", ["--nodes", "3", "--idle", "60", "--limit", "1"])
+    check(problems, "cluster --limit", status == 1 and output == ""
+          and "cluster: over its --limit; it was at: " in errors, status, output, errors)
+
+
 def main():
     problems = []
+    check_cluster_limit(problems)
+    check_toll(problems)
     check_cluster(problems)
     for program, own in OWN_RUNS.items():
         for arguments in RUNS + own:

@@ -97,6 +97,68 @@ static void wait_failed(struct member *m, const char *name)
     assert_string_equal(event.node->name, "a");
 }
 
+static enum covey_status_code health_code(covey_client *client)
+{
+    struct covey_reply reply = call_with(client, "covey.health", NULL, 0, NULL);
+    enum covey_status_code code = reply.code;
+    size_t size;
+    const void *details = covey_reply_details(&reply, &size);
+    assert_int_equal(size, code == COVEY_STATUS_OK ? 0 : strlen("unhealthy"));
+    assert_memory_equal(code == COVEY_STATUS_OK ? reply.data : details,
+                        code == COVEY_STATUS_OK ? "serving" : "unhealthy", 7);
+    covey_reply_clear(&reply);
+    return code;
+}
+
+/* Who watches the server from elsewhere sees what its checks say, and calls go on. */
+static void an_unhealthy_server_says_that_it_does_not_serve(void **state)
+{
+    (void)state;
+    static struct world w;
+    static struct probe disk, slow;
+    struct member a;
+    world_init(&w);
+    start(&w, &a, "a", NULL);
+    covey_client *client = world_client(&w, covey_server_address(a.server), COVEY_ROLE_CLIENT);
+    assert_int_equal(health_code(client), COVEY_STATUS_OK); /* without any */
+    probe_init(&disk, "disk");
+    atomic_store(&disk.says, COVEY_CHECK_DEGRADED);
+    assert_int_equal(add(a.cluster, &disk), 0);
+    wait_failed(&a, "disk");
+    assert_int_equal(health_code(client), COVEY_STATUS_OK);
+    atomic_store(&disk.says, COVEY_CHECK_UNHEALTHY);
+    wait_failed(&a, "disk");
+    assert_int_equal(health_code(client), COVEY_STATUS_UNAVAILABLE);
+    struct covey_reply reply = call_with(client, "covey.methods", NULL, 0, NULL);
+    assert_int_equal(reply.code, COVEY_STATUS_OK);
+    covey_reply_clear(&reply);
+    atomic_store(&disk.says, COVEY_CHECK_HEALTHY);
+    AWAIT(health_code(client) == COVEY_STATUS_OK);
+    assert_int_equal(covey_cluster_remove_check(a.cluster, "disk"), 0);
+
+    /* one that does not answer in time, until it is removed; no other runs */
+    probe_init(&slow, "slow");
+    atomic_store(&slow.holds, true);
+    assert_int_equal(add_impatient(a.cluster, &slow), 0);
+    wait_failed(&a, "slow");
+    assert_int_equal(health_code(client), COVEY_STATUS_UNAVAILABLE);
+    atomic_store(&slow.says, COVEY_CHECK_UNHEALTHY);
+    atomic_store(&slow.holds, false);
+    assert_int_equal(covey_cluster_remove_check(a.cluster, "slow"), 0);
+    assert_int_equal(health_code(client), COVEY_STATUS_OK);
+
+    /* and who has left has no checks */
+    atomic_store(&disk.says, COVEY_CHECK_UNHEALTHY);
+    assert_int_equal(add(a.cluster, &disk), 0);
+    wait_failed(&a, "disk");
+    assert_int_equal(health_code(client), COVEY_STATUS_UNAVAILABLE);
+    assert_int_equal(covey_cluster_leave(a.cluster), 0);
+    assert_int_equal(health_code(client), COVEY_STATUS_OK);
+    covey_client_free(client);
+    stop(&a);
+    world_fini(&w);
+}
+
 static void the_worst_check_says_how_it_is(void **state)
 {
     (void)state;
@@ -555,6 +617,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_worst_check_says_how_it_is),
+        cmocka_unit_test(an_unhealthy_server_says_that_it_does_not_serve),
         cmocka_unit_test(one_that_hangs_holds_up_no_other),
         cmocka_unit_test(all_may_hang),
         cmocka_unit_test(removing_waits_for_a_run),

@@ -2,10 +2,7 @@
 /* Leaving and shutting down: from every thread, any number of times, and past a member that is silent. */
 #include "unit/api/calling.h"
 #include "unit/api/members.h"
-
-#include <covey/uv.h>
-
-#include <uv.h>
+#include "unit/api/uv_world.h"
 
 /* A second runtime with the same CA, which makes its turns only when the test does: a member on it is
  * silent in between, as if it were stopped. */
@@ -313,30 +310,6 @@ static enum covey_check_status leave_and_tell(char *message, size_t size, void *
     return COVEY_CHECK_HEALTHY;
 }
 
-static void world_init_uv(struct world *w, uv_loop_t *loop)
-{
-    struct covey_runtime_config config;
-    memset(w, 0, sizeof *w);
-    assert_int_equal(covey_pki_make_ca("flock", COVEY_KEY_ED25519, 10, &w->ca), 0);
-    covey_runtime_config_init(&config);
-    config.allocate = world_allocate;
-    config.reallocate = world_reallocate;
-    config.release = world_release;
-    config.memory_user = w;
-    assert_int_equal(uv_loop_init(loop), 0);
-    assert_int_equal(covey_uv_runtime_new(&config, loop, &w->runtime), 0);
-}
-
-/* libuv closes its handles in its next round. */
-static void world_fini_uv(struct world *w, uv_loop_t *loop)
-{
-    assert_int_equal(covey_runtime_free(w->runtime), 0);
-    assert_int_equal(uv_run(loop, UV_RUN_DEFAULT), 0);
-    assert_int_equal(uv_loop_close(loop), 0);
-    assert_int_equal(atomic_load(&w->blocks), 0);
-    covey_pem_free(&w->ca);
-}
-
 static void leave_in_a_check(struct leaver *l, covey_cluster *cluster)
 {
     struct covey_health_check check;
@@ -349,8 +322,8 @@ static void leave_in_a_check(struct leaver *l, covey_cluster *cluster)
     assert_int_equal(covey_cluster_add_check(cluster, &check), 0);
 }
 
-/* On a user's libuv loop nobody makes the turns while the server is freed, and the only other member is silent:
- * who waits until it has left goes on all the same, and the goodbye is sent. */
+/* On a user's libuv loop freeing makes the turns, and the only other member is silent: who waits until it has left
+ * goes on all the same, and the goodbye is sent. */
 static void freeing_ends_the_wait_of_who_leaves(void **state)
 {
     (void)state;

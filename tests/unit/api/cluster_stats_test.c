@@ -1,4 +1,7 @@
+#define _POSIX_C_SOURCE 200809L
+
 /* Counters, asked for here and through a client. */
+#include "api/cluster.h"
 #include "unit/api/calling.h"
 #include "unit/api/members.h"
 
@@ -41,6 +44,28 @@ static void counters_count(void **state)
     assert_int_equal(counters_of(a.cluster).members_alive, 0);
     stop(&a);
     world_fini(&w);
+}
+
+/* Each of the core's counters is found in one public counter. */
+static void no_counter_of_the_core_is_left_out(void **state)
+{
+    (void)state;
+    union {
+        uint64_t words[offsetof(struct cv_membership_stats, local_health) / sizeof(uint64_t)];
+        struct cv_membership_stats stats;
+    } core = {.stats = {.local_health = 7}};
+    struct covey_cluster_stats public = {.size = sizeof public};
+    const size_t count = sizeof core.words / sizeof *core.words;
+    uint64_t sum = 0, all = core.stats.local_health;
+    for (size_t i = 0; i < count; i++) {
+        core.words[i] = UINT64_C(1) << (i + 3);
+        all += core.words[i];
+    }
+    cv_cluster_take_core_stats(&public, &core.stats);
+#define X(number, name, text) sum += public.name;
+    COVEY_CLUSTER_COUNTERS(X)
+#undef X
+    assert_int_equal(sum, all);
 }
 
 static enum covey_check_status degraded(char *message, size_t size, void *user)
@@ -110,6 +135,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(counters_count),
+        cmocka_unit_test(no_counter_of_the_core_is_left_out),
         cmocka_unit_test(others_can_ask),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

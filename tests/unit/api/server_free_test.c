@@ -1,5 +1,8 @@
+#define _GNU_SOURCE
+
 /* A server ends while its handlers and clients are at work. */
 #include "unit/api/calling.h"
+#include "unit/api/uv_world.h"
 
 #include <covey/cluster.h>
 
@@ -146,31 +149,55 @@ static void make_calls_inside(covey_call *call, const void *request, size_t size
     covey_call_reply(call, request, size);
 }
 
-static void handlers_are_served_to_the_end(void **state)
+/* Makes a turn in whichever way: NULL for a runtime that is stepped. */
+static void make_turn(struct world *w, uv_loop_t *uv)
 {
-    (void)state;
-    struct world w;
+    if (uv == NULL)
+        assert_int_equal(covey_runtime_step(w->runtime), 0);
+    else
+        (void)uv_run(uv, UV_RUN_NOWAIT);
+}
+
+static void serve_handlers_to_the_end(struct world *w, uv_loop_t *uv)
+{
     struct calling calling = {.calls = 0};
     struct tally tally;
-    world_init_mode(&w, COVEY_RUN_STEP);
     tally_init(&tally);
-    covey_server *server = world_server(&w, "server");
+    covey_server *server = world_server(w, "server");
     const struct covey_method method = {
         .name = "call", .handler = make_calls_inside, .blocking = true, .user = &calling};
     serve(server, "echo", echo, NULL);
     assert_int_equal(covey_server_add_method(server, &method), 0);
     assert_int_equal(covey_server_start(server), 0);
-    calling.client = world_client(&w, covey_server_address(server), COVEY_ROLE_CLIENT);
-    covey_client *client = world_client(&w, covey_server_address(server), COVEY_ROLE_CLIENT);
+    calling.client = world_client(w, covey_server_address(server), COVEY_ROLE_CLIENT);
+    covey_client *client = world_client(w, covey_server_address(server), COVEY_ROLE_CLIENT);
     assert_int_equal(covey_client_call_async(client, "call", "", 0, NULL, tally_reply, &tally), 0);
     while (atomic_load(&calling.calls) < 5)
-        assert_int_equal(covey_runtime_step(w.runtime), 0);
+        make_turn(w, uv);
     assert_int_equal(covey_server_free(server), 0);
     assert_int_equal(covey_client_free(client), 0);
     assert_int_equal(covey_client_free(calling.client), 0);
     assert_int_equal(tally.count, 1);
     tally_fini(&tally);
+}
+
+static void handlers_are_served_to_the_end(void **state)
+{
+    (void)state;
+    struct world w;
+    world_init_mode(&w, COVEY_RUN_STEP);
+    serve_handlers_to_the_end(&w, NULL);
     world_fini(&w);
+}
+
+static void on_a_users_libuv_loop_too(void **state)
+{
+    (void)state;
+    struct world w;
+    uv_loop_t uv;
+    world_init_uv(&w, &uv);
+    serve_handlers_to_the_end(&w, &uv);
+    world_fini_uv(&w, &uv);
 }
 
 int main(void)
@@ -179,6 +206,7 @@ int main(void)
         cmocka_unit_test(under_load),
         cmocka_unit_test(a_handler_may_use_its_server_to_the_end),
         cmocka_unit_test(handlers_are_served_to_the_end),
+        cmocka_unit_test(on_a_users_libuv_loop_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

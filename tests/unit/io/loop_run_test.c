@@ -242,6 +242,70 @@ static void another_handle_makes_no_turn(void **state)
     test_alloc_assert_empty(&f.memory);
 }
 
+/* A look that never finds anything. */
+static bool look_in_vain(void *user)
+{
+    struct watched *w = user;
+    w->looks++;
+    return false;
+}
+
+static bool look_and_read(void *user)
+{
+    read_byte(user);
+    return true;
+}
+
+/* A user's callback in which he waits. */
+static void turn_three_times(uv_timer_t *timer)
+{
+    struct loop_fixture *f = timer->data;
+    for (int i = 0; i < 3; i++)
+        cv_loop_turn_by_hand(f->loop);
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+/* With all that a turn has, and inside of libuv's round; which goes on as before. */
+static void turns_may_be_made_without_libuv(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    uv_loop_t uv;
+    struct watched w = {0};
+    init_uv(&f, &uv);
+    struct note n = {.mail = {.run = take_note}, .loop = f.loop};
+    struct alarm a = {.task = {.turn = alarm_turn, .deadline = alarm_deadline, .user = &a}};
+    uv_timer_t timer = {.data = &f};
+    a.loop = w.loop = f.loop;
+    a.deadline = 1; /* long ago */
+    assert_int_equal(pipe(w.fds), 0);
+    call(&f, alarm_add, &a);
+    call(&f, watch, &w);
+    cv_loop_watch_look(w.watch, look_and_read);
+    assert_int_equal(write(w.fds[1], "xyz", 3), 3);
+    assert_int_equal(cv_loop_post(f.loop, &n.mail), 0);
+    cv_loop_turn_by_hand(f.loop);
+    assert_int_equal(w.reads, 1);
+    assert_int_equal(a.rings, 1);
+    assert_true(n.in_turn);
+    assert_false(cv_loop_in_turn(f.loop));
+    assert_int_equal(uv_timer_init(&uv, &timer), 0);
+    assert_int_equal(uv_timer_start(&timer, turn_three_times, 0, 0), 0);
+    cv_loop_watch_look(w.watch, look_in_vain);
+    (void)uv_run(&uv, UV_RUN_NOWAIT);
+    assert_int_equal(w.looks, 3);
+    while (w.reads < 3)
+        (void)uv_run(&uv, UV_RUN_ONCE);
+    call(&f, alarm_remove, &a);
+    call(&f, unwatch, &w);
+    (void)close(w.fds[0]);
+    (void)close(w.fds[1]);
+    cv_loop_free(f.loop);
+    assert_int_equal(uv_run(&uv, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&uv), 0);
+    test_alloc_assert_empty(&f.memory);
+}
+
 /* ---- a thread that polls ---- */
 
 struct signal_mail {
@@ -277,14 +341,6 @@ static void a_polling_thread_sees_posts_and_the_end(void **state)
         assert_true(wait_for(&s.done));
     }
     fini(&f);
-}
-
-/* A look that never finds anything. */
-static bool look_in_vain(void *user)
-{
-    struct watched *w = user;
-    w->looks++;
-    return false;
 }
 
 static void watch_and_look(void *user)
@@ -462,6 +518,7 @@ int main(void)
         cmocka_unit_test(a_watched_descriptor_shows_through),
         cmocka_unit_test(a_users_loop_makes_the_turns),
         cmocka_unit_test(another_handle_makes_no_turn),
+        cmocka_unit_test(turns_may_be_made_without_libuv),
         cmocka_unit_test(a_polling_thread_sees_posts_and_the_end),
         cmocka_unit_test(a_thread_that_looks_serves_posts_and_deadlines),
         cmocka_unit_test(turns_that_are_asked_for_starve_nobody),
