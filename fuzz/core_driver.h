@@ -163,6 +163,7 @@ static inline void check_event(struct driver *d, const struct cv_event *event)
     case COVEY_EVENT_NODE_CONFLICT:
     case COVEY_EVENT_PEER_MISBEHAVED:
     case COVEY_EVENT_EVENTS_DROPPED:
+    case COVEY_EVENT_LOOP_HELD_UP:
         break;
     }
 }

@@ -30,6 +30,7 @@ static bool may_come(struct sim_view *view, enum covey_event_type type)
     case COVEY_EVENT_NODE_CONFLICT:
     case COVEY_EVENT_PEER_MISBEHAVED:
     case COVEY_EVENT_EVENTS_DROPPED:
+    case COVEY_EVENT_LOOP_HELD_UP:
         break;
     }
     return true;

@@ -49,7 +49,8 @@ COVEY_BEGIN
     X(JOIN_TIMEOUT, -33, "a seed was reached but joining did not finish in time")                  \
     X(PARTITIONED, -34, "this node sees no quorum of the cluster and is read-only")                \
     X(POOL_EXHAUSTED, -35, "every connection of the pool is in use")                               \
-    X(DRAINING, -36, "the server takes no more calls")
+    X(DRAINING, -36, "the server takes no more calls")                                             \
+    X(DENIED, -37, "the node is on the list of those that are denied")
 
 enum covey_error {
     COVEY_OK = 0,

@@ -20,7 +20,8 @@ COVEY_BEGIN
     X(HEALTH_CHECK_FAILED, 7, "health_check_failed")                                               \
     X(NODE_CONFLICT, 8, "node_conflict")                                                           \
     X(PEER_MISBEHAVED, 9, "peer_misbehaved")                                                       \
-    X(EVENTS_DROPPED, 10, "events_dropped")
+    X(EVENTS_DROPPED, 10, "events_dropped")                                                        \
+    X(LOOP_HELD_UP, 11, "loop_held_up")
 /*
  * NODE_...             about a member; NODE_RECOVERED: one that failed is heard again
  * PARTITION_DETECTED   `partition` says what this node has become: SUSPECT when it sees no quorum of
@@ -33,6 +34,10 @@ COVEY_BEGIN
  * NODE_CONFLICT        another process uses this node's key
  * PEER_MISBEHAVED      `node`, NULL when it is no member, broke the protocol too often: it was closed
  * EVENTS_DROPPED       this receiver was too slow
+ * LOOP_HELD_UP         where the user makes the turns (COVEY_RUN_STEP, COVEY_RUN_UV): for `held_up`, and
+ *                      `watchdog` of the runtime's configuration or more, there was none, because one of
+ *                      them took long or the next did not come. Members may take this node for dead if
+ *                      that goes on. Told when the turns go on, so not while they do not.
  */
 
 enum covey_event_type {
@@ -52,7 +57,8 @@ struct covey_event {
     const struct covey_node *node; /* NULL when the event is about no node */
     uint64_t dropped;              /* EVENTS_DROPPED: how many this receiver lost */
     const struct covey_partition_status *partition; /* PARTITION_DETECTED; else NULL */
-    const char *check; /* HEALTH_CHECK_FAILED of this node; else NULL */
+    const char *check;  /* HEALTH_CHECK_FAILED of this node; else NULL */
+    covey_time held_up; /* LOOP_HELD_UP; else 0 */
 };
 
 /*

@@ -30,7 +30,8 @@ typedef struct covey_runtime covey_runtime;
  * the turn that they wait for; use the asynchronous ones. On other threads they work as ever, as
  * long as the runtime's thread goes on making turns. Freeing servers, clients and the runtime is
  * allowed on the runtime's thread, but not inside a handler or callback of covey's. A user that
- * blocks his thread stops everything, membership too: others then take the node for dead.
+ * blocks his thread stops everything, membership too: others then take the node for dead. A watchdog
+ * tells afterwards that it came near to that.
  */
 enum covey_run_mode { COVEY_RUN_THREADS = 0, COVEY_RUN_STEP = 1, COVEY_RUN_UV = 2 };
 
@@ -67,6 +68,11 @@ struct covey_runtime_config {
     unsigned workers;
     /* Calls that may wait for a worker; more are refused. 4096, at least 1. */
     unsigned worker_queue_max;
+    /* Where the user makes the turns: when a server's loop was without one for so long though one was
+     * due, a warning in the log, at most one a second, a count in covey_server_stats and, in a cluster,
+     * COVEY_EVENT_LOOP_HELD_UP. 500 ms, half of what members expect a heartbeat in; not 0; COVEY_NEVER:
+     * never. */
+    covey_time watchdog;
 };
 #define COVEY_LOOPS_MAX   255
 #define COVEY_WORKERS_MAX 1024

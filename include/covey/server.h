@@ -35,6 +35,8 @@ struct covey_server_config {
     unsigned
         identity_connections_max; /* of clients with one key, on each loop: 8. More are closed and
                                           counted; UINT_MAX for as many as they like */
+    const covey_node_id *denied;  /* refused from the start: covey_server_deny(). Copied */
+    size_t denied_count;
 };
 #define covey_server_config_init(config) covey_server_config_init_sized((config), sizeof *(config))
 COVEY_API void covey_server_config_init_sized(struct covey_server_config *config, size_t size);
@@ -44,7 +46,7 @@ COVEY_API void covey_server_config_init_sized(struct covey_server_config *config
  *   COVEY_ERR_WRONG_THREAD  on a loop's thread, of a runtime that has several: as for start
  *   COVEY_ERR_ADDRESS, COVEY_ERR_ADDRESS_IN_USE, COVEY_ERR_WRONG_ROLE (not a member's certificate),
  *   COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_CERTIFICATE_EXPIRED, COVEY_ERR_SYSTEM,
- *   COVEY_ERR_NO_MEMORY
+ *   COVEY_ERR_LIMIT (denied_count), COVEY_ERR_NO_MEMORY
  */
 COVEY_API COVEY_MUST_USE int covey_server_new(const struct covey_server_config *config,
                                               covey_server **out);
@@ -114,6 +116,21 @@ COVEY_API const char *covey_server_address(const covey_server *server);
 COVEY_API int covey_server_drain(covey_server *server, covey_time timeout);
 
 /*
+ * Revokes: the holders of these keys, members, clients and admins, are refused from now on, whatever
+ * certificate they show, in place of those that were refused before; none (count 0) refuses nobody.
+ * Connections that they have, for calls and for gossip, are closed at once; handshakes that come later
+ * end with an alert (certificate_revoked) and are counted, and this node does not accept them where it
+ * dials either. The others of the cluster do not learn of it: give each node the list. A member that
+ * only some deny stays a member, of which those hear through the others. `ids` is copied; any order. 0, or
+ *   COVEY_ERR_LIMIT  more than COVEY_DENIED_MAX; nothing changed
+ *   COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_WRONG_THREAD (a loop's); nothing changed
+ *   COVEY_ERR_NO_MEMORY  some loops may have the new list: try again
+ */
+#define COVEY_DENIED_MAX 16384
+COVEY_API COVEY_MUST_USE int covey_server_deny(covey_server *server, const covey_node_id *ids,
+                                               size_t count);
+
+/*
  * Presents a renewed certificate of the same key, and trusts other CAs, on connections made from now
  * on; those that there are go on undisturbed until their end. Change a CA in steps: trust the old and
  * the new one everywhere, then issue, then trust the new one alone. 0, or nothing changed:
@@ -124,6 +141,24 @@ COVEY_API int covey_server_drain(covey_server *server, covey_time timeout);
  */
 COVEY_API COVEY_MUST_USE int covey_server_reload(covey_server *server,
                                                  const covey_identity *identity);
+
+/* Why a peer was refused in the handshake, by the server or where it dialled. X(name) */
+#define COVEY_REFUSALS(X)                                                                          \
+    X(no_certificate)                                                                              \
+    X(untrusted) /* the chain does not end in our CA, or is broken */                              \
+    X(self_signed)                                                                                 \
+    X(expired)                                                                                     \
+    X(not_yet_valid)                                                                               \
+    X(wrong_cluster)                                                                               \
+    X(wrong_role)     /* that of a client, for gossip or where a server was dialled */             \
+    X(wrong_identity) /* not the node that was dialled */                                          \
+    X(denied)         /* covey_server_deny() */                                                    \
+    X(no_protocol)    /* no ALPN in common */                                                      \
+    X(malformed)      /* an unreadable certificate */                                              \
+    X(chain_too_long) /* more than 4 certificates or 16 KiB */                                     \
+    X(costly_key)     /* a key that is slow to verify with, or of an unknown kind */               \
+    X(no_name)        /* no usable covey:// URI */                                                 \
+    X(wrong_usage)    /* key usages that do not fit the role */
 
 struct covey_server_stats {
     size_t size;              /* of this struct as the caller knows it */
@@ -137,7 +172,12 @@ struct covey_server_stats {
     uint64_t deadlines_exceeded;
     uint64_t protocol_errors; /* frames that clients got wrong */
     uint64_t handshakes_failed;
-    uint64_t connections_refused; /* for identity_connections_max */
+    uint64_t connections_refused;        /* for identity_connections_max */
+    uint64_t connections_denied;         /* closed by covey_server_deny() */
+    uint64_t times_held_up;              /* found by the watchdog of covey/runtime.h */
+#define X(name) uint64_t refused_##name; /* in all: handshakes, among handshakes_failed */
+    COVEY_REFUSALS(X)
+#undef X
 };
 /* Asks each loop, so it waits for what runs there. 0, COVEY_ERR_WRONG_THREAD on a loop's thread,
  * COVEY_ERR_INVALID_ARGUMENT (stats->size). */

@@ -185,6 +185,7 @@ static void fill(struct covey_event_receiver *r, const struct cv_event *from,
     struct covey_event full = {
         .type = from->type,
         .timestamp_ms = from->wall_ms,
+        .held_up = from->held_up,
     };
     if (r->node != NULL) {
         r->view = cv_cluster_node_view(r->node, from->state, from->incarnation);

@@ -76,6 +76,14 @@ static void on_turn(void *user, covey_time now)
     cv_udp_send(host->udp);
 }
 
+static void on_loop_turn(void *user, covey_time now)
+{
+    const struct cv_host *host = user;
+    if (host->turn != NULL)
+        host->turn(host->turn_user);
+    on_turn(user, now);
+}
+
 static covey_time on_deadline(void *user)
 {
     const struct cv_host *host = user;
@@ -164,8 +172,12 @@ int cv_host_open(struct cv_host *host, const struct cv_host_config *config)
         .loop = config->loop,
         .unreachable = config->unreachable,
         .unreachable_user = config->unreachable_user,
+        .turn = config->turn,
+        .turn_user = config->turn_user,
     };
     int error = cv_identity_make_tls(config->identity, &config->runtime->alloc, &host->tls);
+    if (error == 0)
+        error = cv_tls_deny(host->tls, config->denied, config->denied_count);
     if (error == 0)
         error = open_socket(host, config);
     if (error == 0)
@@ -178,7 +190,7 @@ int cv_host_open(struct cv_host *host, const struct cv_host_config *config)
         release(host);
         return error;
     }
-    host->task = (struct cv_loop_task){.turn = on_turn, .deadline = on_deadline, .user = host};
+    host->task = (struct cv_loop_task){.turn = on_loop_turn, .deadline = on_deadline, .user = host};
     cv_loop_add(config->loop, &host->task);
     return 0;
 }

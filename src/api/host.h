@@ -25,6 +25,8 @@ struct cv_host {
     unsigned packets; /* read in this turn */
     void (*unreachable)(void *user, const struct cv_address *remote);
     void *unreachable_user;
+    void (*turn)(void *user);
+    void *turn_user;
 };
 
 struct cv_host_config {
@@ -32,7 +34,9 @@ struct cv_host_config {
     struct cv_loop *loop; /* of the runtime */
     const covey_identity *identity;
     struct cv_address bind;
-    struct cv_udp *udp; /* open already, its owner's; NULL: one is opened at `bind` */
+    struct cv_udp *udp;          /* open already, its owner's; NULL: one is opened at `bind` */
+    const covey_node_id *denied; /* as in cv_node_deny(), from the start */
+    size_t denied_count;
     bool accept;
     unsigned identity_connections_max; /* as in struct cv_node_config */
     bool has_resolver;
@@ -51,6 +55,8 @@ struct cv_host_config {
      * NULL. */
     void (*unreachable)(void *user, const struct cv_address *remote);
     void *unreachable_user;
+    void (*turn)(void *user); /* before each turn of the loop's; may be NULL */
+    void *turn_user;
 };
 
 /* Shorter lives leave no time to replace a connection before its end. */

@@ -18,6 +18,7 @@ static const struct covey_runtime_config defaults = {
     .log_level = COVEY_LOG_INFO,
     .mode = COVEY_RUN_THREADS,
     .worker_queue_max = 4096,
+    .watchdog = 500 * COVEY_MILLISECOND,
 };
 
 void covey_runtime_config_init_sized(struct covey_runtime_config *config, size_t size)
@@ -173,7 +174,8 @@ static int settle(struct plan *plan)
     if (config->workers == 0)
         config->workers = cores < COVEY_WORKERS_MAX / 2 ? cores * 2 : COVEY_WORKERS_MAX;
     if (config->loops > COVEY_LOOPS_MAX || config->workers > COVEY_WORKERS_MAX ||
-        config->busy_poll_us > BUSY_POLL_US_MAX || config->worker_queue_max == 0)
+        config->busy_poll_us > BUSY_POLL_US_MAX || config->worker_queue_max == 0 ||
+        config->watchdog == 0)
         return COVEY_ERR_INVALID_ARGUMENT;
     return 0;
 }
@@ -244,6 +246,7 @@ static int start(struct covey_runtime *runtime, const struct plan *plan)
     if (error != 0)
         return error;
     runtime->mode = plan->config.mode;
+    runtime->watchdog = plan->config.watchdog;
     runtime->workers_config = (struct cv_workers_config){
         .alloc = &runtime->alloc,
         .threads_max = plan->config.workers,

@@ -20,6 +20,7 @@ struct covey_runtime {
     struct cv_log log;
     struct cv_pool pool;
     enum covey_run_mode mode;
+    covey_time watchdog;
     struct cv_loop *loop; /* the first of: */
     struct cv_loop **loops;
     unsigned loop_count;   /* 1 unless COVEY_RUN_THREADS, where all but the first serve calls */

@@ -69,8 +69,11 @@ static int check_config(const struct covey_server_config *config)
         !is_size(config->message_send_max) || !is_size(config->message_receive_max) ||
         config->connections_max == 0 || config->connection_calls_max == 0 ||
         config->calls_max == 0 || config->identity_connections_max == 0 ||
-        config->connection_age_max < CV_CONNECTION_AGE_MIN)
+        config->connection_age_max < CV_CONNECTION_AGE_MIN ||
+        (config->denied == NULL && config->denied_count > 0))
         return COVEY_ERR_INVALID_ARGUMENT;
+    if (config->denied_count > COVEY_DENIED_MAX)
+        return COVEY_ERR_LIMIT;
     return config->identity->who.role == CV_ROLE_MEMBER ? 0 : COVEY_ERR_WRONG_ROLE;
 }
 
@@ -124,6 +127,8 @@ static struct cv_host_config host_config(covey_server *server,
     struct cv_host_config host = {
         .runtime = config->runtime,
         .identity = config->identity,
+        .denied = config->denied,
+        .denied_count = config->denied_count,
         .accept = true,
         .wait = true,
         .events =
@@ -143,6 +148,7 @@ static struct cv_host_config host_config(covey_server *server,
         .hand_over = hand_over,
         .hand_over_user = server,
         .unreachable = pass_on_unreachable,
+        .turn = config->runtime->mode == COVEY_RUN_THREADS ? NULL : cv_server_on_turn,
     };
     cv_quic_limits_init(&host.quic_limits);
     cv_rpc_limits_init(&host.rpc_limits);
@@ -191,6 +197,7 @@ static int open_loop(covey_server *server, struct cv_host_config *host, unsigned
     host->has_resolver = index == 0;
     host->events_user = sl;
     host->unreachable_user = sl;
+    host->turn_user = sl;
     struct opening opening = {.loop = sl, .config = host};
     int error = cv_loop_call(host->loop, open_on_loop, &opening);
     return error != 0 ? error : opening.error;

@@ -28,6 +28,7 @@ struct cv_server_counters {
     cv_count begun;
     cv_count refused;
     cv_count exhausted;
+    cv_count held_up;
 };
 
 /* A server's part on one loop, which all of it belongs to. Loop 0 has the membership too. */
@@ -35,6 +36,7 @@ struct cv_server_loop {
     covey_server *server;
     struct cv_server_counters counters;
     struct cv_host host;
+    struct cv_log_limit held_up_logged;
     struct cv_call_list calls;
     bool is_closing;                         /* its calls were abandoned: no others are taken */
     struct cv_call_owner owner;              /* of them */
@@ -87,6 +89,8 @@ void cv_server_call_loop(struct cv_loop *loop, void (*function)(void *user), voi
 /* What happens on the links of a loop, whose `user` is a struct cv_server_loop. */
 void cv_server_on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event);
 void cv_server_on_link_closed(void *user, struct cv_link *link, int error);
+/* Where the user makes the turns, before each. */
+void cv_server_on_turn(void *user);
 /* For the owner of a loop's calls. */
 void cv_server_exhausted(void *user);
 void cv_server_work(void *user, int change);

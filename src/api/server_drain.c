@@ -23,6 +23,7 @@ struct counting {
     struct cv_rpc_stats rpc;
     struct cv_quic_stats quic;
     struct cv_node_stats node;
+    struct cv_tls_refusals refused;
 };
 
 static void count_on_loop(void *user)
@@ -33,6 +34,7 @@ static void count_on_loop(void *user)
     cv_node_rpc_stats(node, &c->rpc);
     cv_quic_endpoint_stats(cv_node_endpoint(node), &c->quic);
     cv_node_stats(node, &c->node);
+    c->refused = *cv_tls_refusals(c->loop->host.tls);
 }
 
 static void on_each_loop(covey_server *server, void (*function)(void *user))
@@ -127,6 +129,7 @@ int covey_server_stats(covey_server *server, struct covey_server_stats *stats)
         now.calls_begun += cv_count_read(&own->begun);
         now.calls_refused += cv_count_read(&own->refused);
         now.calls_exhausted += cv_count_read(&own->exhausted);
+        now.times_held_up += cv_count_read(&own->held_up);
         now.connections += c.links;
         now.calls_exhausted += c.rpc.calls_refused;
         now.calls_rejected += c.rpc.calls_rejected;
@@ -135,6 +138,10 @@ int covey_server_stats(covey_server *server, struct covey_server_stats *stats)
         now.protocol_errors += c.rpc.protocol_errors;
         now.handshakes_failed += c.quic.handshakes_failed;
         now.connections_refused += c.node.links_refused;
+        now.connections_denied += c.quic.connections_denied;
+#define X(name) now.refused_##name += c.refused.name;
+        COVEY_REFUSALS(X)
+#undef X
     }
     cv_config_give(stats, stats->size, &now, sizeof now);
     return 0;

@@ -30,6 +30,7 @@ struct cv_event {
     struct cv_partition_status partition; /* of PARTITION_DETECTED */
     /* Of HEALTH_CHECK_FAILED of this node: the check; "" when it is a member that phi calls silent. */
     char check[COVEY_CHECK_NAME_MAX + 1];
+    covey_time held_up; /* of LOOP_HELD_UP */
 };
 
 struct cv_event_channel;

@@ -14,6 +14,8 @@ void cv_loop_turn_begin(struct cv_loop *loop)
         return;
     loop->begun = true;
     loop->now = cv_clock_now();
+    covey_time late = loop->now > loop->due_at ? loop->now - loop->due_at : 0;
+    loop->held_up = late > loop->took ? late : loop->took;
 }
 
 static void run_tasks(struct cv_loop *loop)
@@ -88,6 +90,8 @@ void cv_loop_turn_end(struct cv_loop *loop)
     loop->inside = false;
     loop->begun = false;
     loop->ended_at = cv_clock_now();
+    loop->took = loop->ended_at - loop->now;
+    loop->due_at = loop->again ? loop->ended_at : loop->armed;
     if (loop->mode == CV_LOOP_UV)
         set_idle(loop);
     if (loop->mode != CV_LOOP_THREAD)
@@ -110,6 +114,11 @@ covey_time cv_loop_now(const struct cv_loop *loop)
 covey_time cv_loop_idle_time(const struct cv_loop *loop)
 {
     return loop->now - loop->ended_at;
+}
+
+covey_time cv_loop_held_up(const struct cv_loop *loop)
+{
+    return loop->held_up;
 }
 
 covey_time cv_loop_timeout(const struct cv_loop *loop)
@@ -156,6 +165,7 @@ int cv_loop_new(const struct cv_loop_config *config, struct cv_loop **out)
     loop->log = config->log;
     loop->mode = config->mode;
     loop->armed = COVEY_NEVER;
+    loop->due_at = COVEY_NEVER;
     loop->again = loop->mode == CV_LOOP_STEP; /* libuv watches nothing before its first round */
     cv_busy_poll_init(&loop->busy_poll, config->busy_poll);
     atomic_store(&loop->owner, cv_loop_thread_mark());

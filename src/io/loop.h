@@ -167,6 +167,9 @@ void cv_loop_unwatch(struct cv_loop_watch *watch);
 void cv_loop_again(struct cv_loop *loop);
 /* The time at which this turn began; what runs in a turn shares it. */
 covey_time cv_loop_now(const struct cv_loop *loop);
+/* How long no turn could begin before this one: the last one took so long, or the timer's time had come
+ * and nobody made the turn. */
+covey_time cv_loop_held_up(const struct cv_loop *loop);
 /* How long there was nothing to do before this turn. */
 covey_time cv_loop_idle_time(const struct cv_loop *loop);
 

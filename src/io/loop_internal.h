@@ -72,8 +72,11 @@ struct cv_loop {
     covey_time armed; /* when the timer fires; COVEY_NEVER: it does not */
     covey_time now;
     covey_time ended_at; /* the last turn */
-    bool begun;          /* there is something for the check to end */
-    bool inside;         /* a callback of ours */
+    covey_time took;     /* the last turn */
+    covey_time due_at;   /* the next turn, if nothing comes before */
+    covey_time held_up;
+    bool begun;  /* there is something for the check to end */
+    bool inside; /* a callback of ours */
     bool again;
     bool is_direct; /* the last turn was one without libuv */
     unsigned looks; /* since libuv was last asked */

@@ -358,6 +358,14 @@ covey_time cv_node_deadline(const struct cv_node *node)
     return earlier(deadline, cv_node_publish_deadline(node));
 }
 
+int cv_node_deny(struct cv_node *node, const covey_node_id *ids, size_t count)
+{
+    int error = cv_tls_deny(node->tls, ids, count);
+    if (error == 0)
+        cv_quic_endpoint_close_denied(node->endpoint);
+    return error;
+}
+
 void cv_node_stop_accepting(struct cv_node *node)
 {
     cv_quic_endpoint_stop_accepting(node->endpoint);

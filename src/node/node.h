@@ -138,6 +138,10 @@ void cv_node_close_links_of(struct cv_node *node, const void *user, int error);
 /* The RPC counters of all links that there are or were. */
 void cv_node_rpc_stats(const struct cv_node *node, struct cv_rpc_stats *out);
 
+/* Refuses these nodes from now on, in place of those that were refused, and closes the connections that
+ * they have: as cv_tls_deny(). */
+COVEY_MUST_USE int cv_node_deny(struct cv_node *node, const covey_node_id *ids, size_t count);
+
 /* Before the end: accepts no connection any more, and closes those that are being accepted. */
 void cv_node_stop_accepting(struct cv_node *node);
 /* Closes every connection; the next turn tells the peers. */

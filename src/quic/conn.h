@@ -21,7 +21,7 @@ struct cv_quic_close {
                   (idle or handshake), UNREACHABLE, CONNECTION_LOST (reset or closed with a code),
                   PROTOCOL, NO_PROTOCOL (wrong ALPN), REFUSED (the peer refused our certificate), or
                   why we refused its: CERTIFICATE, CERTIFICATE_EXPIRED, WRONG_CLUSTER, WRONG_ROLE,
-                  WRONG_IDENTITY; CLOSED (the endpoint was freed). At the end of its lifetime OK
+                  WRONG_IDENTITY, DENIED; CLOSED (the endpoint was freed). At the end of its lifetime OK
                   by age, CERTIFICATE_EXPIRED by a certificate, whichever side saw it first */
     bool by_peer;
     bool application; /* `code` is an application code, not a transport one */
@@ -31,6 +31,7 @@ struct cv_quic_close {
 /* Application codes of CONNECTION_CLOSE that this layer sends by itself. Users take those below. */
 #define CV_QUIC_CODE_AGED    16 /* the connection reached its age */
 #define CV_QUIC_CODE_EXPIRED 17 /* a certificate that opened it is valid no more */
+#define CV_QUIC_CODE_DENIED  18 /* the peer was denied while it was connected: REFUSED there */
 
 /*
  * What happens on connections and streams. The functions are called from inside receive(),

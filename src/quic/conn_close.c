@@ -46,6 +46,8 @@ static struct cv_quic_close closed_by_peer(struct cv_quic_conn *c)
         why.error = COVEY_OK;
     else if (why.application && why.code == CV_QUIC_CODE_EXPIRED)
         why.error = COVEY_ERR_CERTIFICATE_EXPIRED;
+    else if (why.application && why.code == CV_QUIC_CODE_DENIED)
+        why.error = COVEY_ERR_REFUSED;
     else if (!why.application && why.code >= NGTCP2_CRYPTO_ERROR &&
              why.code <= (NGTCP2_CRYPTO_ERROR | 0xff))
         why.error = error_of_alert(why.code - NGTCP2_CRYPTO_ERROR);

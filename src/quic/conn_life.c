@@ -76,6 +76,27 @@ void cv_conn_check_life(struct cv_quic_conn *c)
     c->life_at = cv_lifetime_deadline(&c->life, e->now, wall_ms_of(e));
 }
 
+static bool is_denied(const struct cv_quic_conn *c)
+{
+    const struct cv_identity *peer = cv_tls_session_peer(c->tls);
+    return peer != NULL && cv_tls_denies(c->endpoint->config.tls, &peer->id);
+}
+
+void cv_quic_endpoint_close_denied(struct cv_quic_endpoint *e)
+{
+    struct cv_quic_conn *c;
+    uint64_t before = e->stats.connections_denied;
+    TAILQ_FOREACH (c, &e->conns, link) {
+        if ((c->state != CV_CONN_OPENING && c->state != CV_CONN_READY) || !is_denied(c))
+            continue;
+        e->stats.connections_denied++;
+        end(c, COVEY_ERR_DENIED, CV_QUIC_CODE_DENIED);
+    }
+    if (e->stats.connections_denied > before)
+        cv_log_line(e->config.log, CV_LOG_INFO, "closed connections of nodes that are denied: %llu",
+                    (unsigned long long)(e->stats.connections_denied - before));
+}
+
 void cv_endpoint_watch_clock(struct cv_quic_endpoint *e)
 {
     struct cv_quic_conn *c;

@@ -110,6 +110,9 @@ void cv_quic_endpoint_receive(struct cv_quic_endpoint *e, const struct cv_datagr
  * above knows yet, are closed. Their peers may hold them for ready. */
 void cv_quic_endpoint_stop_accepting(struct cv_quic_endpoint *e);
 
+/* Ends the connections with those whom the TLS context denies now, also those that are being made. */
+void cv_quic_endpoint_close_denied(struct cv_quic_endpoint *e);
+
 /*
  * Somebody says that nothing listens at `remote` (ICMP): a hint that anybody can forge, so only
  * dials that have heard nothing from there believe it and end with COVEY_ERR_UNREACHABLE.
@@ -183,6 +186,7 @@ struct cv_quic_stats {
     uint64_t connections_retired;  /* told to be replaced */
     uint64_t connections_aged;     /* closed at their age, in use or not */
     uint64_t connections_expired;  /* closed at the end of a certificate, in use or not */
+    uint64_t connections_denied;   /* closed because the peer was denied */
 };
 void cv_quic_endpoint_stats(const struct cv_quic_endpoint *e, struct cv_quic_stats *out);
 

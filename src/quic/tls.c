@@ -53,6 +53,7 @@ void cv_tls_free(struct cv_tls *tls)
         return;
     assert(tls->session_count == 0);
     cv_tls_material_release(tls->material);
+    cv_deny_list_fini(&tls->denied, tls->alloc);
     if (tls->priority != NULL)
         gnutls_priority_deinit(tls->priority);
     cv_release(tls->alloc, tls);
@@ -105,6 +106,16 @@ const struct cv_identity *cv_tls_identity(const struct cv_tls *tls)
 uint64_t cv_tls_valid_until_ms(const struct cv_tls *tls)
 {
     return tls->material->valid_until_ms;
+}
+
+int cv_tls_deny(struct cv_tls *tls, const covey_node_id *ids, size_t count)
+{
+    return cv_deny_list_set(&tls->denied, tls->alloc, ids, count);
+}
+
+bool cv_tls_denies(const struct cv_tls *tls, const covey_node_id *id)
+{
+    return cv_deny_list_has(&tls->denied, id);
 }
 
 void cv_tls_set_wall_ms(struct cv_tls *tls, uint64_t wall_ms)

@@ -79,6 +79,11 @@ const struct cv_identity *cv_tls_identity(const struct cv_tls *tls);
  * can succeed. Wall clock. */
 uint64_t cv_tls_valid_until_ms(const struct cv_tls *tls);
 
+/* The nodes that are refused whatever they show, in place of those that were. As cv_deny_list_set().
+ * Connections that there are stay: cv_quic_endpoint_close_denied(). */
+COVEY_MUST_USE int cv_tls_deny(struct cv_tls *tls, const covey_node_id *ids, size_t count);
+bool cv_tls_denies(const struct cv_tls *tls, const covey_node_id *id);
+
 /* The wall clock by which the next handshakes are judged. */
 void cv_tls_set_wall_ms(struct cv_tls *tls, uint64_t wall_ms);
 uint64_t cv_tls_wall_ms(const struct cv_tls *tls);
@@ -99,6 +104,7 @@ struct cv_tls_refusals {
     uint64_t costly_key;     /* a key that is slow to verify with, or of an unknown kind */
     uint64_t no_name;        /* no usable covey:// URI */
     uint64_t wrong_usage;    /* a CA's, or (extended) key usages that do not fit the role */
+    uint64_t denied;         /* cv_tls_deny() */
 };
 const struct cv_tls_refusals *cv_tls_refusals(const struct cv_tls *tls);
 
@@ -135,7 +141,7 @@ uint64_t cv_tls_session_valid_until_ms(const struct cv_tls_session *session);
 /* The protocol agreed on; only after the handshake. */
 enum cv_alpn cv_tls_session_alpn(const struct cv_tls_session *session);
 /* Why we refused the peer, 0 when we did not: COVEY_ERR_CERTIFICATE, _EXPIRED, WRONG_CLUSTER,
- * WRONG_ROLE, WRONG_IDENTITY or NO_PROTOCOL. The peer gets a TLS alert that is its own for each
+ * WRONG_ROLE, WRONG_IDENTITY, DENIED or NO_PROTOCOL. The peer gets a TLS alert that is its own for each
  * kind: ngtcp2_conn_get_tls_alert() has it once reading a packet failed with NGTCP2_ERR_CRYPTO. */
 int cv_tls_session_refusal(const struct cv_tls_session *session);
 /* A constant clause for a human that says why, "the certificate is self-signed"; NULL when we did

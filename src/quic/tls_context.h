@@ -1,6 +1,7 @@
 #ifndef CV_QUIC_TLS_CONTEXT_H
 #define CV_QUIC_TLS_CONTEXT_H
 
+#include "quic/deny_list.h"
 #include "quic/tls.h"
 #include "quic/tls_material.h"
 
@@ -12,6 +13,7 @@ struct cv_tls {
     struct cv_tls_material *material; /* for the sessions to come */
     gnutls_priority_t priority;
     struct cv_identity identity; /* a copy that stays where it is */
+    struct cv_deny_list denied;
     struct cv_tls_refusals refusals;
     uint64_t wall_ms;
     size_t session_count;

@@ -100,6 +100,7 @@ static enum cv_tls_verdict judge(struct cv_tls_session *session)
         .is_server = session->is_server,
         .alpn = session->alpn,
         .expected = session->has_expected ? &session->expected : NULL,
+        .denied = &session->tls->denied,
     };
     return cv_tls_judge(&question, &chain, &session->answer);
 }

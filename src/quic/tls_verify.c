@@ -44,6 +44,8 @@ static const struct {
                            COUNTER(wrong_role), "the certificate's role does not allow this"},
     [CV_TLS_WRONG_IDENTITY] = {COVEY_ERR_WRONG_IDENTITY, GNUTLS_A_CERTIFICATE_UNKNOWN,
                                COUNTER(wrong_identity), "it is not the node that was expected"},
+    [CV_TLS_DENIED] = {COVEY_ERR_DENIED, GNUTLS_A_CERTIFICATE_REVOKED, COUNTER(denied),
+                       "the node is denied"},
     [CV_TLS_NO_PROTOCOL] = {COVEY_ERR_NO_PROTOCOL, GNUTLS_A_NO_APPLICATION_PROTOCOL,
                             COUNTER(no_protocol), "there is no protocol in common"},
 };
@@ -216,6 +218,8 @@ static enum cv_tls_verdict judge_identity(const struct cv_tls_question *question
         return CV_TLS_WRONG_ROLE;
     if (question->expected != NULL && covey_node_id_compare(&peer->id, question->expected) != 0)
         return CV_TLS_WRONG_IDENTITY;
+    if (question->denied != NULL && cv_deny_list_has(question->denied, &peer->id))
+        return CV_TLS_DENIED;
     return CV_TLS_ACCEPTED;
 }
 

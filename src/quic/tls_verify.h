@@ -1,6 +1,7 @@
 #ifndef CV_QUIC_TLS_VERIFY_H
 #define CV_QUIC_TLS_VERIFY_H
 
+#include "quic/deny_list.h"
 #include "quic/identity.h"
 #include "quic/tls.h"
 #include "quic/tls_trust.h"
@@ -9,7 +10,7 @@
  * Whether a peer is whom we want to talk to: a pure question about its certificates. What they say
  * counts only once their signatures are good, so the first thing that is wrong is the answer, in
  * this order: too long, unreadable, too costly, untrusted, expired, no usable name or usage,
- * cluster, role, node.
+ * cluster, role, node, denied.
  */
 enum cv_tls_verdict {
     CV_TLS_ACCEPTED,
@@ -26,6 +27,7 @@ enum cv_tls_verdict {
     CV_TLS_WRONG_CLUSTER,
     CV_TLS_WRONG_ROLE,
     CV_TLS_WRONG_IDENTITY,
+    CV_TLS_DENIED,
     CV_TLS_NO_PROTOCOL, /* no ALPN in common: found by the session, not by cv_tls_judge() */
 };
 
@@ -56,9 +58,10 @@ struct cv_tls_question {
     const struct cv_tls_trust *trust;
     const char *cluster;
     uint64_t wall_ms;
-    bool is_server;                /* we are: the peer is a client */
-    enum cv_alpn alpn;             /* what was agreed on */
-    const covey_node_id *expected; /* NULL: anyone */
+    bool is_server;                    /* we are: the peer is a client */
+    enum cv_alpn alpn;                 /* what was agreed on */
+    const covey_node_id *expected;     /* NULL: anyone */
+    const struct cv_deny_list *denied; /* NULL: nobody */
 };
 
 struct cv_tls_answer {

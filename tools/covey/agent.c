@@ -1,5 +1,6 @@
 #include "agent_options.h"
 #include "commands.h"
+#include "deny_file.h"
 #include "event_json.h"
 #include "remote.h"
 #include "report.h"
@@ -99,6 +100,23 @@ static void report_server_error(const struct agent_options *options, int error)
         report(command, "--listen %s: %s", options->listen, covey_strerror(error));
 }
 
+/* Denies whom the file names now; a file that is wrong changes nothing. */
+static bool deny(struct agent *agent, const struct agent_options *options)
+{
+    covey_node_id *ids;
+    size_t count;
+
+    if (options->deny == NULL)
+        return true;
+    if (!read_deny_file(command, options->deny, &ids, &count))
+        return false;
+    const int error = covey_server_deny(agent->server, ids, count);
+    if (error != 0)
+        report(command, "%s: %s", options->deny, covey_strerror(error));
+    free(ids);
+    return error == 0;
+}
+
 static bool start_server(struct agent *agent, const struct agent_options *options)
 {
     struct covey_server_config config;
@@ -113,7 +131,7 @@ static bool start_server(struct agent *agent, const struct agent_options *option
         report_server_error(options, error);
         return false;
     }
-    if (options->echo && !add_echo(agent->server))
+    if (!deny(agent, options) || (options->echo && !add_echo(agent->server)))
         return false;
     error = covey_server_start(agent->server);
     if (error != 0)
@@ -160,7 +178,7 @@ static bool start_cluster(struct agent *agent, const struct agent_options *optio
     return error == 0;
 }
 
-/* SIGTERM and SIGINT become readable here, before any thread that could get them exists. */
+/* SIGTERM, SIGINT and SIGHUP become readable here, before any thread that could get them exists. */
 static bool catch_signals(struct agent *agent)
 {
     sigset_t set;
@@ -168,6 +186,7 @@ static bool catch_signals(struct agent *agent)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     agent->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (agent->signals < 0)
@@ -232,11 +251,17 @@ static enum agent_state look_at_join(struct agent *agent, const struct agent_opt
     return AGENT_BROKEN;
 }
 
-static bool got_signal(const struct agent *agent)
+/* True when one came that ends it. At SIGHUP the file of those who are denied is read again. */
+static bool got_end_signal(struct agent *agent, const struct agent_options *options)
 {
     struct signalfd_siginfo info;
 
-    return read(agent->signals, &info, sizeof info) == (ssize_t)sizeof info;
+    while (read(agent->signals, &info, sizeof info) == (ssize_t)sizeof info) {
+        if (info.ssi_signo != SIGHUP)
+            return true;
+        (void)deny(agent, options);
+    }
+    return false;
 }
 
 static enum agent_state run(struct agent *agent, const struct agent_options *options)
@@ -249,7 +274,7 @@ static enum agent_state run(struct agent *agent, const struct agent_options *opt
 
     for (;;) {
         poll(watched, 2, joined ? -1 : JOIN_LOOK_MS);
-        if (got_signal(agent)) {
+        if (got_end_signal(agent, options)) {
             covey_cluster_leave(agent->cluster);
             return print_events(agent);
         }

@@ -11,6 +11,7 @@ struct agent_options {
     const char *tls;
     const char *listen;
     const char *advertise; /* NULL: the listen address */
+    const char *deny;      /* NULL: nobody is denied */
     struct option_list seeds;
     enum covey_profile profile;
     struct covey_tag tags[COVEY_TAGS_MAX];

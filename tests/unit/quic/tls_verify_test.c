@@ -227,6 +227,27 @@ static void only_the_expected_node_is_accepted(void **state)
     assert_int_equal(judge(f, &question), CV_TLS_WRONG_IDENTITY);
 }
 
+/* Whatever its role, and though all else is good. */
+static void who_is_denied_is_refused(void **state)
+{
+    static const enum cv_role roles[] = {NODE, CLIENT, ADMIN};
+    struct fixture *f = *state;
+    for (size_t i = 0; i < 3; i++) {
+        struct cv_pki_pair pair;
+        struct cv_tls_question question = usual(f);
+        question.alpn = RPC;
+        question.is_server = true;
+        test_pki_issue(&f->pki, "one", roles[i], &pair);
+        test_der_of_pem(pair.cert_pem, &f->der);
+        assert_int_equal(judge(f, &question), CV_TLS_ACCEPTED);
+        struct cv_deny_list denied = {.ids = &f->answer.peer.id, .count = 1};
+        question.denied = &denied;
+        assert_int_equal(judge(f, &question), CV_TLS_DENIED);
+        denied.count = 0;
+        assert_int_equal(judge(f, &question), CV_TLS_ACCEPTED);
+    }
+}
+
 static void an_empty_chain_is_no_certificate(void **state)
 {
     struct fixture *f = *state;
@@ -356,6 +377,7 @@ static void alerts_are_those_of_the_protocol(void **state)
         {CV_TLS_WRONG_CLUSTER, COVEY_ERR_WRONG_CLUSTER, 49},
         {CV_TLS_WRONG_ROLE, COVEY_ERR_WRONG_ROLE, 43},
         {CV_TLS_WRONG_IDENTITY, COVEY_ERR_WRONG_IDENTITY, 46},
+        {CV_TLS_DENIED, COVEY_ERR_DENIED, 44},
         {CV_TLS_NO_PROTOCOL, COVEY_ERR_NO_PROTOCOL, 120},
     };
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
@@ -375,6 +397,7 @@ int main(void)
         cmocka_unit_test(the_ca_itself_is_nobody),
         cmocka_unit_test(names_and_usages_are_judged),
         cmocka_unit_test(only_the_expected_node_is_accepted),
+        cmocka_unit_test(who_is_denied_is_refused),
         cmocka_unit_test(an_empty_chain_is_no_certificate),
         cmocka_unit_test(a_chain_has_at_most_four_certificates),
         cmocka_unit_test(a_chain_has_at_most_16_kib),

@@ -1,0 +1,168 @@
+/* On a loop that the user steps: what is told when there was no turn for long. */
+#include "io/clock.h"
+#include "unit/api/calling.h"
+#include "unit/api/members.h"
+
+#include <poll.h>
+
+#define PATIENCE (20 * COVEY_MILLISECOND)
+
+struct lab {
+    struct world world; /* its runtime is this lab's */
+    struct member m;
+    covey_client *client;
+    atomic_uint warnings;
+};
+
+static void count_warnings(void *user, enum covey_log_level level, const char *line)
+{
+    struct lab *lab = user;
+    if (level == COVEY_LOG_WARNING && strstr(line, "no turn was made for ") != NULL)
+        atomic_fetch_add(&lab->warnings, 1);
+}
+
+/* Holds up the loop for longer than is good. */
+static void take_long(covey_call *call, const void *request, size_t size, void *user)
+{
+    (void)request;
+    (void)size;
+    (void)user;
+    covey_time end = cv_clock_now() + 2 * PATIENCE;
+    while (cv_clock_now() < end)
+        ;
+    covey_call_reply(call, "", 0);
+}
+
+static void step(struct lab *lab)
+{
+    struct pollfd fd = {.fd = covey_runtime_fd(lab->world.runtime), .events = POLLIN};
+    covey_time timeout = covey_runtime_timeout(lab->world.runtime);
+    (void)poll(&fd, 1, timeout < COVEY_MILLISECOND ? 0 : 1);
+    assert_int_equal(covey_runtime_step(lab->world.runtime), 0);
+}
+
+#define STEP_UNTIL(lab, is_so)                                                                     \
+    do {                                                                                           \
+        covey_time step_deadline = cv_deadline_after(TEST_DEADLINE);                               \
+        while (!(is_so)) {                                                                         \
+            if (cv_time_left(step_deadline) == 0)                                                  \
+                fail_msg("stepped in vain for: %s", #is_so);                                       \
+            step(lab);                                                                             \
+        }                                                                                          \
+    } while (0)
+
+static bool is_member(const struct lab *lab)
+{
+    struct covey_partition_status status = {.size = sizeof status};
+    assert_int_equal(covey_cluster_partition(lab->m.cluster, &status), 0);
+    return status.state != COVEY_PARTITION_UNKNOWN;
+}
+
+static void lab_init(struct lab *lab, covey_time watchdog)
+{
+    struct covey_runtime_config config;
+    memset(lab, 0, sizeof *lab);
+    assert_int_equal(covey_pki_make_ca("flock", COVEY_KEY_ED25519, 10, &lab->world.ca), 0);
+    covey_runtime_config_init(&config);
+    config.mode = COVEY_RUN_STEP;
+    config.watchdog = watchdog;
+    config.log = count_warnings;
+    config.log_user = lab;
+    assert_int_equal(covey_runtime_new(&config, &lab->world.runtime), 0);
+    lab->m.server = world_server(&lab->world, "owl");
+    serve(lab->m.server, "slow", take_long, NULL);
+    assert_int_equal(covey_server_start(lab->m.server), 0);
+    const struct covey_cluster_config cluster = local_config();
+    assert_int_equal(covey_server_enable_cluster(lab->m.server, &cluster, NULL, 0), 0);
+    lab->m.cluster = covey_server_cluster(lab->m.server);
+    assert_int_equal(covey_server_cluster_events(lab->m.server, &lab->m.events), 0);
+    lab->client = world_client(&lab->world, covey_server_address(lab->m.server), COVEY_ROLE_CLIENT);
+    STEP_UNTIL(lab, is_member(lab));
+}
+
+static void lab_fini(struct lab *lab)
+{
+    assert_int_equal(covey_client_free(lab->client), 0);
+    stop(&lab->m);
+    world_fini(&lab->world);
+}
+
+/* A handler holds up the loop, twice in a moment. */
+static void call_slow(struct lab *lab)
+{
+    struct tally tally;
+    tally_init(&tally);
+    for (unsigned i = 1; i <= 2; i++) {
+        call_async(lab->client, "slow", NULL, &tally);
+        STEP_UNTIL(lab, tally_count(&tally) == i);
+        step(lab);
+        step(lab);
+    }
+    assert_int_equal(tally.codes[COVEY_STATUS_OK], 2);
+    tally_fini(&tally);
+}
+
+static void a_handler_that_takes_long_is_told_of(void **state)
+{
+    (void)state;
+    static struct lab lab;
+    struct covey_event event = {.size = sizeof event};
+    lab_init(&lab, PATIENCE);
+    covey_time begun = cv_clock_now();
+    call_slow(&lab);
+    assert_true(stats_of(lab.m.server).times_held_up >= 2);
+    unsigned told = 0;
+    while (covey_event_receive(lab.m.events, 0, &event) == 0) {
+        if (event.type != COVEY_EVENT_LOOP_HELD_UP)
+            continue;
+        assert_true(event.held_up >= PATIENCE);
+        assert_true(event.timestamp_ms > 0);
+        assert_null(event.node);
+        told += event.held_up >= 2 * PATIENCE;
+    }
+    assert_true(told >= 2);
+    /* one line, and one for each second that it took */
+    unsigned long long seconds = (cv_clock_now() - begun) / COVEY_SECOND;
+    assert_in_range(atomic_load(&lab.warnings), 1, 2 + seconds);
+    /* after leaving there is nobody to tell; it is counted all the same */
+    covey_cluster_leave_async(lab.m.cluster);
+    STEP_UNTIL(&lab, !is_member(&lab));
+    uint64_t before = stats_of(lab.m.server).times_held_up;
+    call_slow(&lab);
+    assert_true(stats_of(lab.m.server).times_held_up >= before + 2);
+    lab_fini(&lab);
+}
+
+static void who_does_not_want_to_know_is_not_told(void **state)
+{
+    (void)state;
+    static struct lab lab;
+    struct covey_event event = {.size = sizeof event};
+    lab_init(&lab, COVEY_NEVER);
+    call_slow(&lab);
+    assert_int_equal(stats_of(lab.m.server).times_held_up, 0);
+    assert_int_equal(atomic_load(&lab.warnings), 0);
+    while (covey_event_receive(lab.m.events, 0, &event) == 0)
+        assert_int_not_equal(event.type, COVEY_EVENT_LOOP_HELD_UP);
+    lab_fini(&lab);
+}
+
+static void no_patience_at_all_makes_no_sense(void **state)
+{
+    (void)state;
+    struct covey_runtime_config config;
+    covey_runtime *runtime;
+    covey_runtime_config_init(&config);
+    config.watchdog = 0;
+    assert_int_equal(covey_runtime_new(&config, &runtime), COVEY_ERR_INVALID_ARGUMENT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_handler_that_takes_long_is_told_of),
+        cmocka_unit_test(who_does_not_want_to_know_is_not_told),
+        cmocka_unit_test(no_patience_at_all_makes_no_sense),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,128 @@
+#define _GNU_SOURCE
+/* What a loop knows of its own delays. Time is the real one, so only that delays are seen is said, and that
+ * a loop that nobody held up saw none of such a size. */
+#include "io/loop.h"
+
+#include "io/clock.h"
+#include "unit/io/loop_fixture.h"
+
+#define LONG (20 * COVEY_MILLISECOND)
+
+static void init_step(struct loop_fixture *f)
+{
+    test_alloc_init(&f->memory);
+    struct cv_loop_config config = loop_config(&f->memory.alloc);
+    config.mode = CV_LOOP_STEP;
+    assert_int_equal(cv_loop_new(&config, &f->loop), 0);
+}
+
+static void be_busy_until(covey_time end)
+{
+    while (cv_clock_now() < end)
+        ;
+}
+
+struct task {
+    struct cv_loop_task task;
+    covey_time deadline;
+    covey_time busy; /* in the next turn */
+};
+
+static void task_turn(void *user, covey_time now)
+{
+    struct task *t = user;
+    if (t->deadline <= now)
+        t->deadline = COVEY_NEVER;
+    be_busy_until(now + t->busy);
+    t->busy = 0;
+}
+
+static covey_time task_deadline(void *user)
+{
+    const struct task *t = user;
+    return t->deadline;
+}
+
+static struct task task_with(covey_time deadline)
+{
+    return (struct task){.deadline = deadline};
+}
+
+static void add(struct loop_fixture *f, struct task *t)
+{
+    t->task = (struct cv_loop_task){.turn = task_turn, .deadline = task_deadline, .user = t};
+    cv_loop_add(f->loop, &t->task);
+}
+
+/* Nobody steps though the timer's time has come. */
+static void a_step_that_comes_late_is_seen(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    init_step(&f);
+    covey_time due = cv_clock_now() + COVEY_MILLISECOND;
+    struct task t = task_with(due);
+    add(&f, &t);
+    cv_loop_step(f.loop);
+    assert_int_equal(cv_loop_held_up(f.loop), 0); /* the first one */
+    if (t.deadline != COVEY_NEVER) {              /* else the step itself took so long */
+        be_busy_until(due + LONG);
+        cv_loop_step(f.loop);
+        assert_true(cv_loop_held_up(f.loop) >= LONG);
+        assert_true(cv_loop_held_up(f.loop) <= cv_clock_now() - due);
+    }
+    cv_loop_remove(f.loop, &t.task);
+    fini(&f);
+}
+
+/* A turn that takes long holds up the next one, whatever is due. */
+static void a_turn_that_takes_long_is_seen(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    init_step(&f);
+    struct task t = task_with(COVEY_NEVER);
+    t.busy = LONG;
+    add(&f, &t);
+    cv_loop_step(f.loop);
+    cv_loop_again(f.loop);
+    cv_loop_step(f.loop);
+    assert_true(cv_loop_held_up(f.loop) >= LONG);
+    covey_time before = cv_clock_now();
+    cv_loop_again(f.loop);
+    cv_loop_step(f.loop);
+    cv_loop_again(f.loop);
+    cv_loop_step(f.loop);
+    assert_true(cv_loop_held_up(f.loop) <= cv_clock_now() - before); /* it is forgotten */
+    cv_loop_remove(f.loop, &t.task);
+    fini(&f);
+}
+
+/* A loop that has nothing to do is not held up by not being stepped. */
+static void who_has_nothing_to_do_is_not_late(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    init_step(&f);
+    struct task t = task_with(COVEY_NEVER);
+    add(&f, &t);
+    covey_time took = cv_clock_now();
+    cv_loop_step(f.loop);
+    took = cv_clock_now() - took;
+    be_busy_until(cv_clock_now() + took + LONG);
+    cv_loop_again(f.loop);
+    cv_loop_step(f.loop);
+    assert_true(cv_loop_held_up(f.loop) <= took);
+    cv_loop_remove(f.loop, &t.task);
+    fini(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_step_that_comes_late_is_seen),
+        cmocka_unit_test(a_turn_that_takes_long_is_seen),
+        cmocka_unit_test(who_has_nothing_to_do_is_not_late),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
