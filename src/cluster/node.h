@@ -39,6 +39,9 @@ struct cv_cluster_node_config {
     struct cv_slice name;
     const struct covey_tag *tags; /* sorted by key, within the limits of covey/node.h */
     size_t tag_count;
+    /* All texts of the tags, key, value, key, ..., each with its NUL, when they lie so, one after the
+     * other: then they need not be measured. Empty otherwise. */
+    struct cv_slice tag_texts;
 };
 
 /* One reference, the caller's; everything is copied. 0 or COVEY_ERR_NO_MEMORY. */
