@@ -27,9 +27,9 @@ static void touch(const void *memory, size_t size)
         __builtin_prefetch((const char *)memory + i);
 }
 
-static struct cv_slice key_of(const covey_node_id *id)
+static uint64_t hash_of(const struct cv_links *l, const covey_node_id *id)
 {
-    return cv_slice_of(id->bytes, sizeof(id->bytes));
+    return cv_map_hash(&l->peers, cv_slice_of(id->bytes, sizeof(id->bytes)));
 }
 
 static bool is_beat(const struct cv_gossip_protocol *g, const struct sim_event *e)
@@ -88,12 +88,12 @@ static void fetch_places(struct sim *s, const struct sim_entry *entry)
         touch(&g->order.ids[g->order.next], LINE);
     if (e->kind == SIM_MESSAGE) {
         const covey_node_id *from = &s->nodes[e->peer].id;
-        cv_map_prefetch(&g->links.peers, key_of(from));
+        cv_map_prefetch(&g->links.peers, hash_of(&g->links, from));
     }
     for (size_t i = 0; is_beat(g, e) && i < g->watches.watcher_count; i++) {
         const covey_node_id *id = &g->watches.watchers[i].id;
         uint32_t to = sim_index_of(id);
-        cv_map_prefetch(&g->links.peers, key_of(id));
+        cv_map_prefetch(&g->links.peers, hash_of(&g->links, id));
         sim_connection_prefetch_place(&s->connections, entry->node, to);
         if (to < s->config.node_count)
             touch(&s->nodes[to].id, LINE);
@@ -117,17 +117,17 @@ static void fetch_peers(struct sim *s, const struct sim_entry *entry)
     const struct cv_gossip_protocol *g = &n->membership->gossip;
     if (is_tick(g, e)) {
         const covey_node_id *id = &g->order.ids[g->order.next];
-        cv_map_prefetch(&g->links.peers, key_of(id));
+        cv_map_prefetch(&g->links.peers, hash_of(&g->links, id));
         sim_connection_prefetch_place(&s->connections, entry->node, sim_index_of(id));
     }
     if (e->kind == SIM_MESSAGE) {
         const covey_node_id *from = &s->nodes[e->peer].id;
-        cv_map_prefetch_value(&g->links.peers, key_of(from), 2 * LINE);
+        cv_map_prefetch_value(&g->links.peers, hash_of(&g->links, from), 2 * LINE);
         fetch_watch(&g->watches, from);
     }
     for (size_t i = 0; is_beat(g, e) && i < g->watches.watcher_count; i++) {
         const covey_node_id *id = &g->watches.watchers[i].id;
-        cv_map_prefetch_value(&g->links.peers, key_of(id), 2 * LINE);
+        cv_map_prefetch_value(&g->links.peers, hash_of(&g->links, id), 2 * LINE);
         sim_connection_prefetch(&s->connections, entry->node, sim_index_of(id));
     }
 }
@@ -149,7 +149,7 @@ static void fetch_members(struct sim *s, const struct sim_entry *entry)
     touch(g->self->body, LINE);
     if (is_tick(g, e)) {
         const covey_node_id *id = &g->order.ids[g->order.next];
-        cv_map_prefetch_value(&g->links.peers, key_of(id), 2 * LINE);
+        cv_map_prefetch_value(&g->links.peers, hash_of(&g->links, id), 2 * LINE);
         sim_connection_prefetch(&s->connections, entry->node, sim_index_of(id));
     }
     if (e->kind == SIM_MESSAGE)

@@ -100,7 +100,7 @@ static void check_accusation(struct sim *s, const struct sim_node *o, const stru
                              const struct sim_seen *seen)
 {
     const struct cv_gossip_config *g = &s->core.gossip;
-    bool is_own = covey_node_id_compare(&seen->status.accuser, &o->id) == 0;
+    bool is_own = cv_node_id_equal(&seen->status.accuser, &o->id);
     if (!is_own || o->resumed == 0 || s->oracle.told_by != SIM_NONE)
         return;
     covey_time wait = seen->status.state == COVEY_NODE_SUSPECT ? g->ack_timeout : g->suspicion_min;

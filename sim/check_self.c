@@ -80,7 +80,7 @@ static void read_told(struct sim *s, const struct sim_node *n, struct sim_told *
 {
     for (size_t i = 0; i < s->message.update_count; i++) {
         const struct cv_update *u = &s->message.updates[i];
-        if (covey_node_id_compare(&u->id, &n->id) != 0)
+        if (!cv_node_id_equal(&u->id, &n->id))
             continue;
         if (!told->is_told || cv_node_status_is_after(&u->status, &told->status))
             told->status = u->status;

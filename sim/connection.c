@@ -66,13 +66,14 @@ struct sim_connection *sim_connection_find(const struct sim_connections *cs, uin
 void sim_connection_prefetch_place(const struct sim_connections *cs, uint32_t a, uint32_t b)
 {
     uint64_t key = key_of(a, b);
-    cv_map_prefetch(&cs->map, cv_slice_of(&key, sizeof(key)));
+    cv_map_prefetch(&cs->map, cv_map_hash(&cs->map, cv_slice_of(&key, sizeof(key))));
 }
 
 void sim_connection_prefetch(const struct sim_connections *cs, uint32_t a, uint32_t b)
 {
     uint64_t key = key_of(a, b);
-    cv_map_prefetch_value(&cs->map, cv_slice_of(&key, sizeof(key)), sizeof(struct sim_connection));
+    cv_map_prefetch_value(&cs->map, cv_map_hash(&cs->map, cv_slice_of(&key, sizeof(key))),
+                          sizeof(struct sim_connection));
 }
 
 static struct sim_connection *take_free(struct sim_connections *cs)

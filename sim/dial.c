@@ -206,7 +206,7 @@ static void handshake(struct sim *s, const struct sim_event *e, const struct dia
     int refusal = to->refusal != COVEY_OK ? to->refusal : s->nodes[e->node].refusal;
     if (refusal != COVEY_OK)
         dial_failed(s, e, refusal);
-    else if (dial->has_expected && covey_node_id_compare(&dial->expected, &to->id) != 0)
+    else if (dial->has_expected && !cv_node_id_equal(&dial->expected, &to->id))
         dial_failed(s, e, COVEY_ERR_WRONG_IDENTITY);
     else if (to->index == e->node)
         tell_connected(s, e->node, e->node, e->number);

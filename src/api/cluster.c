@@ -177,8 +177,7 @@ int covey_server_enable_cluster(covey_server *server, const struct covey_cluster
         error = cluster_new(server, &enabling.cluster);
     if (error != 0)
         return error;
-    if (config.node_id != NULL &&
-        covey_node_id_compare(config.node_id, &enabling.cluster->self) != 0)
+    if (config.node_id != NULL && !cv_node_id_equal(config.node_id, &enabling.cluster->self))
         enabling.error = COVEY_ERR_WRONG_IDENTITY;
     else
         error = cv_loop_call(cv_cluster_host(server)->loop, enable_on_loop, &enabling);

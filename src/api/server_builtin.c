@@ -79,8 +79,7 @@ static covey_cluster *ordered_cluster(covey_call *call, covey_server *server)
         return NULL;
     }
     covey_node_id caller = covey_call_peer_id(call);
-    if (covey_call_peer_role(call) == COVEY_ROLE_ADMIN ||
-        covey_node_id_compare(&caller, &cluster->self) == 0)
+    if (covey_call_peer_role(call) == COVEY_ROLE_ADMIN || cv_node_id_equal(&caller, &cluster->self))
         return cluster;
     covey_call_finish(call, COVEY_STATUS_PERMISSION_DENIED,
                       "only an admin or the member itself may do this");

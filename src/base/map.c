@@ -19,10 +19,15 @@ void cv_map_fini(struct cv_map *m)
     *m = (struct cv_map){0};
 }
 
+/* As it stands in a slot. */
+static uint64_t slot_hash(uint64_t hash)
+{
+    return hash < HASH_FIRST ? hash + HASH_FIRST : hash;
+}
+
 static uint64_t hash_key(const struct cv_map *m, struct cv_slice key)
 {
-    uint64_t hash = cv_siphash(m->secret, key);
-    return hash < HASH_FIRST ? hash + HASH_FIRST : hash;
+    return slot_hash(cv_map_hash(m, key));
 }
 
 static struct cv_map_slot *find(const struct cv_map *m, uint64_t hash, struct cv_slice key)
@@ -101,16 +106,16 @@ void *cv_map_get(const struct cv_map *m, struct cv_slice key)
     return slot == NULL ? NULL : slot->value;
 }
 
-void cv_map_prefetch(const struct cv_map *m, struct cv_slice key)
+void cv_map_prefetch(const struct cv_map *m, uint64_t hash)
 {
     if (m->slot_count > 0)
-        __builtin_prefetch(&m->slots[(size_t)hash_key(m, key) & (m->slot_count - 1)]);
+        __builtin_prefetch(&m->slots[(size_t)slot_hash(hash) & (m->slot_count - 1)]);
 }
 
 /* Keys are not compared: they are what is not there yet. */
-void cv_map_prefetch_value(const struct cv_map *m, struct cv_slice key, size_t size)
+void cv_map_prefetch_value(const struct cv_map *m, uint64_t hash, size_t size)
 {
-    uint64_t hash = hash_key(m, key);
+    hash = slot_hash(hash);
     for (size_t n = 0; n < m->slot_count; n++) {
         const struct cv_map_slot *slot = &m->slots[((size_t)hash + n) & (m->slot_count - 1)];
         if (slot->hash == HASH_UNUSED)

@@ -45,9 +45,13 @@ void *cv_map_get(const struct cv_map *m, struct cv_slice key);
 
 /* For a lookup that comes soon: has the place fetched where the search for a key begins; and, when that is
  * there, the first `size` bytes of the value and of what its key is part of. They wait for nothing and
- * change nothing. */
-void cv_map_prefetch(const struct cv_map *m, struct cv_slice key);
-void cv_map_prefetch_value(const struct cv_map *m, struct cv_slice key, size_t size);
+ * change nothing. `hash` is cv_map_hash() of the key, the same in all maps of one secret. */
+void cv_map_prefetch(const struct cv_map *m, uint64_t hash);
+void cv_map_prefetch_value(const struct cv_map *m, uint64_t hash, size_t size);
+static inline uint64_t cv_map_hash(const struct cv_map *m, struct cv_slice key)
+{
+    return cv_siphash(m->secret, key);
+}
 
 /*
  * Adds an entry. Returns 0, or

@@ -43,10 +43,19 @@ static size_t character_size(struct cv_slice text, size_t at)
     return lead->size;
 }
 
+/* How many characters of one byte there are from `at` on; most texts have no others. */
+static size_t ascii_size(struct cv_slice text, size_t at)
+{
+    const size_t begin = at;
+    while (at < text.size && text.data[at] < 0x80)
+        at++;
+    return at - begin;
+}
+
 size_t cv_utf8_prefix(struct cv_slice text)
 {
     size_t at = 0;
-    while (at < text.size) {
+    while ((at += ascii_size(text, at)) < text.size) {
         size_t size = character_size(text, at);
         if (size == 0)
             break;

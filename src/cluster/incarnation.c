@@ -16,13 +16,20 @@ uint64_t cv_incarnation_refute(uint64_t own, uint64_t accused)
     return later + 1;
 }
 
+/* False for a later one, and for one that is before only because numbers wrap. */
+static bool is_old(uint64_t known, uint64_t told)
+{
+    return cv_incarnation_compare(told, known) <= 0 &&
+           (told <= known || known - told <= CV_INCARNATION_WINDOW);
+}
+
 bool cv_incarnation_is_near(uint64_t known, uint64_t told)
 {
-    return cv_incarnation_compare(told, known) <= 0 || told - known <= CV_INCARNATION_WINDOW;
+    return is_old(known, told) || told - known <= CV_INCARNATION_WINDOW;
 }
 
 bool cv_incarnation_is_owners(uint64_t known, uint64_t told, uint64_t wall_ms)
 {
     return cv_incarnation_is_near(known, told) ||
-           cv_incarnation_compare(told, wall_ms + CV_INCARNATION_CLOCK_SKEW_MS) <= 0;
+           is_old(wall_ms + CV_INCARNATION_CLOCK_SKEW_MS, told);
 }

@@ -26,7 +26,14 @@ int cv_incarnation_compare(uint64_t a, uint64_t b);
 /* What a node accused at `accused` takes: the one after both. */
 uint64_t cv_incarnation_refute(uint64_t own, uint64_t accused);
 
-/* True when hearsay at `told` may be believed by one that knows `known`. */
+/*
+ * True when hearsay at `told` may be believed by one that knows `known`, or is old news to him: it is not far
+ * ahead. Nor is it a larger number that is before `known` only because numbers wrap, unless it is near: nobody
+ * ever issued that, since the wall clock is where they begin.
+ *
+ *     0        known      known + 2^40          known + 2^63          2^64
+ *     | old news | ahead: near | far ahead: not near | as far: not near |
+ */
 bool cv_incarnation_is_near(uint64_t known, uint64_t told);
 
 /* The same for what came on the node's own connection: up to our wall clock and a day, too, however

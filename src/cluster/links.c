@@ -1,5 +1,7 @@
 #include "cluster/links.h"
 
+#include "base/node_id.h"
+
 #include <assert.h>
 #include <covey/error.h>
 
@@ -134,7 +136,7 @@ uint32_t cv_links_dial_seed(struct cv_links *l, uint32_t seed)
 bool cv_links_is_dialling(const struct cv_links *l, const covey_node_id *id)
 {
     for (size_t i = 0; i < l->dial_count; i++) {
-        if (!l->dials[i].is_seed && covey_node_id_compare(&l->dials[i].id, id) == 0)
+        if (!l->dials[i].is_seed && cv_node_id_equal(&l->dials[i].id, id))
             return true;
     }
     return false;
@@ -170,7 +172,7 @@ void cv_links_banish(struct cv_links *l, const covey_node_id *id, covey_time now
 bool cv_links_is_banished(const struct cv_links *l, const covey_node_id *id, covey_time now)
 {
     for (size_t i = 0; i < CV_QUARANTINE_MAX; i++) {
-        if (now < l->quarantine[i].until && covey_node_id_compare(&l->quarantine[i].id, id) == 0)
+        if (now < l->quarantine[i].until && cv_node_id_equal(&l->quarantine[i].id, id))
             return true;
     }
     return false;

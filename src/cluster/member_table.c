@@ -1,5 +1,6 @@
 #include "cluster/member_table.h"
 
+#include "base/prefetch.h"
 #include "base/siphash.h"
 
 #include <assert.h>
@@ -18,7 +19,7 @@ void cv_member_table_fini(struct cv_member_table *t)
     cv_release(t->alloc, t->entries);
 }
 
-static uint64_t hash_of(const struct cv_member_table *t, const covey_node_id *id)
+uint64_t cv_member_table_hash(const struct cv_member_table *t, const covey_node_id *id)
 {
     return cv_siphash(t->secret, cv_slice_of(id->bytes, sizeof(id->bytes)));
 }
@@ -51,7 +52,7 @@ static size_t next_of(const struct cv_member_table *t, size_t place)
 
 static void put(struct cv_member_table *t, uint32_t number)
 {
-    uint64_t hash = hash_of(t, t->id_of(t->owner, number));
+    uint64_t hash = cv_member_table_hash(t, t->id_of(t->owner, number));
     size_t place = home_of(t, hash);
     while (t->entries[place] != CV_MEMBER_TABLE_NONE)
         place = next_of(t, place);
@@ -106,35 +107,62 @@ void cv_member_table_put(struct cv_member_table *t, uint32_t number)
     t->count++;
 }
 
-/* Where it is, or the free place where it would be. */
-static size_t find(const struct cv_member_table *t, const covey_node_id *id)
+/* True when the entry is none, or may be that of an id with this hash. */
+static bool ends_search(uint32_t entry, uint64_t hash)
 {
-    uint64_t hash = hash_of(t, id);
+    return entry == CV_MEMBER_TABLE_NONE || entry == entry_of(hash, number_of(entry));
+}
+
+/* Where it is, or the free place where it would be. */
+static size_t find(const struct cv_member_table *t, uint64_t hash, const covey_node_id *id)
+{
     size_t place = home_of(t, hash);
-    while (t->entries[place] != CV_MEMBER_TABLE_NONE &&
-           (t->entries[place] != entry_of(hash, number_of(t->entries[place])) ||
-            !cv_node_id_equal(id_of(t, place), id)))
+    while (!ends_search(t->entries[place], hash) ||
+           (t->entries[place] != CV_MEMBER_TABLE_NONE && !cv_node_id_equal(id_of(t, place), id)))
         place = next_of(t, place);
     return place;
 }
 
-uint32_t cv_member_table_get(const struct cv_member_table *t, const covey_node_id *id)
+uint32_t cv_member_table_get_hashed(const struct cv_member_table *t, uint64_t hash,
+                                    const covey_node_id *id)
 {
     if (t->capacity == 0)
         return CV_MEMBER_TABLE_NONE;
-    uint32_t entry = t->entries[find(t, id)];
+    uint32_t entry = t->entries[find(t, hash, id)];
     return entry == CV_MEMBER_TABLE_NONE ? entry : number_of(entry);
+}
+
+uint32_t cv_member_table_get(const struct cv_member_table *t, const covey_node_id *id)
+{
+    return cv_member_table_get_hashed(t, cv_member_table_hash(t, id), id);
+}
+
+void cv_member_table_prefetch(const struct cv_member_table *t, uint64_t hash)
+{
+    if (t->capacity > 0)
+        cv_prefetch(&t->entries[home_of(t, hash)], sizeof(*t->entries));
+}
+
+uint32_t cv_member_table_guess(const struct cv_member_table *t, uint64_t hash)
+{
+    if (t->capacity == 0)
+        return CV_MEMBER_TABLE_NONE;
+    size_t place = home_of(t, hash);
+    while (!ends_search(t->entries[place], hash))
+        place = next_of(t, place);
+    return t->entries[place] == CV_MEMBER_TABLE_NONE ? CV_MEMBER_TABLE_NONE
+                                                     : number_of(t->entries[place]);
 }
 
 void cv_member_table_remove(struct cv_member_table *t, const covey_node_id *id)
 {
-    size_t hole = find(t, id);
+    size_t hole = find(t, cv_member_table_hash(t, id), id);
     assert(t->entries[hole] != CV_MEMBER_TABLE_NONE);
     t->count--;
     /* One after the hole moves into it unless its home lies between the two. */
     for (size_t place = next_of(t, hole); t->entries[place] != CV_MEMBER_TABLE_NONE;
          place = next_of(t, place)) {
-        size_t home = home_of(t, hash_of(t, id_of(t, place)));
+        size_t home = home_of(t, cv_member_table_hash(t, id_of(t, place)));
         size_t from_home = (place - home) & (t->capacity - 1);
         size_t from_hole = (place - hole) & (t->capacity - 1);
         if (from_home < from_hole)

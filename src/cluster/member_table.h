@@ -45,6 +45,16 @@ COVEY_MUST_USE int cv_member_table_copy(struct cv_member_table *t,
 void cv_member_table_put(struct cv_member_table *t, uint32_t number);
 /* CV_MEMBER_TABLE_NONE when there is none. */
 uint32_t cv_member_table_get(const struct cv_member_table *t, const covey_node_id *id);
+/*
+ * The same for one whose cv_member_table_hash() is known. For a lookup that comes soon: has the place
+ * fetched where it begins; and, when that is there, says whose id it will ask for first, or
+ * CV_MEMBER_TABLE_NONE.
+ */
+uint64_t cv_member_table_hash(const struct cv_member_table *t, const covey_node_id *id);
+uint32_t cv_member_table_get_hashed(const struct cv_member_table *t, uint64_t hash,
+                                    const covey_node_id *id);
+void cv_member_table_prefetch(const struct cv_member_table *t, uint64_t hash);
+uint32_t cv_member_table_guess(const struct cv_member_table *t, uint64_t hash);
 /* Removes one that is in it. */
 void cv_member_table_remove(struct cv_member_table *t, const covey_node_id *id);
 

@@ -200,12 +200,12 @@ void cv_join_disconnected(struct cv_membership *m, const covey_node_id *peer)
 {
     for (size_t i = 0; i < m->seed_count; i++) {
         struct cv_seed *seed = &m->seeds[i];
-        if (seed->state != CV_SEED_REACHED || covey_node_id_compare(&seed->id, peer) != 0)
+        if (seed->state != CV_SEED_REACHED || !cv_node_id_equal(&seed->id, peer))
             continue;
         seed->state = CV_SEED_FAILED;
         seed->error = COVEY_ERR_CONNECTION_LOST;
     }
-    if (!m->join.is_asking || covey_node_id_compare(&m->join.asked, peer) != 0)
+    if (!m->join.is_asking || !cv_node_id_equal(&m->join.asked, peer))
         return;
     stop_asking(m);
     cv_heap_clear(&m->gossip.heap, &m->join.alarm.timer);
@@ -214,7 +214,7 @@ void cv_join_disconnected(struct cv_membership *m, const covey_node_id *peer)
 
 static bool is_from_asked(const struct cv_membership *m, const covey_node_id *from)
 {
-    return m->join.is_asking && covey_node_id_compare(&m->join.asked, from) == 0;
+    return m->join.is_asking && cv_node_id_equal(&m->join.asked, from);
 }
 
 int cv_join_reserve(struct cv_membership *m, const covey_node_id *from,

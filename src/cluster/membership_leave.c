@@ -118,7 +118,7 @@ void cv_leave_acked(struct cv_membership *m, const covey_node_id *from)
     if (m->state != CV_MEMBERSHIP_LEAVING)
         return;
     for (size_t i = 0; i < leave->ack_count; i++) {
-        if (covey_node_id_compare(&leave->acks[i], from) == 0)
+        if (cv_node_id_equal(&leave->acks[i], from))
             return;
     }
     leave->acks[leave->ack_count] = *from;

@@ -31,7 +31,7 @@ static struct cv_seed *seed_of(struct cv_membership *m, const struct cv_dial *di
 static void turn_away(struct cv_membership *m, const covey_node_id *peer,
                       const struct cv_dial *dial, struct cv_seed *seed)
 {
-    bool is_self = covey_node_id_compare(peer, cv_member_id(m->gossip.self)) == 0;
+    bool is_self = cv_node_id_equal(peer, cv_member_id(m->gossip.self));
     cv_gossip_protocol_close(&m->gossip, peer);
     if (seed != NULL && is_self)
         cv_seed_connected(m, seed, peer);
@@ -45,7 +45,7 @@ int cv_membership_connected(struct cv_membership *m, const struct cv_input *inpu
 {
     struct cv_gossip_protocol *g = &m->gossip;
     const covey_node_id peer = input->connected.peer;
-    bool unwanted = covey_node_id_compare(&peer, cv_member_id(g->self)) == 0 ||
+    bool unwanted = cv_node_id_equal(&peer, cv_member_id(g->self)) ||
                     cv_links_is_banished(&g->links, &peer, g->now);
     if (!unwanted) {
         int error = cv_links_add_peer(&g->links, &peer, input->connected.name,

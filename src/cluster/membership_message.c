@@ -6,7 +6,7 @@ static int read_message(struct cv_membership *m, const covey_node_id *from, stru
 {
     int error = cv_message_read(bytes, &m->message);
     if (error == COVEY_OK && m->message.head.type == CV_MESSAGE_JOIN &&
-        covey_node_id_compare(&m->message.updates[0].id, from) != 0)
+        !cv_node_id_equal(&m->message.updates[0].id, from))
         error = COVEY_ERR_MALFORMED;
     return error;
 }

@@ -119,7 +119,7 @@ void cv_seeds_resolved(struct cv_membership *m, const struct cv_input *input)
 
 void cv_seed_connected(struct cv_membership *m, struct cv_seed *seed, const covey_node_id *peer)
 {
-    if (covey_node_id_compare(peer, cv_member_id(m->gossip.self)) == 0) {
+    if (cv_node_id_equal(peer, cv_member_id(m->gossip.self))) {
         become_self(m, seed);
         return;
     }

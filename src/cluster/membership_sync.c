@@ -148,7 +148,7 @@ void cv_sync_alarm(struct cv_membership *m)
 
 void cv_sync_connected(struct cv_membership *m, const covey_node_id *peer)
 {
-    if (m->sync.has_partner && covey_node_id_compare(&m->sync.partner, peer) == 0)
+    if (m->sync.has_partner && cv_node_id_equal(&m->sync.partner, peer))
         compare(m, peer);
 }
 

@@ -77,7 +77,7 @@ static void drop_at(struct cv_membership *m, size_t index)
 static bool is_under_way(const struct cv_membership *m, const covey_node_id *to)
 {
     for (size_t i = 0; i < m->transfer_count; i++) {
-        if (covey_node_id_compare(&m->transfers[i]->to, to) == 0)
+        if (cv_node_id_equal(&m->transfers[i]->to, to))
             return true;
     }
     return false;
@@ -153,7 +153,7 @@ void cv_transfer_begin(struct cv_membership *m, struct cv_transfer *transfer)
 void cv_transfers_drop(struct cv_membership *m, const covey_node_id *to)
 {
     for (size_t i = m->transfer_count; i-- > 0;) {
-        if (covey_node_id_compare(&m->transfers[i]->to, to) == 0)
+        if (cv_node_id_equal(&m->transfers[i]->to, to))
             drop_at(m, i);
     }
 }

@@ -7,9 +7,11 @@
 
 #include <assert.h>
 
-static size_t texts_size(const struct cv_cluster_node_config *config, size_t address_size)
+static size_t tags_size(const struct cv_cluster_node_config *config)
 {
-    size_t size = config->name.size + 1 + address_size + 1;
+    size_t size = 0;
+    if (config->tag_texts.size > 0)
+        return config->tag_texts.size;
     for (size_t i = 0; i < config->tag_count; i++)
         size += strlen(config->tags[i].key) + 1 + strlen(config->tags[i].value) + 1;
     return size;
@@ -24,6 +26,28 @@ static const char *put_text(char **next, const char *text, size_t size)
     copy[size] = '\0';
     *next = copy + size + 1;
     return copy;
+}
+
+/* Copies the tags' texts to *next, moves it on, and has the table point to them. */
+static void put_tags(const struct cv_cluster_node_config *config, struct covey_tag *table,
+                     char **next)
+{
+    const char *old = (const char *)config->tag_texts.data;
+    char *texts = *next;
+    for (size_t i = 0; i < config->tag_count; i++) {
+        const struct covey_tag *tag = &config->tags[i];
+        if (old != NULL) {
+            table[i].key = texts + (tag->key - old);
+            table[i].value = texts + (tag->value - old);
+        } else {
+            table[i].key = put_text(next, tag->key, strlen(tag->key));
+            table[i].value = put_text(next, tag->value, strlen(tag->value));
+        }
+    }
+    if (old == NULL)
+        return;
+    memcpy(texts, old, config->tag_texts.size);
+    *next = texts + config->tag_texts.size;
 }
 
 /* `texts` are all of its texts, each with its NUL. */
@@ -47,21 +71,18 @@ int cv_cluster_node_new(const struct cv_alloc *alloc, const struct cv_cluster_no
 {
     assert(config->name.size <= COVEY_NODE_NAME_MAX && config->tag_count <= COVEY_TAGS_MAX);
     char address[CV_ADDRESS_TEXT_SIZE];
-    cv_address_text(&config->address, address);
+    size_t address_size = strlen(cv_address_text(&config->address, address));
     size_t table_size = config->tag_count * sizeof(struct covey_tag);
-    size_t size = sizeof(struct cv_cluster_node) + table_size + texts_size(config, strlen(address));
-    struct cv_cluster_node *n = cv_allocate(alloc, size);
+    size_t texts_size = tags_size(config) + config->name.size + 1 + address_size + 1;
+    struct cv_cluster_node *n =
+        cv_allocate(alloc, sizeof(struct cv_cluster_node) + table_size + texts_size);
     if (n == NULL)
         return COVEY_ERR_NO_MEMORY;
 
     struct covey_tag *table = (struct covey_tag *)(n + 1);
     char *const texts = (char *)(table + config->tag_count);
     char *next = texts;
-    for (size_t i = 0; i < config->tag_count; i++) {
-        const struct covey_tag *tag = &config->tags[i];
-        table[i].key = put_text(&next, tag->key, strlen(tag->key));
-        table[i].value = put_text(&next, tag->value, strlen(tag->value));
-    }
+    put_tags(config, table, &next);
     const char *name = put_text(&next, (const char *)config->name.data, config->name.size);
     *n = (struct cv_cluster_node){
         .alloc = alloc,
@@ -70,7 +91,7 @@ int cv_cluster_node_new(const struct cv_alloc *alloc, const struct cv_cluster_no
         .version = config->version,
         .address = config->address,
         .name = name,
-        .address_text = put_text(&next, address, strlen(address)),
+        .address_text = put_text(&next, address, address_size),
         .tag_count = config->tag_count,
         .tags = table,
     };
@@ -82,7 +103,7 @@ int cv_cluster_node_new(const struct cv_alloc *alloc, const struct cv_cluster_no
 
 bool cv_cluster_node_equal(const struct cv_cluster_node *a, const struct cv_cluster_node *b)
 {
-    bool equal = a->hash == b->hash && covey_node_id_compare(&a->id, &b->id) == 0 &&
+    bool equal = a->hash == b->hash && cv_node_id_equal(&a->id, &b->id) &&
                  a->incarnation == b->incarnation && a->version == b->version &&
                  a->tag_count == b->tag_count && strcmp(a->name, b->name) == 0 &&
                  cv_address_equal(&a->address, &b->address);

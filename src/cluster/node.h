@@ -3,6 +3,7 @@
 
 #include "base/address.h"
 #include "base/alloc.h"
+#include "base/node_id.h"
 #include "base/slice.h"
 
 #include <covey/export.h>
@@ -38,6 +39,9 @@ struct cv_cluster_node_config {
     struct cv_slice name;
     const struct covey_tag *tags; /* sorted by key, within the limits of covey/node.h */
     size_t tag_count;
+    /* All texts of the tags, key, value, key, ..., each with its NUL, when they lie so, one after the
+     * other: then they need not be measured. Empty otherwise. */
+    struct cv_slice tag_texts;
 };
 
 /* One reference, the caller's; everything is copied. 0 or COVEY_ERR_NO_MEMORY. */
@@ -47,15 +51,6 @@ COVEY_MUST_USE int cv_cluster_node_new(const struct cv_alloc *alloc,
 struct cv_cluster_node *cv_cluster_node_retain(struct cv_cluster_node *n);
 /* NULL is allowed. */
 void cv_cluster_node_release(struct cv_cluster_node *n);
-
-/* The same as comparing to 0, without a call. */
-static inline bool cv_node_id_equal(const covey_node_id *a, const covey_node_id *b)
-{
-    uint64_t x[2], y[2];
-    memcpy(x, a->bytes, sizeof(x));
-    memcpy(y, b->bytes, sizeof(y));
-    return x[0] == y[0] && x[1] == y[1];
-}
 
 /* True when they say the same. */
 bool cv_cluster_node_equal(const struct cv_cluster_node *a, const struct cv_cluster_node *b);

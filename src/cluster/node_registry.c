@@ -1,9 +1,13 @@
 #include "cluster/node_registry.h"
 
+#include "base/prefetch.h"
 #include "cluster/incarnation.h"
 
 #include <assert.h>
 #include <covey/error.h>
+
+/* A body, its tags and the first of its texts. */
+#define BODY_AHEAD (sizeof(struct cv_cluster_node) + 64)
 
 static struct cv_member *at_slot(const struct cv_node_registry *r, uint32_t slot)
 {
@@ -47,6 +51,40 @@ struct cv_member *cv_node_registry_get(const struct cv_node_registry *r, const c
 {
     uint32_t slot = cv_member_table_get(&r->table, id);
     return slot == CV_MEMBER_TABLE_NONE ? NULL : at_slot(r, slot);
+}
+
+uint64_t cv_node_registry_hash(const struct cv_node_registry *r, const covey_node_id *id)
+{
+    return cv_member_table_hash(&r->table, id);
+}
+
+void cv_node_registry_get_all(const struct cv_node_registry *r, const covey_node_id *const *ids,
+                              const uint64_t *hashes, size_t count, struct cv_member **out)
+{
+    for (size_t i = 0; i < count; i++)
+        cv_member_table_prefetch(&r->table, hashes[i]);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t slot = cv_member_table_guess(&r->table, hashes[i]);
+        out[i] = slot == CV_MEMBER_TABLE_NONE ? NULL : at_slot(r, slot);
+        cv_prefetch(out[i], sizeof(*out[i]));
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (out[i] != NULL)
+            cv_prefetch(out[i]->body, BODY_AHEAD);
+    }
+    for (size_t i = 0; i < count; i++) {
+        uint32_t slot = cv_member_table_get_hashed(&r->table, hashes[i], ids[i]);
+        out[i] = slot == CV_MEMBER_TABLE_NONE ? NULL : at_slot(r, slot);
+    }
+}
+
+struct cv_member *cv_node_registry_get_again(const struct cv_node_registry *r, struct cv_member *m,
+                                             const covey_node_id *id)
+{
+    /* A slot is never given back, and has no body while it is free. */
+    if (m != NULL && m->body != NULL && cv_node_id_equal(cv_member_id(m), id))
+        return m;
+    return cv_node_registry_get(r, id);
 }
 
 size_t cv_node_registry_count(const struct cv_node_registry *r)
@@ -240,7 +278,7 @@ static void write_status(struct cv_node_registry *r, struct cv_member *m,
 struct cv_member *cv_node_registry_insert(struct cv_node_registry *r,
                                           const struct cv_record *record, covey_time now)
 {
-    assert(record->body != NULL && covey_node_id_compare(&record->id, &record->body->id) == 0);
+    assert(record->body != NULL && cv_node_id_equal(&record->id, &record->body->id));
     size_t kind = is_live(record->status.state) ? cv_node_registry_live_count(r) : gone_count(r);
     if (kind >= r->members_max) {
         r->refused++;
@@ -396,7 +434,7 @@ uint64_t cv_node_registry_version(const struct cv_node_registry *r)
 void cv_node_registry_set_body(struct cv_node_registry *r, struct cv_member *m,
                                struct cv_cluster_node *body, bool is_direct)
 {
-    assert(covey_node_id_compare(cv_member_id(m), &body->id) == 0);
+    assert(cv_node_id_equal(cv_member_id(m), &body->id));
     struct cv_cluster_node *before = m->body;
     digest_out(r, m);
     m->body = cv_cluster_node_retain(body);

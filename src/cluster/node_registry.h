@@ -85,6 +85,17 @@ void cv_node_registry_fini(struct cv_node_registry *r);
 
 /* NULL when it is not known. */
 struct cv_member *cv_node_registry_get(const struct cv_node_registry *r, const covey_node_id *id);
+/*
+ * The same for several at once, which in a large cluster are in no near cache: each step of all searches
+ * is fetched before the first of them waits for it, and the bodies are fetched too. `hashes` are
+ * cv_node_registry_hash() of the ids.
+ */
+uint64_t cv_node_registry_hash(const struct cv_node_registry *r, const covey_node_id *id);
+void cv_node_registry_get_all(const struct cv_node_registry *r, const covey_node_id *const *ids,
+                              const uint64_t *hashes, size_t count, struct cv_member **out);
+/* Whom a lookup found before: `m`, or what there is now when that was removed since or is NULL. */
+struct cv_member *cv_node_registry_get_again(const struct cv_node_registry *r, struct cv_member *m,
+                                             const covey_node_id *id);
 /* All that are known, by index: in the order in which they came, but that the last one takes the
  * place of one that is removed. */
 size_t cv_node_registry_count(const struct cv_node_registry *r);

@@ -16,7 +16,7 @@ int cv_body_compare(const struct cv_cluster_node *a, const struct cv_cluster_nod
 
 struct cv_record cv_record_merge(const struct cv_record *a, const struct cv_record *b)
 {
-    assert(covey_node_id_compare(&a->id, &b->id) == 0);
+    assert(cv_node_id_equal(&a->id, &b->id));
     return (struct cv_record){
         .id = a->id,
         .status = cv_node_status_resolve(&a->status, &b->status),

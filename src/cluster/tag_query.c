@@ -88,7 +88,7 @@ static const struct covey_node *next_alive(struct cv_tag_query *q)
     return NULL;
 }
 
-const struct covey_node *cv_tag_query_next(struct cv_tag_query *q)
+const struct covey_node *cv_tag_query_next_of_any(struct cv_tag_query *q)
 {
     if (q->range_count == 0)
         return next_alive(q);

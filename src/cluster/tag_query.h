@@ -25,6 +25,18 @@ void cv_tag_query_init(struct cv_tag_query *q, const struct cv_tag_index *x,
 /* No more than so many are to come: for one tag exactly so many. */
 size_t cv_tag_query_count_max(const struct cv_tag_query *q);
 /* The next node by id, NULL at the end. */
-const struct covey_node *cv_tag_query_next(struct cv_tag_query *q);
+static inline const struct covey_node *cv_tag_query_next(struct cv_tag_query *q);
+
+/* That for any query. */
+const struct covey_node *cv_tag_query_next_of_any(struct cv_tag_query *q);
+
+/* With one tag, as most are, the walk is a loop over an array. */
+static inline const struct covey_node *cv_tag_query_next(struct cv_tag_query *q)
+{
+    if (q->range_count != 1)
+        return cv_tag_query_next_of_any(q);
+    struct cv_tag_range *r = &q->ranges[0];
+    return r->next == r->end ? NULL : &q->index->nodes[(r->next++)->node];
+}
 
 #endif

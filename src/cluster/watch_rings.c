@@ -57,7 +57,7 @@ bool cv_watch_rings_wants(const struct cv_watch_rings *r, const covey_node_id *c
 bool cv_watch_rings_misses(const struct cv_watch_rings *r, const covey_node_id *gone)
 {
     for (size_t i = 0; i < r->chosen_count; i++) {
-        if (covey_node_id_compare(&r->chosen[i], gone) == 0)
+        if (cv_node_id_equal(&r->chosen[i], gone))
             return true;
     }
     return false;
@@ -123,7 +123,7 @@ void cv_watch_rings_choose(struct cv_watch_rings *r, const struct cv_node_regist
         places[ring] = place_of(r->own, ring);
     for (size_t i = 0; i < cv_node_registry_count(registry); i++) {
         const struct cv_member *m = cv_node_registry_at(registry, i);
-        if (!cv_member_is_live(m) || covey_node_id_compare(cv_member_id(m), &r->self) == 0)
+        if (!cv_member_is_live(m) || cv_node_id_equal(cv_member_id(m), &r->self))
             continue;
         uint64_t spread_id = spread(cv_member_id(m));
         for (size_t ring = 0; ring < r->ring_count; ring++) {

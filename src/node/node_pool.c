@@ -186,7 +186,7 @@ void cv_gossip_conn_connected(struct cv_gossip_conn *peer)
     const covey_node_id id = cv_quic_conn_peer(peer->head.conn)->id;
     if (node->membership == NULL || node->cluster_ends)
         refuse(peer, CV_CLOSE_UNWANTED, COVEY_ERR_STATE);
-    else if (covey_node_id_compare(&id, &cv_tls_identity(node->tls)->id) == 0)
+    else if (cv_node_id_equal(&id, &cv_tls_identity(node->tls)->id))
         refuse(peer, CV_CLOSE_UNWANTED, COVEY_ERR_WRONG_IDENTITY);
     else
         enter_pool(peer, &id);

@@ -1,5 +1,6 @@
 #include "quic/tls.h"
 
+#include "base/node_id.h"
 #include "quic/tls_context.h"
 
 #include <assert.h>
@@ -71,7 +72,7 @@ int cv_tls_may_follow(const struct cv_identity *old, const struct cv_identity *n
                     cv_role_name(next->role), cv_role_name(old->role));
     if (change == CV_TLS_REKEY)
         return 0;
-    if (covey_node_id_compare(&old->id, &next->id) != 0)
+    if (!cv_node_id_equal(&old->id, &next->id))
         return fail(reason, COVEY_ERR_WRONG_IDENTITY,
                     "the certificate's key is not the old one's: it would be another node");
     if (strcmp(old->name, next->name) != 0)

@@ -1,5 +1,7 @@
 #include "quic/tls_verify.h"
 
+#include "base/node_id.h"
+
 #include <assert.h>
 #include <covey/error.h>
 #include <stddef.h>
@@ -216,7 +218,7 @@ static enum cv_tls_verdict judge_identity(const struct cv_tls_question *question
         return CV_TLS_WRONG_CLUSTER;
     if (!is_role_allowed(question, peer->role))
         return CV_TLS_WRONG_ROLE;
-    if (question->expected != NULL && covey_node_id_compare(&peer->id, question->expected) != 0)
+    if (question->expected != NULL && !cv_node_id_equal(&peer->id, question->expected))
         return CV_TLS_WRONG_IDENTITY;
     if (question->denied != NULL && cv_deny_list_has(question->denied, &peer->id))
         return CV_TLS_DENIED;

@@ -14,8 +14,8 @@ struct sim;
  *
  * Not here, because there is nothing of it in the core that the simulator drives; where it is shown:
  *
- *     E4  an event waits for nobody           time of a real processor; publishing calls nobody
- *                                             (cluster/events.c)
+ *     E4  an event waits for nobody           publishing does not look at who reads:
+ *                                             unit/cluster/events_test.c
  *     E5  after the last event, closed        closing is the server's: unit/cluster/events_test.c
  *     B2  why joining failed                  unit/cluster/membership_join_test.c, sim/join_test.c
  *     B3  nothing is left after a failure     memory and threads: unit/api/cluster_test.c, ASan

@@ -1,5 +1,7 @@
 #include "cluster/failure_detection/suspicion.h"
 
+#include "base/node_id.h"
+
 #include <assert.h>
 
 /* log2(n) * 2^16, rounded, for n = 1..9. */
@@ -26,7 +28,7 @@ bool cv_suspicion_confirm(struct cv_suspicion *s, const covey_node_id *accuser)
     if (s->count > s->wanted)
         return false;
     for (uint32_t i = 0; i < s->count; i++) {
-        if (covey_node_id_compare(&s->accusers[i], accuser) == 0)
+        if (cv_node_id_equal(&s->accusers[i], accuser))
             return false;
     }
     s->accusers[s->count] = *accuser;

@@ -1,5 +1,7 @@
 #include "cluster/gossip/ping.h"
 
+#include "base/node_id.h"
+
 #include <assert.h>
 #include <covey/error.h>
 #include <string.h>
@@ -52,7 +54,7 @@ void cv_probe_order_clear(struct cv_probe_order *o)
 static size_t find(const struct cv_probe_order *o, const covey_node_id *id)
 {
     size_t place = 0;
-    while (place < o->count && covey_node_id_compare(&o->ids[place], id) != 0)
+    while (place < o->count && !cv_node_id_equal(&o->ids[place], id))
         place++;
     return place;
 }
@@ -114,7 +116,7 @@ static uint32_t relay_of(const struct cv_probe *p, uint32_t sequence, const cove
     uint32_t i = 0;
     if (p->phase != CV_PROBE_INDIRECT || p->sequence != sequence)
         return p->relay_count;
-    while (i < p->relay_count && covey_node_id_compare(&p->relays[i], from) != 0)
+    while (i < p->relay_count && !cv_node_id_equal(&p->relays[i], from))
         i++;
     return i;
 }
@@ -145,7 +147,7 @@ bool cv_probe_is_answered(const struct cv_probe *p, uint32_t sequence, const cov
 {
     if (p->phase != CV_PROBE_DIRECT && p->phase != CV_PROBE_INDIRECT)
         return false;
-    if (p->sequence == sequence && covey_node_id_compare(&p->target, from) == 0)
+    if (p->sequence == sequence && cv_node_id_equal(&p->target, from))
         return true;
     return cv_probe_is_relay(p, sequence, from);
 }

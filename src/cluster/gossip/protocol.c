@@ -174,14 +174,29 @@ static bool is_newer_body(const struct cv_member *m, const struct cv_cluster_nod
     return order > 0 || (order == 0 && is_direct && !m->body_is_direct);
 }
 
-static int prepare_body(struct cv_gossip_protocol *p, const covey_node_id *from,
-                        const struct cv_update *u, struct cv_cluster_node **out)
+/* Finds all of whom the message speaks. */
+static void look_up(const struct cv_gossip_protocol *p, const struct cv_message *message,
+                    struct cv_update_plan *plan)
 {
-    if (!u->has_body || covey_node_id_compare(&u->id, cv_member_id(p->self)) == 0)
+    const covey_node_id *ids[CV_MAX_UPDATES_PER_MESSAGE];
+    uint64_t hashes[CV_MAX_UPDATES_PER_MESSAGE];
+    for (size_t i = 0; i < message->update_count; i++) {
+        ids[i] = &message->updates[i].id;
+        hashes[i] = cv_node_registry_hash(&p->registry, ids[i]);
+    }
+    /* One secret for both. */
+    cv_gossip_queue_prefetch(&p->queue, hashes, message->update_count);
+    cv_node_registry_get_all(&p->registry, ids, hashes, message->update_count, plan->members);
+}
+
+static int prepare_body(struct cv_gossip_protocol *p, const covey_node_id *from,
+                        const struct cv_update *u, const struct cv_member *m,
+                        struct cv_cluster_node **out)
+{
+    if (!u->has_body || m == p->self)
         return COVEY_OK;
-    const struct cv_member *m = cv_node_registry_get(&p->registry, &u->id);
     struct cv_cluster_node age = {.incarnation = u->body_incarnation, .version = u->version};
-    bool is_direct = covey_node_id_compare(&u->id, from) == 0;
+    bool is_direct = cv_node_id_equal(&u->id, from);
     if (m != NULL && !is_newer_body(m, &age, is_direct))
         return COVEY_OK;
     int error = cv_update_body(p->alloc, u, out);
@@ -217,8 +232,9 @@ int cv_gossip_protocol_prepare(struct cv_gossip_protocol *p, const covey_node_id
     int error = reserve(p, message->update_count);
     if (error == COVEY_OK)
         error = prepare_self(p, message, &plan->self);
+    look_up(p, message, plan);
     for (size_t i = 0; i < message->update_count && error == COVEY_OK; i++)
-        error = prepare_body(p, from, &message->updates[i], &plan->bodies[i]);
+        error = prepare_body(p, from, &message->updates[i], plan->members[i], &plan->bodies[i]);
     if (error != COVEY_OK)
         release_plan(plan);
     return error;
@@ -253,7 +269,7 @@ void cv_gossip_protocol_message(struct cv_gossip_protocol *p, const covey_node_i
     const struct cv_update *told;
     switch (head->type) {
     case CV_MESSAGE_PING:
-        if (covey_node_id_compare(&head->target, cv_member_id(p->self)) != 0)
+        if (!cv_node_id_equal(&head->target, cv_member_id(p->self)))
             break;
         cv_gossip_protocol_compose(
             p, from, &(struct cv_message_head){.type = CV_MESSAGE_ACK, .sequence = head->sequence});

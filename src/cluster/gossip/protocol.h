@@ -192,6 +192,7 @@ void cv_gossip_protocol_finish(struct cv_gossip_protocol *p);
 
 /* All memory that applying a message's updates can need. */
 struct cv_update_plan {
+    struct cv_member *members[CV_MAX_UPDATES_PER_MESSAGE]; /* as they were before; NULL: none */
     struct cv_cluster_node *bodies[CV_MAX_UPDATES_PER_MESSAGE]; /* those that are news */
     struct cv_cluster_node *self; /* our own record at the incarnation that it must now have */
 };

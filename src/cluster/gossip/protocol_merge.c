@@ -231,9 +231,9 @@ static void merge(struct cv_gossip_protocol *p, const struct news *n, struct cv_
         merge_accuser(p, n, m);
 }
 
-static void apply(struct cv_gossip_protocol *p, const covey_node_id *from, const struct news *n)
+static void apply(struct cv_gossip_protocol *p, const covey_node_id *from, const struct news *n,
+                  struct cv_member *m)
 {
-    struct cv_member *m = cv_node_registry_get(&p->registry, &n->update->id);
     if (m == p->self)
         return;
     if (!is_admissible(p, n, m) || !is_named_right(p, n)) {
@@ -258,10 +258,11 @@ void cv_gossip_protocol_apply(struct cv_gossip_protocol *p, const covey_node_id 
         const struct news n = {
             .update = &message->updates[i],
             .body = plan->bodies[i],
-            .is_direct = covey_node_id_compare(&message->updates[i].id, from) == 0,
+            .is_direct = cv_node_id_equal(&message->updates[i].id, from),
             .type = message->head.type,
         };
-        apply(p, from, &n);
+        apply(p, from, &n,
+              cv_node_registry_get_again(&p->registry, plan->members[i], &n.update->id));
         cv_cluster_node_release(plan->bodies[i]);
         plan->bodies[i] = NULL;
     }

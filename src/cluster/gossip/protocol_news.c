@@ -204,9 +204,9 @@ void cv_gossip_protocol_finish(struct cv_gossip_protocol *p)
 void cv_gossip_protocol_broadcast(struct cv_gossip_protocol *p, enum cv_priority priority,
                                   const struct cv_record *record)
 {
-    bool is_teller = p->teller != NULL &&
-                     (!p->has_news ||
-                      (p->has_news_from && covey_node_id_compare(&p->news_from, p->teller) == 0));
+    bool is_teller =
+        p->teller != NULL &&
+        (!p->has_news || (p->has_news_from && cv_node_id_equal(&p->news_from, p->teller)));
     cv_gossip_queue_push(&p->queue, priority, record);
     p->has_news = true;
     p->has_news_from = is_teller;

@@ -43,7 +43,7 @@ void cv_relay_request(struct cv_gossip_protocol *p, const covey_node_id *from,
                       const struct cv_message_head *head)
 {
     struct cv_owed_ack *owed = cv_owed_acks_free(&p->owed);
-    bool is_self = covey_node_id_compare(&head->target, cv_member_id(p->self)) == 0;
+    bool is_self = cv_node_id_equal(&head->target, cv_member_id(p->self));
     if (owed == NULL || is_self)
         return;
     owed->origin = *from;

@@ -128,7 +128,7 @@ size_t cv_warm_peers(struct cv_gossip_protocol *p, const covey_node_id *except,
             is_subject ? &watch->subject : &p->watches.watchers[i - CV_RINGS_MAX].id;
         bool is_second = !is_subject && cv_watches_subject(&p->watches, id) != NULL;
         if ((is_subject && !watch->is_used) || is_second ||
-            (except != NULL && covey_node_id_compare(id, except) == 0))
+            (except != NULL && cv_node_id_equal(id, except)))
             continue;
         struct cv_member *m = cv_node_registry_get(&p->registry, id);
         if (is_wanted(p, m) && m->link == CV_LINK_UP)

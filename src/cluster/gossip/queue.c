@@ -162,6 +162,16 @@ void cv_gossip_queue_push(struct cv_gossip_queue *q, enum cv_priority priority,
     mark(q, u);
 }
 
+void cv_gossip_queue_prefetch(const struct cv_gossip_queue *q, const uint64_t *hashes, size_t count)
+{
+    if (q->subjects.count == 0)
+        return;
+    for (size_t i = 0; i < count; i++)
+        cv_map_prefetch(&q->subjects, hashes[i]);
+    for (size_t i = 0; i < count; i++)
+        cv_map_prefetch_value(&q->subjects, hashes[i], sizeof(struct cv_queued_update));
+}
+
 void cv_gossip_queue_remove(struct cv_gossip_queue *q, const covey_node_id *id)
 {
     struct cv_queued_update *u = cv_map_get(&q->subjects, key_of(id));
@@ -241,8 +251,25 @@ static void take_urgent(struct cv_gossip_queue *q, struct cv_message_writer *mw,
     }
 }
 
-/* Back into a list, which is sorted from new to old; what was just sent is mostly newer than most.
- */
+/* Into a list, which is sorted from new to old. It is looked for from both ends at once: what was just
+ * sent is mostly newer than most, but what waited longest is older than nearly all. */
+static void insert_sorted(struct cv_queued_updates *list, struct cv_queued_update *u)
+{
+    struct cv_queued_update *older = TAILQ_FIRST(list);
+    struct cv_queued_update *newer = TAILQ_LAST(list, cv_queued_updates);
+    while (older != NULL && older->sequence > u->sequence && newer->sequence < u->sequence) {
+        older = TAILQ_NEXT(older, entry);
+        newer = TAILQ_PREV(newer, cv_queued_updates, entry);
+    }
+    if (older == NULL)
+        TAILQ_INSERT_TAIL(list, u, entry);
+    else if (older->sequence < u->sequence)
+        TAILQ_INSERT_BEFORE(older, u, entry);
+    else
+        TAILQ_INSERT_AFTER(list, newer, u, entry);
+}
+
+/* Back into a list. */
 static void put_back(struct cv_gossip_queue *q, struct cv_queued_update *u, uint32_t sends_max)
 {
     u->sends++;
@@ -250,13 +277,7 @@ static void put_back(struct cv_gossip_queue *q, struct cv_queued_update *u, uint
         drop(q, u);
         return;
     }
-    struct cv_queued_update *place = TAILQ_FIRST(list_of(q, u));
-    while (place != NULL && place->sequence > u->sequence)
-        place = TAILQ_NEXT(place, entry);
-    if (place != NULL)
-        TAILQ_INSERT_BEFORE(place, u, entry);
-    else
-        TAILQ_INSERT_TAIL(list_of(q, u), u, entry);
+    insert_sorted(list_of(q, u), u);
     mark(q, u);
 }
 

@@ -58,6 +58,10 @@ COVEY_MUST_USE int cv_gossip_queue_reserve(struct cv_gossip_queue *q, size_t mor
  * Needs a reserve. At the bound the least urgent, most sent, oldest one goes. */
 void cv_gossip_queue_push(struct cv_gossip_queue *q, enum cv_priority priority,
                           const struct cv_record *record);
+/* For pushes that come soon about nodes with these hashes, cv_map_hash() of their ids: has what they
+ * touch fetched, and waits for the first step of that. */
+void cv_gossip_queue_prefetch(const struct cv_gossip_queue *q, const uint64_t *hashes,
+                              size_t count);
 /* Forgets what is queued about a node. */
 void cv_gossip_queue_remove(struct cv_gossip_queue *q, const covey_node_id *id);
 size_t cv_gossip_queue_count(const struct cv_gossip_queue *q);

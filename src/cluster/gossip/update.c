@@ -259,6 +259,7 @@ int cv_update_body(const struct cv_alloc *alloc, const struct cv_update *update,
                                    .name = update->name,
                                    .tags = tags,
                                    .tag_count = count,
+                                   .tag_texts = cv_slice_of(texts, (size_t)(next - texts)),
                                },
                                out);
 }

@@ -3,6 +3,10 @@
 #include "base/rand.h"
 #include "cluster/events.h"
 
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 struct fixture {
     struct test_alloc t;
     struct cv_event_channel *channel;
@@ -152,6 +156,55 @@ static void a_clone_stands_at_the_same_place(void **state)
     teardown(&f);
 }
 
+/* The page that a subscriber is allocated in. */
+static void *subscriber_page;
+
+static void *allocate_page(void *user, size_t size)
+{
+    (void)user;
+    const size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
+    assert_true(size <= page_size);
+    subscriber_page = aligned_alloc(page_size, page_size);
+    assert_non_null(subscriber_page);
+    return subscriber_page;
+}
+
+static void release_page(void *user, void *memory)
+{
+    (void)user;
+    free(memory);
+}
+
+/* E4: publishing does not so much as look at who reads, so one that is stuck cannot hold it up, nor cost it
+ * anything. Nor does it need memory. */
+static void a_stuck_subscriber_is_not_looked_at(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct cv_subscriber *stuck;
+    uint64_t number, dropped;
+    setup(&f);
+    const struct cv_alloc alloc = f.t.alloc;
+    f.t.alloc.allocate = allocate_page;
+    f.t.alloc.release = release_page;
+    assert_int_equal(cv_event_channel_subscribe(f.channel, &stuck), COVEY_OK);
+    const struct cv_alloc pages = f.t.alloc;
+    f.t.alloc = alloc;
+    assert_int_equal(mprotect(subscriber_page, 1, PROT_NONE), 0);
+    const size_t calls = f.t.calls;
+    publish(&f, 3 * CV_EVENT_CAPACITY);
+    assert_int_equal(f.t.calls, calls);
+    assert_int_equal(mprotect(subscriber_page, 1, PROT_READ | PROT_WRITE), 0);
+    assert_int_equal(next(stuck, &number, &dropped), COVEY_ERR_LAGGED);
+    assert_int_equal(dropped, 2 * CV_EVENT_CAPACITY);
+    assert_int_equal(next(stuck, &number, &dropped), COVEY_OK);
+    assert_int_equal(number, 2 * CV_EVENT_CAPACITY);
+    f.t.alloc = pages;
+    cv_subscriber_free(stuck);
+    f.t.alloc = alloc;
+    teardown(&f);
+}
+
 /* E5. */
 static void closing_comes_last(void **state)
 {
@@ -243,6 +296,7 @@ int main(void)
         cmocka_unit_test(the_oldest_is_lost_and_told_once),
         cmocka_unit_test(accounts_are_exact),
         cmocka_unit_test(a_clone_stands_at_the_same_place),
+        cmocka_unit_test(a_stuck_subscriber_is_not_looked_at),
         cmocka_unit_test(closing_comes_last),
         cmocka_unit_test(there_is_a_limit_of_subscribers),
         cmocka_unit_test(every_event_has_a_name),

@@ -99,6 +99,21 @@ static void hearsay_has_a_window(void **state)
     assert_false(cv_incarnation_is_near(known, known + (UINT64_C(1) << 63) - 1));
 }
 
+/* A forger's largest number is before today's, as serial numbers go; but nobody was ever there. */
+static void what_was_never_issued_is_not_near(void **state)
+{
+    (void)state;
+    const uint64_t wall_ms = UINT64_C(1700000000000);
+    assert_int_equal(cv_incarnation_compare(UINT64_MAX, wall_ms), -1);
+    assert_false(cv_incarnation_is_near(wall_ms, UINT64_MAX));
+    assert_false(cv_incarnation_is_near(wall_ms, (UINT64_C(1) << 63) + wall_ms));
+    assert_false(cv_incarnation_is_owners(wall_ms, UINT64_MAX, wall_ms));
+    /* Old news, of a clock that was never set, and of before a wrap. */
+    assert_true(cv_incarnation_is_near(wall_ms, 0));
+    assert_true(cv_incarnation_is_near(5, 5 - CV_INCARNATION_WINDOW));
+    assert_false(cv_incarnation_is_near(5, 5 - CV_INCARNATION_WINDOW - 1));
+}
+
 /* Back after 60 days, or 60 years: its own word counts up to our clock and a day. */
 static void the_owner_may_be_further_ahead(void **state)
 {
@@ -130,6 +145,7 @@ int main(void)
         cmocka_unit_test(inside_a_window_the_order_is_total),
         cmocka_unit_test(a_refutation_is_after_both),
         cmocka_unit_test(hearsay_has_a_window),
+        cmocka_unit_test(what_was_never_issued_is_not_near),
         cmocka_unit_test(the_owner_may_be_further_ahead),
         cmocka_unit_test(numbers_near_each_other_compare_as_numbers),
     };

@@ -55,6 +55,36 @@ static void it_is_a_map(void **state)
     test_alloc_assert_empty(&t);
 }
 
+/* With the hash at hand it finds the same; what is guessed without asking for ids is hardly ever another
+ * member, and never one when there is none. */
+static void a_hash_finds_the_same(void **state)
+{
+    (void)state;
+    struct test_alloc t;
+    struct cv_member_table table;
+    size_t wrong = 0;
+    setup(&t, &table);
+    uint64_t hash = cv_member_table_hash(&table, &ids[0]);
+    cv_member_table_prefetch(&table, hash);
+    assert_int_equal(cv_member_table_guess(&table, hash), CV_MEMBER_TABLE_NONE);
+    assert_int_equal(cv_member_table_get_hashed(&table, hash, &ids[0]), CV_MEMBER_TABLE_NONE);
+    assert_int_equal(cv_member_table_reserve(&table, COUNT), COVEY_OK);
+    for (uint32_t i = 0; i < COUNT; i += 2)
+        cv_member_table_put(&table, i);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        hash = cv_member_table_hash(&table, &ids[i]);
+        cv_member_table_prefetch(&table, hash);
+        const uint32_t there = i % 2 == 0 ? i : CV_MEMBER_TABLE_NONE;
+        assert_int_equal(cv_member_table_get_hashed(&table, hash, &ids[i]), there);
+        const uint32_t guess = cv_member_table_guess(&table, hash);
+        assert_true(guess == CV_MEMBER_TABLE_NONE || guess % 2 == 0);
+        wrong += guess != there;
+    }
+    assert_true(wrong < COUNT / 100);
+    cv_member_table_fini(&table);
+    test_alloc_assert_empty(&t);
+}
+
 static void a_reserve_that_fails_changes_nothing(void **state)
 {
     (void)state;
@@ -92,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(it_is_a_map),
+        cmocka_unit_test(a_hash_finds_the_same),
         cmocka_unit_test(a_reserve_that_fails_changes_nothing),
         cmocka_unit_test(it_is_small),
     };

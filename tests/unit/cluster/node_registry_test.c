@@ -46,6 +46,44 @@ static void what_goes_in_is_found(void **state)
     teardown(&f);
 }
 
+/* Many at once, among them one twice and two that are not known; and what a lookup of before is worth when
+ * members went since, and others came into their slots. */
+static void several_are_found_at_once(void **state)
+{
+    (void)state;
+    static const uint32_t numbers[] = {7, 3, 200, 3, 0, 99, 201};
+    enum { COUNT = sizeof(numbers) / sizeof(numbers[0]) };
+    struct fixture f;
+    covey_node_id id[COUNT];
+    const covey_node_id *ids[COUNT];
+    uint64_t hashes[COUNT];
+    struct cv_member *found[COUNT];
+    setup(&f, 300);
+    for (size_t i = 0; i < COUNT; i++) {
+        id[i] = id_of(numbers[i]);
+        ids[i] = &id[i];
+        hashes[i] = cv_node_registry_hash(&f.r, ids[i]);
+    }
+    cv_node_registry_get_all(&f.r, ids, hashes, COUNT, found);
+    for (size_t i = 0; i < COUNT; i++)
+        assert_null(found[i]);
+    for (uint32_t i = 0; i < 100; i++)
+        insert(&f, i, COVEY_NODE_ALIVE);
+    cv_node_registry_get_all(&f.r, ids, hashes, COUNT, found);
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_ptr_equal(found[i], cv_node_registry_get(&f.r, ids[i]));
+        assert_ptr_equal(cv_node_registry_get_again(&f.r, found[i], ids[i]), found[i]);
+        assert_true((found[i] == NULL) == (numbers[i] >= 100));
+    }
+    struct cv_member *seven = found[0];
+    cv_node_registry_remove(&f.r, seven);
+    assert_null(cv_node_registry_get_again(&f.r, seven, ids[0]));
+    assert_ptr_equal(insert(&f, 200, COVEY_NODE_ALIVE), seven);
+    assert_null(cv_node_registry_get_again(&f.r, seven, ids[0]));
+    assert_ptr_equal(cv_node_registry_get_again(&f.r, NULL, ids[2]), seven);
+    teardown(&f);
+}
+
 static void the_last_takes_the_place_of_one_that_goes(void **state)
 {
     (void)state;
@@ -305,6 +343,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_goes_in_is_found),
+        cmocka_unit_test(several_are_found_at_once),
         cmocka_unit_test(the_last_takes_the_place_of_one_that_goes),
         cmocka_unit_test(members_and_tombstones_are_bounded),
         cmocka_unit_test(only_legal_edges_are_taken),

@@ -20,6 +20,36 @@ static void everything_is_copied(void **state)
     test_alloc_assert_empty(&t);
 }
 
+/* Texts that lie one after the other are copied as they are: the body is the same. */
+static void texts_in_a_row_make_the_same_body(void **state)
+{
+    (void)state;
+    struct test_alloc t;
+    test_alloc_init(&t);
+    static const char texts[] = "role\0worker\0zone\0";
+    const struct covey_tag apart[] = {{"role", "worker"}, {"zone", ""}};
+    const struct covey_tag in_a_row[] = {{texts, texts + 5}, {texts + 12, texts + 17}};
+    struct cv_cluster_node *a = tagged_body(&t.alloc, 3, 7, 2, apart, 2);
+    struct cv_cluster_node *b = NULL;
+    const struct cv_cluster_node_config config = {.id = a->id,
+                                                  .incarnation = 7,
+                                                  .version = 2,
+                                                  .address = a->address,
+                                                  .name = cv_slice_text("name"),
+                                                  .tags = in_a_row,
+                                                  .tag_count = 2,
+                                                  .tag_texts = cv_slice_of(texts, sizeof(texts))};
+    assert_int_equal(cv_cluster_node_new(&t.alloc, &config, &b), COVEY_OK);
+    assert_true(b->tags[0].key != texts);
+    assert_string_equal(b->tags[0].value, "worker");
+    assert_string_equal(b->tags[1].key, "zone");
+    assert_string_equal(b->address_text, a->address_text);
+    assert_true(cv_cluster_node_equal(a, b) && a->hash == b->hash);
+    cv_cluster_node_release(a);
+    cv_cluster_node_release(b);
+    test_alloc_assert_empty(&t);
+}
+
 static void the_last_reference_frees(void **state)
 {
     (void)state;
@@ -77,8 +107,11 @@ static void every_state_has_a_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_is_copied),   cmocka_unit_test(the_last_reference_frees),
-        cmocka_unit_test(a_view_shows_it_all),    cmocka_unit_test(no_memory_is_an_error),
+        cmocka_unit_test(everything_is_copied),
+        cmocka_unit_test(texts_in_a_row_make_the_same_body),
+        cmocka_unit_test(the_last_reference_frees),
+        cmocka_unit_test(a_view_shows_it_all),
+        cmocka_unit_test(no_memory_is_an_error),
         cmocka_unit_test(every_state_has_a_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -245,6 +245,37 @@ static void no_update_is_sent_too_often(void **state)
     }
 }
 
+static void assert_lists_are_sorted(int step)
+{
+    for (size_t p = 0; p < CV_PRIORITY_COUNT; p++) {
+        for (size_t s = 0; s < CV_GOSSIP_SENDS_MAX; s++) {
+            const struct cv_queued_update *u, *before = NULL;
+            TAILQ_FOREACH (u, &f.q.queued[p][s], entry) {
+                if (before != NULL && before->sequence <= u->sequence)
+                    fail_msg("step %d: %zu sent %zu times", step, p, s);
+                before = u;
+            }
+        }
+    }
+}
+
+/* G5: however many there are and whatever was sent before, each list is from new to old. */
+static void the_newest_is_before_the_older(void **state)
+{
+    (void)state;
+    struct cv_rand rand;
+    cv_rand_seed(&rand, 8);
+    for (int i = 0; i < 3000; i++) {
+        const uint64_t hash = 0;
+        push((enum cv_priority)cv_rand_below(&rand, 2), (uint32_t)cv_rand_below(&rand, 64),
+             (uint64_t)i);
+        cv_gossip_queue_prefetch(&f.q, &hash, 1);
+        if (cv_rand_below(&rand, 2) == 0)
+            fill(100 + (size_t)cv_rand_below(&rand, 300), 8);
+        assert_lists_are_sorted(i);
+    }
+}
+
 #define QUEUE_TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -261,6 +292,7 @@ int main(void)
         QUEUE_TEST(a_reserve_that_fails_changes_nothing),
         QUEUE_TEST(at_the_bound_a_push_needs_no_memory),
         QUEUE_TEST(no_update_is_sent_too_often),
+        QUEUE_TEST(the_newest_is_before_the_older),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
