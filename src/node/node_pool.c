@@ -11,7 +11,8 @@
 
 /* A superseded connection still carries what its peer had sent before it knew. */
 #define SUPERSEDED_TTL (2 * COVEY_SECOND)
-/* For a dial with all that it may have to wait for; a handshake takes 5 s at most. */
+/* For a dial with all that it may have to wait for. A handshake that takes longer goes on, for who asks
+ * again. */
 #define DIAL_MAX (6 * COVEY_SECOND)
 
 /* A dial of the core's. */
@@ -318,15 +319,24 @@ static void check(struct cv_gossip_conn *peer)
     }
 }
 
+/* One that had to wait may have been for a neighbour that others took the place of. */
+static void begin_dial(struct cv_node *node, const struct cv_pool_output *out)
+{
+    if (out->is_pinned && out->has_id && !cv_membership_keeps(node->membership, &out->id)) {
+        cv_connection_pool_forgo(&node->pool, out->slot);
+        return;
+    }
+    int error = peer_dial(node, &out->address, out->has_id ? &out->id : NULL, out->slot);
+    if (error != 0)
+        cv_connection_pool_failed(&node->pool, out->slot, error);
+}
+
 static void do_pool_output(struct cv_node *node, const struct cv_pool_output *out)
 {
     switch (out->type) {
-    case CV_POOL_DIAL: {
-        int error = peer_dial(node, &out->address, out->has_id ? &out->id : NULL, out->slot);
-        if (error != 0)
-            cv_connection_pool_failed(&node->pool, out->slot, error);
+    case CV_POOL_DIAL:
+        begin_dial(node, out);
         break;
-    }
     case CV_POOL_ABANDON:
         abandon(node, out->slot);
         break;
@@ -366,6 +376,7 @@ void cv_node_pool_run(struct cv_node *node)
         pin_again(node);
     if (node->now >= cv_connection_pool_deadline(&node->pool))
         cv_connection_pool_expire(&node->pool, node->now);
+    look_at_dials(node);
     while (cv_connection_pool_poll(&node->pool, node->now, &out))
         do_pool_output(node, &out);
 }

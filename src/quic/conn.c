@@ -115,6 +115,8 @@ static int connect_native(struct cv_quic_conn *c, const covey_node_id *expected)
     ngtcp2_cid source;
     struct cv_path path;
     fill_settings(e, &settings, &params);
+    if (c->alpn == CV_ALPN_ID_CLUSTER) /* conn_life.c has its own, the shorter one */
+        settings.handshake_timeout *= CV_HEARD_PATIENCE;
     make_first_destination(e, c->alpn, &destination);
     cv_endpoint_make_id(e, &source);
     cv_path_init(&path, &c->local, &c->remote);

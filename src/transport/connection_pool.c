@@ -7,6 +7,7 @@ void cv_pool_config_init(struct cv_pool_config *config)
 {
     *config = (struct cv_pool_config){
         .dialled_max = 50,
+        .under_way_max = 32,
         .accepted_max = 4096,
         .waiters_max = 1024,
         .idle_max = 60 * COVEY_SECOND,
@@ -25,6 +26,7 @@ void cv_connection_pool_init(struct cv_connection_pool *pool, const struct cv_al
         .waiters_due = COVEY_NEVER,
         .check_at = COVEY_NEVER,
     };
+    cv_dial_window_init(&pool->window, config->under_way_max);
     /* Pinned ones are bounded by who pins: as many as there may be accepted ones. */
     cv_map_init(&pool->slots, alloc, secret,
                 2 * config->accepted_max + config->dialled_max + config->waiters_max);
@@ -220,8 +222,10 @@ int cv_connection_pool_connected(struct cv_connection_pool *pool, struct cv_pool
             cv_connection_pool_failed(pool, dialled, error);
         return error;
     }
-    if (dialled != NULL)
+    if (dialled != NULL) {
+        cv_dial_window_connected(&pool->window, now - dialled->dial_at);
         cv_pool_dial_set(pool, dialled, CV_POOL_DIAL_NONE);
+    }
     if (dialled != NULL && dialled != slot)
         move_waiters(dialled, slot);
     put_in_place(pool, slot, offer, now);

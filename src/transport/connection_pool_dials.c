@@ -304,8 +304,19 @@ void cv_connection_pool_failed(struct cv_connection_pool *pool, struct cv_pool_s
 {
     assert(slot->dial == CV_POOL_DIAL_UNDER_WAY || slot->dial == CV_POOL_DIAL_ABANDONED);
     pool->stats.failures++;
+    cv_dial_window_failed(&pool->window, pool->now - slot->dial_at);
     cv_pool_dial_set(pool, slot, CV_POOL_DIAL_NONE);
     cv_pool_answer_all(pool, slot, error, 0);
+    cv_pool_slot_settle(pool, slot);
+}
+
+void cv_connection_pool_forgo(struct cv_connection_pool *pool, struct cv_pool_slot *slot)
+{
+    assert(slot->dial == CV_POOL_DIAL_UNDER_WAY);
+    pool->stats.dials--;
+    pool->stats.forgone++;
+    cv_pool_dial_set(pool, slot, CV_POOL_DIAL_NONE);
+    cv_pool_answer_all(pool, slot, COVEY_ERR_POOL_EXHAUSTED, 0);
     cv_pool_slot_settle(pool, slot);
 }
 
@@ -354,15 +365,43 @@ static covey_time eviction_due(const struct cv_connection_pool *pool)
     return connection == NULL ? COVEY_NEVER : connection->used_at + CV_POOL_USE_MIN;
 }
 
+/* When a dial under way keeps others waiting no longer, though nobody answers it. */
+static covey_time unheard_due(const struct cv_connection_pool *pool)
+{
+    const struct cv_pool_slot *slot;
+    if (TAILQ_EMPTY(&pool->wanted))
+        return COVEY_NEVER;
+    TAILQ_FOREACH (slot, &pool->under_way, dials) /* in order of beginning */
+        if (!slot->is_heard && slot->dial_at + CV_POOL_UNHEARD > pool->now)
+            return slot->dial_at + CV_POOL_UNHEARD;
+    return COVEY_NEVER;
+}
+
 covey_time cv_connection_pool_deadline(const struct cv_connection_pool *pool)
 {
     const struct cv_pool_slot *held = TAILQ_FIRST(&pool->held);
     covey_time deadline = held == NULL ? COVEY_NEVER : held->dial_at;
     deadline = sooner(deadline, sooner(pool->waiters_due, pool->check_at));
-    return sooner(deadline, eviction_due(pool));
+    return sooner(deadline, sooner(unheard_due(pool), eviction_due(pool)));
 }
 
 /* ---- outputs ---- */
+
+/* The next dial to begin; NULL when there is none, or enough are under way. */
+static struct cv_pool_slot *next_dial(struct cv_connection_pool *pool, covey_time now)
+{
+    struct cv_pool_slot *slot, *next = TAILQ_FIRST(&pool->wanted);
+    size_t count = 0;
+    if (next == NULL)
+        return NULL;
+    TAILQ_FOREACH (slot, &pool->under_way, dials)
+        count += slot->is_heard || now - slot->dial_at < CV_POOL_UNHEARD;
+    if (count < pool->window.size)
+        return next;
+    pool->stats.delayed += !next->is_delayed;
+    next->is_delayed = true;
+    return NULL;
+}
 
 static void poll_dial(struct cv_connection_pool *pool, struct cv_pool_slot *slot, covey_time now,
                       struct cv_pool_output *out)
@@ -370,6 +409,7 @@ static void poll_dial(struct cv_connection_pool *pool, struct cv_pool_slot *slot
     cv_pool_dial_set(pool, slot, CV_POOL_DIAL_UNDER_WAY);
     slot->dial_at = now;
     slot->is_heard = false;
+    slot->is_delayed = false;
     pool->stats.dials++;
     *out = (struct cv_pool_output){
         .type = CV_POOL_DIAL,
@@ -377,6 +417,7 @@ static void poll_dial(struct cv_connection_pool *pool, struct cv_pool_slot *slot
         .address = slot->address,
         .has_id = slot->has_id,
         .id = slot->id,
+        .is_pinned = slot->is_pinned,
     };
 }
 
@@ -401,7 +442,7 @@ bool cv_connection_pool_poll(struct cv_connection_pool *pool, covey_time now,
     } else if ((waiter = TAILQ_FIRST(&pool->answered)) != NULL) {
         TAILQ_REMOVE(&pool->answered, waiter, mates);
         *out = (struct cv_pool_output){.type = CV_POOL_ANSWER, .waiter = waiter};
-    } else if ((slot = TAILQ_FIRST(&pool->wanted)) != NULL) {
+    } else if ((slot = next_dial(pool, now)) != NULL) {
         poll_dial(pool, slot, now, out);
     } else if ((connection = TAILQ_FIRST(&pool->checks)) != NULL) {
         TAILQ_REMOVE(&pool->checks, connection, checks);

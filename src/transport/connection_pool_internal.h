@@ -28,6 +28,7 @@ struct cv_pool_slot {
     enum cv_pool_dial dial;
     covey_time dial_at; /* HELD: when it is not held any longer; UNDER_WAY: when it began */
     bool is_heard;      /* UNDER_WAY: the peer has answered */
+    bool is_delayed;    /* WANTED: it waits for others that are under way */
     struct cv_pooled *speaker;
     struct cv_pool_waiters waiters;
     TAILQ_ENTRY(cv_pool_slot) unnamed;

@@ -118,6 +118,28 @@ static void test_a_server_that_dies_before_it_confirms(void **state)
     assert_true(given_up >= 2);
 }
 
+/* The same among members: the one that was heard is waited for, the silent one is not. */
+static void test_a_member_that_answers_is_waited_for(void **state)
+{
+    const unsigned patience_s[] = {5, 15};
+    (void)state;
+    for (unsigned heard = 0; heard < 2; heard++) {
+        struct net n;
+        unsigned seen = heard ? 3 : 4;
+        net_init(&n);
+        net_start(&n);
+        n.wire.filter = from_the_server_once;
+        n.wire.filter_user = &seen;
+        const covey_time start = n.wire.now;
+        net_dial(&n, CV_ALPN_ID_CLUSTER, NULL);
+        assert_true(test_wire_wait(&n.wire, &n.client.closed, 1, LONG));
+        assert_int_equal(n.client.why.error, COVEY_ERR_TIMEOUT);
+        assert_int_equal((n.wire.now - start) / COVEY_SECOND, patience_s[heard]);
+        assert_int_equal(stats_of(&n.client).handshakes_failed, 1);
+        net_fini(&n);
+    }
+}
+
 /* Puts the packet of `size` bytes from a stranger in front of the server and returns how many
  * packets it sent in answer. */
 static uint64_t send_raw(struct net *n, const uint8_t *bytes, size_t size)
@@ -407,6 +429,7 @@ int main(void)
         cmocka_unit_test(test_not_accepting_endpoint_is_silent),
         cmocka_unit_test(test_what_is_being_accepted_is_closed_in_the_end),
         cmocka_unit_test(test_a_server_that_dies_before_it_confirms),
+        cmocka_unit_test(test_a_member_that_answers_is_waited_for),
         cmocka_unit_test(test_ids_of_every_size),
         cmocka_unit_test(test_garbage_changes_nothing),
         cmocka_unit_test(test_version_negotiation),
