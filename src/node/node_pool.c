@@ -91,6 +91,8 @@ static int peer_dial(struct cv_node *node, const struct cv_address *remote,
     if (peer == NULL)
         return COVEY_ERR_NO_MEMORY;
     peer->dial = slot;
+    if (slot != NULL)
+        cv_connection_pool_begun(slot, peer);
     const struct cv_quic_dial dial = {
         .local = node->local,
         .remote = *remote,
@@ -386,7 +388,10 @@ bool cv_node_pool_is_in_vain(void *user, const struct cv_address *remote)
     struct cv_node *node = user;
     if (node->membership == NULL)
         return false;
-    look_at_dials(node);
+    struct cv_pool_slot *slot;
+    const struct cv_gossip_conn *peer = cv_connection_pool_dialler(&node->pool, remote, &slot);
+    if (peer != NULL && cv_quic_conn_was_heard(peer->head.conn))
+        cv_connection_pool_heard(slot);
     return cv_connection_pool_is_in_vain(&node->pool, remote, node->now);
 }
 

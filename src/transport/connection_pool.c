@@ -30,6 +30,7 @@ void cv_connection_pool_init(struct cv_connection_pool *pool, const struct cv_al
     /* Pinned ones are bounded by who pins: as many as there may be accepted ones. */
     cv_map_init(&pool->slots, alloc, secret,
                 2 * config->accepted_max + config->dialled_max + config->waiters_max);
+    cv_map_init(&pool->places, alloc, secret, pool->slots.count_max);
     TAILQ_INIT(&pool->unnamed);
     TAILQ_INIT(&pool->held);
     TAILQ_INIT(&pool->queued);
@@ -58,6 +59,7 @@ void cv_connection_pool_fini(struct cv_connection_pool *pool)
         TAILQ_REMOVE(&pool->unnamed, slot, unnamed);
         cv_release(pool->alloc, slot);
     }
+    cv_map_fini(&pool->places);
     cv_map_fini(&pool->slots);
 }
 
@@ -204,6 +206,7 @@ static void put_in_place(struct cv_connection_pool *pool, struct cv_pool_slot *s
         pool->stats.replaced++;
     }
     slot->address = offer->address;
+    cv_pool_slot_place(pool, slot, &offer->address);
     speak(pool, slot, new);
     if (old != NULL)
         cv_pool_change_answers(pool, old, new);

@@ -123,6 +123,7 @@ struct cv_connection_pool {
     struct cv_pool_config config;
     struct cv_dial_window window;
     struct cv_map slots;                          /* by node id */
+    struct cv_map places;                         /* the same by address, the latest of each */
     TAILQ_HEAD(, cv_pool_slot) unnamed;           /* by address */
     TAILQ_HEAD(cv_pool_slots, cv_pool_slot) held; /* dials that wait for the peer's, */
     struct cv_pool_slots queued;                  /* for room, */
@@ -222,7 +223,13 @@ bool cv_connection_pool_closed(struct cv_connection_pool *pool, struct cv_pooled
 void cv_connection_pool_forgo(struct cv_connection_pool *pool, struct cv_pool_slot *slot);
 /* The peer of the dial has answered a first time. */
 void cv_connection_pool_heard(struct cv_pool_slot *slot);
-/* Somebody dials us from there: true when that would be in vain. */
+/* The dial `slot` that was just polled is made by `owner`, who outlives it. */
+void cv_connection_pool_begun(struct cv_pool_slot *slot, void *owner);
+/* Whose dial to a known peer at that address is under way; NULL when none is. */
+void *cv_connection_pool_dialler(const struct cv_connection_pool *pool,
+                                 const struct cv_address *address, struct cv_pool_slot **slot);
+/* Somebody dials us from there: true when that would be in vain. However many connections there are,
+ * strangers' packets ask for this: one look into a table. */
 bool cv_connection_pool_is_in_vain(const struct cv_connection_pool *pool,
                                    const struct cv_address *from, covey_time now);
 

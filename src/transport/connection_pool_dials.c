@@ -10,6 +10,32 @@ static struct cv_slice key_of(const covey_node_id *id)
 
 /* ---- slots ---- */
 
+static struct cv_slice place_of(const struct cv_address *address)
+{
+    return cv_slice_of(address, sizeof *address);
+}
+
+static void leave_place(struct cv_connection_pool *pool, struct cv_pool_slot *slot)
+{
+    if (slot->is_placed)
+        cv_map_remove(&pool->places, place_of(&slot->place));
+    slot->is_placed = false;
+}
+
+/* Of two at one address the later one counts, as the other is gone. Without memory nothing is in vain. */
+void cv_pool_slot_place(struct cv_connection_pool *pool, struct cv_pool_slot *slot,
+                        const struct cv_address *address)
+{
+    struct cv_pool_slot *other = cv_map_get(&pool->places, place_of(address));
+    if (other == slot)
+        return;
+    leave_place(pool, slot);
+    if (other != NULL)
+        leave_place(pool, other);
+    slot->place = *address;
+    slot->is_placed = cv_map_put(&pool->places, place_of(&slot->place), slot) == 0;
+}
+
 struct cv_pool_slot *cv_pool_slot_of(const struct cv_connection_pool *pool, const covey_node_id *id)
 {
     return cv_map_get(&pool->slots, key_of(id));
@@ -76,6 +102,7 @@ void cv_pool_slot_settle(struct cv_connection_pool *pool, struct cv_pool_slot *s
     pool->stats.dialled += slot->is_counted;
     pool->stats.dialled -= was_counted;
     if (slot->speaker == NULL && slot->dial == CV_POOL_DIAL_NONE && TAILQ_EMPTY(&slot->waiters)) {
+        leave_place(pool, slot);
         if (slot->has_id)
             cv_map_remove(&pool->slots, key_of(&slot->id));
         else
@@ -147,20 +174,35 @@ void cv_connection_pool_heard(struct cv_pool_slot *slot)
     slot->is_heard = true;
 }
 
+static struct cv_pool_slot *slot_at(const struct cv_connection_pool *pool,
+                                    const struct cv_address *address)
+{
+    return cv_map_get(&pool->places, place_of(address));
+}
+
+void cv_connection_pool_begun(struct cv_pool_slot *slot, void *owner)
+{
+    slot->owner = owner;
+}
+
+void *cv_connection_pool_dialler(const struct cv_connection_pool *pool,
+                                 const struct cv_address *address, struct cv_pool_slot **slot)
+{
+    *slot = slot_at(pool, address);
+    return *slot != NULL && (*slot)->dial == CV_POOL_DIAL_UNDER_WAY ? (*slot)->owner : NULL;
+}
+
 bool cv_connection_pool_is_in_vain(const struct cv_connection_pool *pool,
                                    const struct cv_address *from, covey_time now)
 {
-    const struct cv_pooled *connection;
-    const struct cv_pool_slot *slot;
-    TAILQ_FOREACH (connection, &pool->by_use, order)
-        if (now - connection->since < CV_POOL_CROSSING &&
-            cv_address_equal(&connection->slot->address, from))
-            return true;
-    TAILQ_FOREACH (slot, &pool->under_way, dials)
-        if (slot->has_id && cv_address_equal(&slot->address, from))
-            return slot->is_heard || (now - slot->dial_at < CV_POOL_CROSSING &&
-                                      covey_node_id_compare(&pool->self, &slot->id) < 0);
-    return false;
+    const struct cv_pool_slot *slot = slot_at(pool, from);
+    if (slot == NULL)
+        return false;
+    if (slot->speaker != NULL && now - slot->speaker->since < CV_POOL_CROSSING)
+        return true;
+    return slot->dial == CV_POOL_DIAL_UNDER_WAY &&
+           (slot->is_heard || (now - slot->dial_at < CV_POOL_CROSSING &&
+                               covey_node_id_compare(&pool->self, &slot->id) < 0));
 }
 
 /* ---- waiters ---- */
@@ -410,6 +452,9 @@ static void poll_dial(struct cv_connection_pool *pool, struct cv_pool_slot *slot
     slot->dial_at = now;
     slot->is_heard = false;
     slot->is_delayed = false;
+    slot->owner = NULL;
+    if (slot->has_id)
+        cv_pool_slot_place(pool, slot, &slot->address);
     pool->stats.dials++;
     *out = (struct cv_pool_output){
         .type = CV_POOL_DIAL,
