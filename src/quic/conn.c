@@ -60,7 +60,8 @@ static void fill_settings(const struct cv_quic_endpoint *e, ngtcp2_settings *set
     settings->cc_algo = NGTCP2_CC_ALGO_CUBIC; /* BBR aborts in 0.12.1 */
     settings->initial_ts = e->now;
     settings->initial_rtt = limits->initial_rtt;
-    settings->handshake_timeout = limits->handshake_timeout;
+    /* conn_life.c has its own, mostly a shorter one */
+    settings->handshake_timeout = CV_HEARD_PATIENCE * limits->handshake_timeout;
     settings->max_tx_udp_payload_size = CV_QUIC_PACKET_SIZE_MAX;
     settings->ack_thresh = 1; /* the acknowledgement rides on the answer */
     settings->rand_ctx.native_handle = (void *)(uintptr_t)e;
@@ -115,8 +116,6 @@ static int connect_native(struct cv_quic_conn *c, const covey_node_id *expected)
     ngtcp2_cid source;
     struct cv_path path;
     fill_settings(e, &settings, &params);
-    if (c->alpn == CV_ALPN_ID_CLUSTER) /* conn_life.c has its own, the shorter one */
-        settings.handshake_timeout *= CV_HEARD_PATIENCE;
     make_first_destination(e, c->alpn, &destination);
     cv_endpoint_make_id(e, &source);
     cv_path_init(&path, &c->local, &c->remote);

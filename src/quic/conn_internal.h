@@ -44,7 +44,7 @@ enum cv_farewell {
 /* An acknowledgement waits for company at most that long: at loss the tail latency follows it. */
 #define CV_ACK_DELAY (1 * COVEY_MILLISECOND)
 
-/* A dial to a member that answers may take so many handshake timeouts to be ready. */
+/* A dial to a member that answers, or one that is accepted, may take so many handshake timeouts to be ready. */
 #define CV_HEARD_PATIENCE 3
 
 /* Stateless reset tokens of the peer's ids that are in use. */

@@ -44,10 +44,15 @@ static void end(struct cv_quic_conn *c, int error, uint64_t code)
 }
 
 /* A member that has begun to answer is worth waiting for: it has cost both sides something, and where there
- * is so much to do that it takes long, beginning again takes longer. Who calls has somebody else to ask. */
+ * is so much to do that it takes long, beginning again takes longer. Who calls has somebody else to ask. Who
+ * accepted waits as long, unless there are so many that they may be no peers at all. */
 static bool is_worth_waiting(const struct cv_quic_conn *c)
 {
-    return !c->is_accepted && c->alpn == CV_ALPN_ID_CLUSTER && c->was_heard && !c->was_awaited;
+    const struct cv_quic_endpoint *e = c->endpoint;
+    if (c->was_awaited)
+        return false;
+    return c->is_accepted ? e->stats.handshakes_open < e->config.limits.handshakes_max / 2
+                          : c->alpn == CV_ALPN_ID_CLUSTER && c->was_heard;
 }
 
 /* The library's own timeout ends with its handshake, and a client is ready only when the server has
