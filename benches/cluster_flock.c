@@ -9,9 +9,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define END_MARK   UINT32_MAX
-#define MISSED_MAX 10
-#define JOINERS    128
+#define END_MARK UINT32_MAX
+#define LOOK_NS  10000000u
+#define JOINERS  128
 
 static void check(const char *what, int error)
 {
@@ -37,29 +37,10 @@ static void take_watched(struct flock *f, struct flock_node *node, const struct 
     w->last_ns = now;
 }
 
-/* Some may have come before there was a receiver: near the end the members are counted. */
-static bool becomes_whole(const struct flock *f, struct flock_node *node)
-{
-    covey_node_list *list;
-    node->joined++;
-    if (node->is_whole || node->joined + MISSED_MAX < f->whole_count)
-        return false;
-    check("members", covey_cluster_members(node->cluster, &list));
-    size_t count = covey_node_list_count(list);
-    covey_node_list_free(list);
-    return count == f->whole_count;
-}
-
 static void take_event(struct flock *f, struct flock_node *node, const struct covey_event *event)
 {
     uint64_t now = now_ns();
-    bool is_whole = event->type == COVEY_EVENT_NODE_JOINED && becomes_whole(f, node);
     pthread_mutex_lock(&f->lock);
-    if (is_whole) {
-        node->is_whole = true;
-        f->whole++;
-        f->whole_ns = now;
-    }
     f->failures += event->type == COVEY_EVENT_NODE_FAILED;
     if (event->type == COVEY_EVENT_EVENTS_DROPPED)
         f->dropped += event->dropped;
@@ -230,17 +211,33 @@ static bool wait_changed(struct flock *f, uint64_t until)
     return pthread_cond_timedwait(&f->changed, &f->lock, &t) == 0;
 }
 
+static bool knows_all(const struct flock *f, const struct flock_node *node)
+{
+    struct covey_partition_status status = {.size = sizeof status};
+    check("partition", covey_cluster_partition(node->cluster, &status));
+    return status.alive == f->whole_count;
+}
+
+/* By looking: events of what was there before the receiver never come. */
 uint64_t flock_wait_whole(struct flock *f, covey_time timeout)
 {
-    uint64_t until = now_ns() + timeout;
-    pthread_mutex_lock(&f->lock);
-    while (f->whole < f->count)
-        if (!wait_changed(f, until))
-            die("cluster: %u of %u nodes know all others after %.0f s", f->whole, f->count,
+    const uint64_t until = now_ns() + timeout;
+    unsigned whole = 0;
+    for (;;) {
+        for (unsigned i = 0; i < f->count; i++) {
+            struct flock_node *node = &f->nodes[i];
+            if (!node->is_whole && knows_all(f, node)) {
+                node->is_whole = true;
+                whole++;
+            }
+        }
+        if (whole == f->count)
+            return now_ns();
+        if (now_ns() >= until)
+            die("cluster: %u of %u nodes know all others after %.0f s", whole, f->count,
                 (double)timeout / 1e9);
-    uint64_t when = f->whole_ns;
-    pthread_mutex_unlock(&f->lock);
-    return when;
+        sleep_until_ns(now_ns() + LOOK_NS);
+    }
 }
 
 void flock_watch(struct flock *f, enum covey_event_type type, const covey_node_id *id)
