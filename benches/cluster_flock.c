@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define END_MARK UINT32_MAX
+#define LOOK_NS  10000000u
 #define JOINERS  128 /* at most */
 
 static void check(const char *what, int error)
@@ -36,38 +37,10 @@ static void take_watched(struct flock *f, struct flock_node *node, const struct 
     w->last_ns = now;
 }
 
-static size_t count_members(const struct flock_node *node)
-{
-    covey_node_list *list;
-    check("members", covey_cluster_members(node->cluster, &list));
-    size_t count = covey_node_list_count(list);
-    covey_node_list_free(list);
-    return count;
-}
-
-/* Some may be counted twice that came as the receiver did: near the end the list tells. */
-static bool becomes_whole(const struct flock *f, const struct flock_node *node)
-{
-    return !node->is_whole && node->heard_of >= f->whole_count &&
-           count_members(node) >= f->whole_count;
-}
-
-/* With the lock held. */
-static void note_whole(struct flock *f, struct flock_node *node, uint64_t when)
-{
-    node->is_whole = true;
-    f->whole++;
-    f->whole_ns = when;
-}
-
 static void take_event(struct flock *f, struct flock_node *node, const struct covey_event *event)
 {
     uint64_t now = now_ns();
-    node->heard_of += event->type == COVEY_EVENT_NODE_JOINED;
-    bool is_whole = event->type == COVEY_EVENT_NODE_JOINED && becomes_whole(f, node);
     pthread_mutex_lock(&f->lock);
-    if (is_whole)
-        note_whole(f, node, now);
     f->failures += event->type == COVEY_EVENT_NODE_FAILED;
     if (event->type == COVEY_EVENT_EVENTS_DROPPED)
         f->dropped += event->dropped;
@@ -160,19 +133,6 @@ void flock_open(struct flock *f, const struct flock_config *config)
         die("cluster: no thread");
 }
 
-/* Whom it heard of before it had a receiver it tells nobody: they are in the list, which is never behind
- * the events. Before the reader knows of the node. */
-static void count_missed(struct flock *f, struct flock_node *node)
-{
-    node->heard_of = (unsigned)count_members(node);
-    if (!becomes_whole(f, node))
-        return;
-    pthread_mutex_lock(&f->lock);
-    note_whole(f, node, now_ns());
-    pthread_cond_broadcast(&f->changed);
-    pthread_mutex_unlock(&f->lock);
-}
-
 /* Every tenth is a worker. */
 static void join_node(struct flock *f, unsigned index, const char *seed)
 {
@@ -187,7 +147,6 @@ static void join_node(struct flock *f, unsigned index, const char *seed)
     check("cluster", covey_server_enable_cluster(node->server, &config, &seed, seed != NULL));
     node->cluster = covey_server_cluster(node->server);
     check("events", covey_cluster_events(node->cluster, &node->events));
-    count_missed(f, node);
     listen_to(f, covey_event_receiver_fd(node->events), index);
 }
 
@@ -253,26 +212,48 @@ static bool wait_changed(struct flock *f, uint64_t until)
     return pthread_cond_timedwait(&f->changed, &f->lock, &t) == 0;
 }
 
-/* Names one of those that are to blame. The lock is held. */
-static void die_of_parts(const struct flock *f, covey_time timeout)
+static uint32_t count_alive(const struct flock_node *node)
+{
+    struct covey_partition_status status = {.size = sizeof status};
+    check("partition", covey_cluster_partition(node->cluster, &status));
+    return status.alive;
+}
+
+/* Looks at each node that did not know all others yet; how many do. */
+static unsigned count_whole(struct flock *f)
+{
+    unsigned whole = 0;
+    for (unsigned i = 0; i < f->count; i++) {
+        struct flock_node *node = &f->nodes[i];
+        node->is_whole = node->is_whole || count_alive(node) == f->whole_count;
+        whole += node->is_whole;
+    }
+    return whole;
+}
+
+/* Names one of those that are to blame. */
+static void die_of_parts(const struct flock *f, unsigned whole, covey_time timeout)
 {
     unsigned i = 0;
     while (i + 1 < f->count && f->nodes[i].is_whole)
         i++;
-    die("cluster: %u of %u nodes know all others after %.0f s; node %u has %zu of %u members",
-        f->whole, f->count, (double)timeout / 1e9, i, count_members(&f->nodes[i]), f->whole_count);
+    die("cluster: %u of %u nodes know all others after %.0f s; node %u knows %u of %u members",
+        whole, f->count, (double)timeout / 1e9, i, count_alive(&f->nodes[i]), f->whole_count);
 }
 
+/* By looking: events of what was there before the receiver never come. */
 uint64_t flock_wait_whole(struct flock *f, covey_time timeout)
 {
-    uint64_t until = now_ns() + timeout;
-    pthread_mutex_lock(&f->lock);
-    while (f->whole < f->count)
-        if (!wait_changed(f, until))
-            die_of_parts(f, timeout);
-    uint64_t when = f->whole_ns;
-    pthread_mutex_unlock(&f->lock);
-    return when;
+    const uint64_t until = now_ns() + timeout;
+    for (;;) {
+        const unsigned whole = count_whole(f);
+        if (whole == f->count)
+            return now_ns();
+        if (now_ns() >= until)
+            die_of_parts(f, whole, timeout);
+        sleep_until_ns(now_ns() + LOOK_NS);
+    }
+}
 }
 
 void flock_watch(struct flock *f, enum covey_event_type type, const covey_node_id *id)

@@ -9,7 +9,7 @@
 
 /*
  * Many nodes of one cluster in this process, on a few runtimes, and a thread that reads the events of
- * all. What is waited for is counted from those.
+ * all. What is waited for is counted from those, but for the beginning.
  */
 #define FLOCK_NODES_MAX    1000
 #define FLOCK_RUNTIMES_MAX 16
@@ -20,9 +20,8 @@ struct flock_node {
     covey_cluster *cluster;
     covey_event_receiver *events;
     covey_node_id id;
-    unsigned heard_of; /* itself included */
-    bool is_whole;     /* it heard of all */
-    bool has_seen;     /* what is watched for */
+    bool is_whole; /* it knew all others, when that was waited for */
+    bool has_seen; /* what is watched for */
 };
 
 /* Events of one type about one node. */
@@ -48,8 +47,6 @@ struct flock {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     /* under the lock: */
-    unsigned whole; /* nodes that heard of all others */
-    uint64_t whole_ns;
     uint64_t failures; /* NODE_FAILED of any */
     uint64_t dropped;  /* events */
     struct flock_watch watch;
@@ -70,7 +67,8 @@ void flock_open(struct flock *f, const struct flock_config *config);
 void flock_join(struct flock *f, const char *seed);
 void flock_close(struct flock *f);
 
-/* Waits until each node heard of all others; the time when the last one did. */
+/* Waits until each node once held all others for alive; the time when the last one did, 10 ms or less
+ * too late. */
 uint64_t flock_wait_whole(struct flock *f, covey_time timeout);
 
 /* Begins to watch for events of `type` about `id`, before what causes them. */

@@ -115,6 +115,7 @@ int cv_membership_new(const struct cv_membership_config *config, covey_time now,
     m->leave.timeout = config->leave_timeout;
     m->leave.alarm.kind = CV_ALARM_LEAVE;
     cv_sync_init(m, config->sync_interval);
+    cv_transfers_init(m);
     cv_checks_init(m);
     error = init_gossip(m, config, now);
     if (error != COVEY_OK)
@@ -319,6 +320,7 @@ void cv_membership_stats(const struct cv_membership *m, struct cv_membership_sta
         .syncs_sent = m->sync.sent,
         .syncs_differing = m->sync.differing,
         .answers_shed = m->answers_shed,
+        .lists_shed = m->lists_shed,
         .suspicions = c->suspicions,
         .refutations = c->refutations,
         .pushes_delayed = c->pushes_delayed,

@@ -220,6 +220,7 @@ struct cv_membership_stats {
     uint64_t syncs_sent;       /* comparisons begun */
     uint64_t syncs_differing;  /* comparisons by others that found a difference */
     uint64_t answers_shed;     /* lists and digests that a peer asked for too often to get them */
+    uint64_t lists_shed;       /* that were asked for when too many others were under way */
     uint64_t suspicions;
     uint64_t refutations;
     uint64_t pushes_delayed;  /* pushes of news that waited until there were bytes for them */

@@ -1,13 +1,15 @@
 #ifndef CV_CLUSTER_MEMBERSHIP_INTERNAL_H
 #define CV_CLUSTER_MEMBERSHIP_INTERNAL_H
 
+#include "base/ring.h"
 #include "cluster/membership.h"
 
 /* The membership object, and what its files call in each other. */
 
 #define CV_SEEDS_MAX          64
 #define CV_SEED_ADDRESSES_MAX 8
-#define CV_TRANSFERS_MAX      8 /* member lists under way at once; who comes later asks again */
+#define CV_TRANSFERS_MAX      8    /* member lists under way at once */
+#define CV_NEWCOMERS_MAX      1024 /* who wait for theirs; who comes later asks again */
 #define CV_LEAVE_ACKS_MAX     3
 /* Leaves 50 ms of the quarter of a second in which all must be over. */
 #define CV_SHUTDOWN_TIMEOUT (200 * COVEY_MILLISECOND)
@@ -108,8 +110,10 @@ struct cv_membership {
     struct cv_checks checks;
     size_t transfer_count;
     struct cv_transfer *transfers[CV_TRANSFERS_MAX];
+    struct cv_ring newcomers; /* ids of those whose JOIN waits until a list is done */
     uint64_t chunks_sent;
     uint64_t answers_shed;
+    uint64_t lists_shed;
     struct cv_message message; /* being read */
 };
 
@@ -146,6 +150,7 @@ void cv_join_chunk(struct cv_membership *m, const covey_node_id *from,
 void cv_join_stop(struct cv_membership *m);
 
 /* membership_transfer.c */
+void cv_transfers_init(struct cv_membership *m);
 /* Room for a transfer, to be begun or dropped in the same step. 0 or COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_transfer_new(struct cv_membership *m, const covey_node_id *to,
                                    enum cv_message_type type, const struct cv_bucket_set *buckets,

@@ -7,7 +7,16 @@
  * Records for one that joins, or that knows other things than we do: the gone ones too, so that a
  * newcomer does not believe old news of them and can try the failed ones again. They are written
  * chunk by chunk as they are polled, so a long list takes one message's memory at a time.
+ *
+ * When hundreds join at once, more ask before we are polled than may have a list under way. A newcomer that
+ * was not answered would think us dead after a while, and connect anew: so they wait in a row. Members that
+ * compare do not: there will be another comparison.
  */
+
+void cv_transfers_init(struct cv_membership *m)
+{
+    cv_ring_init(&m->newcomers, m->alloc, sizeof(covey_node_id), CV_NEWCOMERS_MAX);
+}
 
 /* A chunk has room for so many records at least, beside its head. */
 #define CHUNK_HEAD_MAX    64
@@ -91,11 +100,32 @@ static bool has_place(const struct cv_membership *m, const struct cv_transfer *t
     return m->transfer_count < CV_TRANSFERS_MAX;
 }
 
-static bool is_admitted(const struct cv_membership *m, const struct cv_transfer *transfer)
+/* It may have been closed for what it said in the message that asks, or since. */
+static bool is_taken(const struct cv_membership *m, const covey_node_id *to)
 {
-    /* It may have been closed for what it said in the message that asks. */
-    return has_place(m, transfer) && cv_links_peer(&m->gossip.links, &transfer->to) != NULL &&
-           cv_node_registry_get(&m->gossip.registry, &transfer->to) != NULL;
+    return cv_links_peer(&m->gossip.links, to) != NULL &&
+           cv_node_registry_get(&m->gossip.registry, to) != NULL;
+}
+
+static bool waits(const struct cv_membership *m, const covey_node_id *id)
+{
+    for (size_t i = 0; i < m->newcomers.count; i++) {
+        if (cv_node_id_equal(cv_ring_at(&m->newcomers, i), id))
+            return true;
+    }
+    return false;
+}
+
+static void put_off(struct cv_membership *m, const struct cv_transfer *transfer)
+{
+    const bool is_newcomer = transfer->type == CV_MESSAGE_JOIN_ACK;
+    if (is_under_way(m, &transfer->to) || (is_newcomer && waits(m, &transfer->to)))
+        return;
+    covey_node_id *place = is_newcomer ? cv_ring_push(&m->newcomers) : NULL;
+    if (place == NULL)
+        m->lists_shed++;
+    else
+        *place = transfer->to;
 }
 
 bool cv_transfer_affords(struct cv_membership *m, const covey_node_id *to, size_t size)
@@ -122,7 +152,9 @@ static struct cv_record record_of(const struct cv_member *member)
 void cv_transfer_begin(struct cv_membership *m, struct cv_transfer *transfer)
 {
     struct cv_gossip_protocol *g = &m->gossip;
-    if (!is_admitted(m, transfer)) {
+    if (!is_taken(m, &transfer->to) || !has_place(m, transfer)) {
+        if (is_taken(m, &transfer->to))
+            put_off(m, transfer);
         free_transfer(m, transfer);
         return;
     }
@@ -158,8 +190,26 @@ void cv_transfers_drop(struct cv_membership *m, const covey_node_id *to)
     }
 }
 
+/* Those who waited, as long as there is a place. */
+static void begin_waiting(struct cv_membership *m)
+{
+    while (m->newcomers.count > 0 && m->transfer_count < CV_TRANSFERS_MAX) {
+        const covey_node_id *next = cv_ring_front(&m->newcomers);
+        const covey_node_id to = *next;
+        struct cv_transfer *transfer;
+        cv_ring_pop(&m->newcomers);
+        if (!is_taken(m, &to))
+            continue;
+        if (cv_transfer_new(m, &to, CV_MESSAGE_JOIN_ACK, NULL, &transfer) == COVEY_OK)
+            cv_transfer_begin(m, transfer);
+        else
+            m->lists_shed++;
+    }
+}
+
 bool cv_transfers_poll(struct cv_membership *m, struct cv_output *output)
 {
+    begin_waiting(m);
     if (m->transfer_count == 0)
         return false;
     struct cv_transfer *transfer = m->transfers[0];
@@ -179,4 +229,5 @@ void cv_transfers_fini(struct cv_membership *m)
 {
     while (m->transfer_count > 0)
         drop_at(m, m->transfer_count - 1);
+    cv_ring_fini(&m->newcomers);
 }

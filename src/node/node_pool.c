@@ -11,7 +11,8 @@
 
 /* A superseded connection still carries what its peer had sent before it knew. */
 #define SUPERSEDED_TTL (2 * COVEY_SECOND)
-/* For a dial with all that it may have to wait for; a handshake takes 5 s at most. */
+/* For a dial with all that it may have to wait for. A handshake that takes longer goes on, for who asks
+ * again. */
 #define DIAL_MAX (6 * COVEY_SECOND)
 
 /* A dial of the core's. */
@@ -90,6 +91,8 @@ static int peer_dial(struct cv_node *node, const struct cv_address *remote,
     if (peer == NULL)
         return COVEY_ERR_NO_MEMORY;
     peer->dial = slot;
+    if (slot != NULL)
+        cv_connection_pool_begun(slot, peer);
     const struct cv_quic_dial dial = {
         .local = node->local,
         .remote = *remote,
@@ -318,15 +321,24 @@ static void check(struct cv_gossip_conn *peer)
     }
 }
 
+/* One that had to wait may have been for a neighbour that others took the place of. */
+static void begin_dial(struct cv_node *node, const struct cv_pool_output *out)
+{
+    if (out->is_pinned && out->has_id && !cv_membership_keeps(node->membership, &out->id)) {
+        cv_connection_pool_forgo(&node->pool, out->slot);
+        return;
+    }
+    int error = peer_dial(node, &out->address, out->has_id ? &out->id : NULL, out->slot);
+    if (error != 0)
+        cv_connection_pool_failed(&node->pool, out->slot, error);
+}
+
 static void do_pool_output(struct cv_node *node, const struct cv_pool_output *out)
 {
     switch (out->type) {
-    case CV_POOL_DIAL: {
-        int error = peer_dial(node, &out->address, out->has_id ? &out->id : NULL, out->slot);
-        if (error != 0)
-            cv_connection_pool_failed(&node->pool, out->slot, error);
+    case CV_POOL_DIAL:
+        begin_dial(node, out);
         break;
-    }
     case CV_POOL_ABANDON:
         abandon(node, out->slot);
         break;
@@ -366,6 +378,7 @@ void cv_node_pool_run(struct cv_node *node)
         pin_again(node);
     if (node->now >= cv_connection_pool_deadline(&node->pool))
         cv_connection_pool_expire(&node->pool, node->now);
+    look_at_dials(node);
     while (cv_connection_pool_poll(&node->pool, node->now, &out))
         do_pool_output(node, &out);
 }
@@ -375,7 +388,10 @@ bool cv_node_pool_is_in_vain(void *user, const struct cv_address *remote)
     struct cv_node *node = user;
     if (node->membership == NULL)
         return false;
-    look_at_dials(node);
+    struct cv_pool_slot *slot;
+    const struct cv_gossip_conn *peer = cv_connection_pool_dialler(&node->pool, remote, &slot);
+    if (peer != NULL && cv_quic_conn_was_heard(peer->head.conn))
+        cv_connection_pool_heard(slot);
     return cv_connection_pool_is_in_vain(&node->pool, remote, node->now);
 }
 

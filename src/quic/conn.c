@@ -60,7 +60,8 @@ static void fill_settings(const struct cv_quic_endpoint *e, ngtcp2_settings *set
     settings->cc_algo = NGTCP2_CC_ALGO_CUBIC; /* BBR aborts in 0.12.1 */
     settings->initial_ts = e->now;
     settings->initial_rtt = limits->initial_rtt;
-    settings->handshake_timeout = limits->handshake_timeout;
+    /* conn_life.c has its own, mostly a shorter one */
+    settings->handshake_timeout = CV_HEARD_PATIENCE * limits->handshake_timeout;
     settings->max_tx_udp_payload_size = CV_QUIC_PACKET_SIZE_MAX;
     settings->ack_thresh = 1; /* the acknowledgement rides on the answer */
     settings->rand_ctx.native_handle = (void *)(uintptr_t)e;

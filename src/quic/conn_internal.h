@@ -44,6 +44,9 @@ enum cv_farewell {
 /* An acknowledgement waits for company at most that long: at loss the tail latency follows it. */
 #define CV_ACK_DELAY (1 * COVEY_MILLISECOND)
 
+/* A dial to a member that answers, or one that is accepted, may take so many handshake timeouts to be ready. */
+#define CV_HEARD_PATIENCE 3
+
 /* Stateless reset tokens of the peer's ids that are in use. */
 #define CV_CONN_TOKENS_MAX 8
 
@@ -71,7 +74,8 @@ struct cv_quic_conn {
     bool is_accepted;
     bool counted_handshake; /* among the endpoint's unfinished ones */
     bool is_dirty;
-    bool was_heard; /* a datagram came that belongs to it */
+    bool was_heard;   /* a datagram came that belongs to it */
+    bool was_awaited; /* it was given more time to be ready than one that is not heard */
     bool was_ready;
     bool is_due;      /* a timer has fired since the last write */
     bool wrote_ready; /* a packet was written since it is ready: see conn_close.c */

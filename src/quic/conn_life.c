@@ -43,6 +43,18 @@ static void end(struct cv_quic_conn *c, int error, uint64_t code)
     cv_conn_end(c, CV_FAREWELL_APPLICATION, code, &why);
 }
 
+/* A member that has begun to answer is worth waiting for: it has cost both sides something, and where there
+ * is so much to do that it takes long, beginning again takes longer. Who calls has somebody else to ask. Who
+ * accepted waits as long, unless there are so many that they may be no peers at all. */
+static bool is_worth_waiting(const struct cv_quic_conn *c)
+{
+    const struct cv_quic_endpoint *e = c->endpoint;
+    if (c->was_awaited)
+        return false;
+    return c->is_accepted ? e->stats.handshakes_open < e->config.limits.handshakes_max / 2
+                          : c->alpn == CV_ALPN_ID_CLUSTER && c->was_heard;
+}
+
 /* The library's own timeout ends with its handshake, and a client is ready only when the server has
  * confirmed it: one that died in between would be waited for until the idle timeout. */
 static void give_up(struct cv_quic_conn *c)
@@ -54,8 +66,12 @@ static void give_up(struct cv_quic_conn *c)
 void cv_conn_check_life(struct cv_quic_conn *c)
 {
     struct cv_quic_endpoint *e = c->endpoint;
-    if (c->state == CV_CONN_OPENING)
+    if (c->state == CV_CONN_OPENING && is_worth_waiting(c)) {
+        c->was_awaited = true;
+        c->life_at += (CV_HEARD_PATIENCE - 1) * e->config.limits.handshake_timeout;
+    } else if (c->state == CV_CONN_OPENING) {
         give_up(c);
+    }
     if (c->state != CV_CONN_READY)
         return;
     switch (cv_lifetime_judge(&c->life, e->now, wall_ms_of(e))) {

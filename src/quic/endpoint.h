@@ -53,7 +53,9 @@ struct cv_quic_limits {
     uint64_t send_buffer_max;     /* bytes waiting or unacknowledged on a stream, 1 MiB */
     uint64_t send_total_max;      /* on all streams of a connection, 8 MiB; but a stream that has
                                      nothing there may always write 64 KiB */
-    covey_time handshake_timeout; /* 5 s */
+    covey_time handshake_timeout; /* 5 s; three times that to a member that answers,
+                                     and for accepted ones while less than half of handshakes_max
+                                     are open */
     covey_time idle_timeout;      /* 120 s */
     covey_time initial_rtt;       /* 100 ms */
     covey_time age_max;           /* of a connection, 1 h; COVEY_NEVER: as long as certificates */

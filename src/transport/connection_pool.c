@@ -7,6 +7,7 @@ void cv_pool_config_init(struct cv_pool_config *config)
 {
     *config = (struct cv_pool_config){
         .dialled_max = 50,
+        .under_way_max = 32,
         .accepted_max = 4096,
         .waiters_max = 1024,
         .idle_max = 60 * COVEY_SECOND,
@@ -25,9 +26,11 @@ void cv_connection_pool_init(struct cv_connection_pool *pool, const struct cv_al
         .waiters_due = COVEY_NEVER,
         .check_at = COVEY_NEVER,
     };
+    cv_dial_window_init(&pool->window, config->under_way_max);
     /* Pinned ones are bounded by who pins: as many as there may be accepted ones. */
     cv_map_init(&pool->slots, alloc, secret,
                 2 * config->accepted_max + config->dialled_max + config->waiters_max);
+    cv_map_init(&pool->places, alloc, secret, pool->slots.count_max);
     TAILQ_INIT(&pool->unnamed);
     TAILQ_INIT(&pool->held);
     TAILQ_INIT(&pool->queued);
@@ -56,6 +59,7 @@ void cv_connection_pool_fini(struct cv_connection_pool *pool)
         TAILQ_REMOVE(&pool->unnamed, slot, unnamed);
         cv_release(pool->alloc, slot);
     }
+    cv_map_fini(&pool->places);
     cv_map_fini(&pool->slots);
 }
 
@@ -202,6 +206,7 @@ static void put_in_place(struct cv_connection_pool *pool, struct cv_pool_slot *s
         pool->stats.replaced++;
     }
     slot->address = offer->address;
+    cv_pool_slot_place(pool, slot, &offer->address);
     speak(pool, slot, new);
     if (old != NULL)
         cv_pool_change_answers(pool, old, new);
@@ -220,8 +225,10 @@ int cv_connection_pool_connected(struct cv_connection_pool *pool, struct cv_pool
             cv_connection_pool_failed(pool, dialled, error);
         return error;
     }
-    if (dialled != NULL)
+    if (dialled != NULL) {
+        cv_dial_window_connected(&pool->window, now - dialled->dial_at);
         cv_pool_dial_set(pool, dialled, CV_POOL_DIAL_NONE);
+    }
     if (dialled != NULL && dialled != slot)
         move_waiters(dialled, slot);
     put_in_place(pool, slot, offer, now);

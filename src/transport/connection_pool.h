@@ -4,6 +4,7 @@
 #include "base/address.h"
 #include "base/alloc.h"
 #include "base/map.h"
+#include "transport/dial_window.h"
 
 #include <covey/export.h>
 #include <covey/types.h>
@@ -28,6 +29,9 @@
  * last CV_POOL_USE_MIN, is closed; else its turn comes when there is room. So what was just dialled for
  * somebody does him a service before it goes. A wish may be modest (a stranger's): it fails when less than half
  * of `dialled_max` is free, closes nothing and waits for no room.
+ *
+ * Of the dials so many are under way at once as dial_window.h says; the others, pinned ones too, wait for
+ * their turn. One without an answer for CV_POOL_UNHEARD is as good as dead and keeps nobody waiting any more.
  *
  * Who was unused for `idle_max` is closed at the next check. Pinned connections are
  * those that somebody else decides on (membership, for its watch rings): neither counted nor closed here.
@@ -54,6 +58,7 @@
 #define CV_POOL_CROSSING (1 * COVEY_SECOND)
 #define CV_POOL_HOLD     (300 * COVEY_MILLISECOND)
 #define CV_POOL_USE_MIN  (1 * COVEY_SECOND)
+#define CV_POOL_UNHEARD  (2 * COVEY_SECOND)
 
 /* A connection, as its owner holds it; {0} before it is given to connected(). */
 struct cv_pooled {
@@ -82,6 +87,7 @@ TAILQ_HEAD(cv_pool_waiters, cv_pool_waiter);
 
 struct cv_pool_config {
     size_t dialled_max;        /* 50 */
+    size_t under_way_max;      /* dials at once at most, 32 */
     size_t accepted_max;       /* 4096 */
     size_t waiters_max;        /* 1024 */
     covey_time idle_max;       /* 60 s */
@@ -94,6 +100,7 @@ struct cv_pool_stats {
     uint64_t misses;    /* there was none */
     uint64_t dials;     /* begun */
     uint64_t failures;  /* of them */
+    uint64_t delayed;   /* that waited until others were done */
     uint64_t created;   /* connections that ever spoke for a peer */
     uint64_t closed;    /* and do no more */
     uint64_t idle;      /* of these, closed for not being used */
@@ -101,6 +108,7 @@ struct cv_pool_stats {
     uint64_t replaced;  /* another one speaks for their peer */
     uint64_t unwanted;  /* connections that never spoke for a peer, which had one */
     uint64_t saved;     /* dials that were not begun, or given up, as the peer's came */
+    uint64_t forgone;   /* that were not begun, as nobody wanted them any more */
     uint64_t exhausted; /* waited for room in vain, or were modest and found none */
     uint64_t timeouts;  /* waited for a connection in vain */
     size_t open;        /* now */
@@ -113,7 +121,9 @@ struct cv_connection_pool {
     const struct cv_alloc *alloc;
     covey_node_id self;
     struct cv_pool_config config;
+    struct cv_dial_window window;
     struct cv_map slots;                          /* by node id */
+    struct cv_map places;                         /* the same by address, the latest of each */
     TAILQ_HEAD(, cv_pool_slot) unnamed;           /* by address */
     TAILQ_HEAD(cv_pool_slots, cv_pool_slot) held; /* dials that wait for the peer's, */
     struct cv_pool_slots queued;                  /* for room, */
@@ -209,9 +219,17 @@ void cv_connection_pool_failed(struct cv_connection_pool *pool, struct cv_pool_s
  * CLOSE was not polled yet, and will not be any more.
  */
 bool cv_connection_pool_closed(struct cv_connection_pool *pool, struct cv_pooled *connection);
+/* Instead of beginning the dial `slot` that was just polled: nobody wants it any more. */
+void cv_connection_pool_forgo(struct cv_connection_pool *pool, struct cv_pool_slot *slot);
 /* The peer of the dial has answered a first time. */
 void cv_connection_pool_heard(struct cv_pool_slot *slot);
-/* Somebody dials us from there: true when that would be in vain. */
+/* The dial `slot` that was just polled is made by `owner`, who outlives it. */
+void cv_connection_pool_begun(struct cv_pool_slot *slot, void *owner);
+/* Whose dial to a known peer at that address is under way; NULL when none is. */
+void *cv_connection_pool_dialler(const struct cv_connection_pool *pool,
+                                 const struct cv_address *address, struct cv_pool_slot **slot);
+/* Somebody dials us from there: true when that would be in vain. However many connections there are,
+ * strangers' packets ask for this: one look into a table. */
 bool cv_connection_pool_is_in_vain(const struct cv_connection_pool *pool,
                                    const struct cv_address *from, covey_time now);
 
@@ -229,9 +247,11 @@ struct cv_pool_output {
     struct cv_address address; /* DIAL */
     bool has_id;               /* DIAL */
     covey_node_id id;          /* DIAL: the only one to accept there */
+    bool is_pinned;            /* DIAL */
     struct cv_pool_waiter *waiter;
     struct cv_pooled *connection;
 };
+/* What cv_connection_pool_heard() is to be told of should be told before. */
 bool cv_connection_pool_poll(struct cv_connection_pool *pool, covey_time now,
                              struct cv_pool_output *out);
 /* Acts on the time. */

@@ -10,6 +10,32 @@ static struct cv_slice key_of(const covey_node_id *id)
 
 /* ---- slots ---- */
 
+static struct cv_slice place_of(const struct cv_address *address)
+{
+    return cv_slice_of(address, sizeof *address);
+}
+
+static void leave_place(struct cv_connection_pool *pool, struct cv_pool_slot *slot)
+{
+    if (slot->is_placed)
+        cv_map_remove(&pool->places, place_of(&slot->place));
+    slot->is_placed = false;
+}
+
+/* Of two at one address the later one counts, as the other is gone. Without memory nothing is in vain. */
+void cv_pool_slot_place(struct cv_connection_pool *pool, struct cv_pool_slot *slot,
+                        const struct cv_address *address)
+{
+    struct cv_pool_slot *other = cv_map_get(&pool->places, place_of(address));
+    if (other == slot)
+        return;
+    leave_place(pool, slot);
+    if (other != NULL)
+        leave_place(pool, other);
+    slot->place = *address;
+    slot->is_placed = cv_map_put(&pool->places, place_of(&slot->place), slot) == 0;
+}
+
 struct cv_pool_slot *cv_pool_slot_of(const struct cv_connection_pool *pool, const covey_node_id *id)
 {
     return cv_map_get(&pool->slots, key_of(id));
@@ -76,6 +102,7 @@ void cv_pool_slot_settle(struct cv_connection_pool *pool, struct cv_pool_slot *s
     pool->stats.dialled += slot->is_counted;
     pool->stats.dialled -= was_counted;
     if (slot->speaker == NULL && slot->dial == CV_POOL_DIAL_NONE && TAILQ_EMPTY(&slot->waiters)) {
+        leave_place(pool, slot);
         if (slot->has_id)
             cv_map_remove(&pool->slots, key_of(&slot->id));
         else
@@ -147,20 +174,35 @@ void cv_connection_pool_heard(struct cv_pool_slot *slot)
     slot->is_heard = true;
 }
 
+static struct cv_pool_slot *slot_at(const struct cv_connection_pool *pool,
+                                    const struct cv_address *address)
+{
+    return cv_map_get(&pool->places, place_of(address));
+}
+
+void cv_connection_pool_begun(struct cv_pool_slot *slot, void *owner)
+{
+    slot->owner = owner;
+}
+
+void *cv_connection_pool_dialler(const struct cv_connection_pool *pool,
+                                 const struct cv_address *address, struct cv_pool_slot **slot)
+{
+    *slot = slot_at(pool, address);
+    return *slot != NULL && (*slot)->dial == CV_POOL_DIAL_UNDER_WAY ? (*slot)->owner : NULL;
+}
+
 bool cv_connection_pool_is_in_vain(const struct cv_connection_pool *pool,
                                    const struct cv_address *from, covey_time now)
 {
-    const struct cv_pooled *connection;
-    const struct cv_pool_slot *slot;
-    TAILQ_FOREACH (connection, &pool->by_use, order)
-        if (now - connection->since < CV_POOL_CROSSING &&
-            cv_address_equal(&connection->slot->address, from))
-            return true;
-    TAILQ_FOREACH (slot, &pool->under_way, dials)
-        if (slot->has_id && cv_address_equal(&slot->address, from))
-            return slot->is_heard || (now - slot->dial_at < CV_POOL_CROSSING &&
-                                      covey_node_id_compare(&pool->self, &slot->id) < 0);
-    return false;
+    const struct cv_pool_slot *slot = slot_at(pool, from);
+    if (slot == NULL)
+        return false;
+    if (slot->speaker != NULL && now - slot->speaker->since < CV_POOL_CROSSING)
+        return true;
+    return slot->dial == CV_POOL_DIAL_UNDER_WAY &&
+           (slot->is_heard || (now - slot->dial_at < CV_POOL_CROSSING &&
+                               covey_node_id_compare(&pool->self, &slot->id) < 0));
 }
 
 /* ---- waiters ---- */
@@ -304,8 +346,19 @@ void cv_connection_pool_failed(struct cv_connection_pool *pool, struct cv_pool_s
 {
     assert(slot->dial == CV_POOL_DIAL_UNDER_WAY || slot->dial == CV_POOL_DIAL_ABANDONED);
     pool->stats.failures++;
+    cv_dial_window_failed(&pool->window, pool->now - slot->dial_at);
     cv_pool_dial_set(pool, slot, CV_POOL_DIAL_NONE);
     cv_pool_answer_all(pool, slot, error, 0);
+    cv_pool_slot_settle(pool, slot);
+}
+
+void cv_connection_pool_forgo(struct cv_connection_pool *pool, struct cv_pool_slot *slot)
+{
+    assert(slot->dial == CV_POOL_DIAL_UNDER_WAY);
+    pool->stats.dials--;
+    pool->stats.forgone++;
+    cv_pool_dial_set(pool, slot, CV_POOL_DIAL_NONE);
+    cv_pool_answer_all(pool, slot, COVEY_ERR_POOL_EXHAUSTED, 0);
     cv_pool_slot_settle(pool, slot);
 }
 
@@ -354,15 +407,43 @@ static covey_time eviction_due(const struct cv_connection_pool *pool)
     return connection == NULL ? COVEY_NEVER : connection->used_at + CV_POOL_USE_MIN;
 }
 
+/* When a dial under way keeps others waiting no longer, though nobody answers it. */
+static covey_time unheard_due(const struct cv_connection_pool *pool)
+{
+    const struct cv_pool_slot *slot;
+    if (TAILQ_EMPTY(&pool->wanted))
+        return COVEY_NEVER;
+    TAILQ_FOREACH (slot, &pool->under_way, dials) /* in order of beginning */
+        if (!slot->is_heard && slot->dial_at + CV_POOL_UNHEARD > pool->now)
+            return slot->dial_at + CV_POOL_UNHEARD;
+    return COVEY_NEVER;
+}
+
 covey_time cv_connection_pool_deadline(const struct cv_connection_pool *pool)
 {
     const struct cv_pool_slot *held = TAILQ_FIRST(&pool->held);
     covey_time deadline = held == NULL ? COVEY_NEVER : held->dial_at;
     deadline = sooner(deadline, sooner(pool->waiters_due, pool->check_at));
-    return sooner(deadline, eviction_due(pool));
+    return sooner(deadline, sooner(unheard_due(pool), eviction_due(pool)));
 }
 
 /* ---- outputs ---- */
+
+/* The next dial to begin; NULL when there is none, or enough are under way. */
+static struct cv_pool_slot *next_dial(struct cv_connection_pool *pool, covey_time now)
+{
+    struct cv_pool_slot *slot, *next = TAILQ_FIRST(&pool->wanted);
+    size_t count = 0;
+    if (next == NULL)
+        return NULL;
+    TAILQ_FOREACH (slot, &pool->under_way, dials)
+        count += slot->is_heard || now - slot->dial_at < CV_POOL_UNHEARD;
+    if (count < pool->window.size)
+        return next;
+    pool->stats.delayed += !next->is_delayed;
+    next->is_delayed = true;
+    return NULL;
+}
 
 static void poll_dial(struct cv_connection_pool *pool, struct cv_pool_slot *slot, covey_time now,
                       struct cv_pool_output *out)
@@ -370,6 +451,10 @@ static void poll_dial(struct cv_connection_pool *pool, struct cv_pool_slot *slot
     cv_pool_dial_set(pool, slot, CV_POOL_DIAL_UNDER_WAY);
     slot->dial_at = now;
     slot->is_heard = false;
+    slot->is_delayed = false;
+    slot->owner = NULL;
+    if (slot->has_id)
+        cv_pool_slot_place(pool, slot, &slot->address);
     pool->stats.dials++;
     *out = (struct cv_pool_output){
         .type = CV_POOL_DIAL,
@@ -377,6 +462,7 @@ static void poll_dial(struct cv_connection_pool *pool, struct cv_pool_slot *slot
         .address = slot->address,
         .has_id = slot->has_id,
         .id = slot->id,
+        .is_pinned = slot->is_pinned,
     };
 }
 
@@ -401,7 +487,7 @@ bool cv_connection_pool_poll(struct cv_connection_pool *pool, covey_time now,
     } else if ((waiter = TAILQ_FIRST(&pool->answered)) != NULL) {
         TAILQ_REMOVE(&pool->answered, waiter, mates);
         *out = (struct cv_pool_output){.type = CV_POOL_ANSWER, .waiter = waiter};
-    } else if ((slot = TAILQ_FIRST(&pool->wanted)) != NULL) {
+    } else if ((slot = next_dial(pool, now)) != NULL) {
         poll_dial(pool, slot, now, out);
     } else if ((connection = TAILQ_FIRST(&pool->checks)) != NULL) {
         TAILQ_REMOVE(&pool->checks, connection, checks);

@@ -23,11 +23,15 @@ struct cv_pool_slot {
     bool has_id;
     covey_node_id id;
     struct cv_address address; /* where to dial */
+    struct cv_address place;   /* a dial went there, or came from there: the key of `places` */
+    bool is_placed;            /* in `places` */
+    void *owner;               /* UNDER_WAY: of cv_connection_pool_begun() */
     bool is_pinned;
     bool is_counted; /* in stats.dialled */
     enum cv_pool_dial dial;
     covey_time dial_at; /* HELD: when it is not held any longer; UNDER_WAY: when it began */
     bool is_heard;      /* UNDER_WAY: the peer has answered */
+    bool is_delayed;    /* WANTED: it waits for others that are under way */
     struct cv_pooled *speaker;
     struct cv_pool_waiters waiters;
     TAILQ_ENTRY(cv_pool_slot) unnamed;
@@ -47,6 +51,9 @@ struct cv_pool_slot *cv_pool_slot_of(const struct cv_connection_pool *pool,
 /* The slot for an id, with room for it in the map. COVEY_ERR_LIMIT, COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_pool_slot_need(struct cv_connection_pool *pool, const covey_node_id *id,
                                      struct cv_pool_slot **out);
+/* Notes down where it was dialled, or was dialled from. */
+void cv_pool_slot_place(struct cv_connection_pool *pool, struct cv_pool_slot *slot,
+                        const struct cv_address *address);
 /* After each change: counts it anew, starts dials that have room now, and frees it when it holds
  * nothing. */
 void cv_pool_slot_settle(struct cv_connection_pool *pool, struct cv_pool_slot *slot);

@@ -1,5 +1,7 @@
 #include "unit/cluster/core_fixture.h"
 
+#include "cluster/membership_internal.h"
+
 static int join(uint32_t number)
 {
     struct cv_cluster_node *body = body_of(cv_alloc_default(), number, CORE_WALL_MS, 0);
@@ -194,12 +196,68 @@ static void one_list_for_each_peer_and_eight_in_all(void **state)
     for (uint32_t i = 1; i <= 10; i++)
         assert_int_equal(core_sent(i, CV_MESSAGE_SYNC_ANSWER, NULL) != NULL, i <= 8);
     assert_int_equal(core_count_sent(CV_MESSAGE_SYNC_ANSWER), 8);
+    assert_int_equal(core_stats().lists_shed, 4);
     /* Beside a join. */
     input.message.from = id_of(1);
     assert_int_equal(cv_membership_step(core.m, &input), COVEY_OK);
     assert_int_equal(join(1), COVEY_OK);
     assert_int_equal(core_count_sent(CV_MESSAGE_SYNC_ANSWER), 0);
     assert_int_equal(core_count_sent(CV_MESSAGE_JOIN_ACK), 1);
+}
+
+/* Steps only: what is to be sent is taken when all have asked. */
+static void ask_to_join(uint32_t number)
+{
+    uint8_t memory[512];
+    struct cv_message_writer mw;
+    struct cv_message_head head = {.type = CV_MESSAGE_JOIN};
+    struct cv_cluster_node *body = body_of(cv_alloc_default(), number, CORE_WALL_MS, 0);
+    const struct cv_record record = record_of(number, CORE_WALL_MS, COVEY_NODE_ALIVE, body);
+    cv_message_begin(&mw, memory, sizeof(memory), &head);
+    assert_true(cv_message_add(&mw, &record));
+    struct cv_input input = {.type = CV_INPUT_MESSAGE, .now = core.now, .wall_ms = core.wall_ms};
+    input.message.from = id_of(number);
+    input.message.bytes = cv_message_bytes(&mw);
+    assert_int_equal(cv_membership_step(core.m, &input), COVEY_OK);
+    cv_cluster_node_release(body);
+}
+
+/* Whoever asks twice waits once, and who is gone when his turn comes is passed over. */
+static void newcomers_wait_in_a_row(void **state)
+{
+    enum { ALL = 40, GONE = 20 };
+    (void)state;
+    for (uint32_t i = 1; i <= ALL; i++)
+        core_add_member(i);
+    for (uint32_t i = 1; i <= ALL; i++)
+        ask_to_join(i);
+    for (uint32_t i = 1; i <= ALL; i++)
+        ask_to_join(i);
+    const struct cv_input gone = {.type = CV_INPUT_DISCONNECTED,
+                                  .now = core.now,
+                                  .wall_ms = core.wall_ms,
+                                  .disconnected = {.peer = id_of(GONE)}};
+    assert_int_equal(cv_membership_step(core.m, &gone), COVEY_OK);
+    core_drain();
+    for (uint32_t i = 1; i <= ALL; i++) {
+        bool seen[ALL + 2] = {false};
+        if (i == GONE)
+            assert_null(core_sent(i, CV_MESSAGE_JOIN_ACK, NULL));
+        else
+            assert_true(count_listed(i, seen, ALL + 2) >= ALL);
+    }
+    assert_int_equal(core_stats().lists_shed, 0);
+}
+
+static void not_everybody_may_wait(void **state)
+{
+    enum { MORE = 3, ALL = CV_TRANSFERS_MAX + CV_NEWCOMERS_MAX + MORE };
+    (void)state;
+    for (uint32_t i = 1; i <= ALL; i++)
+        core_add_member(i);
+    for (uint32_t i = 1; i <= ALL; i++)
+        ask_to_join(i);
+    assert_int_equal(core_stats().lists_shed, MORE);
 }
 
 int main(void)
@@ -214,6 +272,8 @@ int main(void)
         CORE_TEST(an_answer_that_nobody_takes_is_freed),
         CORE_TEST(who_is_closed_gets_no_list),
         CORE_TEST(one_list_for_each_peer_and_eight_in_all),
+        CORE_TEST(newcomers_wait_in_a_row),
+        CORE_TEST(not_everybody_may_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -118,6 +118,63 @@ static void test_a_server_that_dies_before_it_confirms(void **state)
     assert_true(given_up >= 2);
 }
 
+static bool one_from_the_client(void *user, const struct test_wire_packet *packet)
+{
+    const struct cv_address server = test_wire_address(0);
+    bool *was_sent = user;
+    bool passes = cv_address_equal(&packet->from, &server) || !*was_sent;
+    *was_sent |= !cv_address_equal(&packet->from, &server);
+    return passes;
+}
+
+/* Who accepted waits as long as who dialled, but not when half of the places are taken. */
+static void test_who_began_is_waited_for_unless_there_are_many(void **state)
+{
+    const unsigned handshakes_max[] = {4, 2};
+    const unsigned patience_s[] = {15, 5};
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        struct net n;
+        bool was_sent = false;
+        net_init(&n);
+        struct cv_quic_config server = peer_config(&n.server, true);
+        struct cv_quic_config client = peer_config(&n.client, false);
+        server.limits.handshakes_max = handshakes_max[i];
+        peer_start(&n, &n.server, &server);
+        peer_start(&n, &n.client, &client);
+        n.wire.filter = one_from_the_client;
+        n.wire.filter_user = &was_sent;
+        net_dial(&n, CV_ALPN_ID_CLUSTER, NULL);
+        const covey_time start = n.wire.now;
+        while (stats_of(&n.server).handshakes_failed == 0 && n.wire.now - start < LONG)
+            (void)test_wire_step(&n.wire, n.wire.now + COVEY_SECOND);
+        assert_int_equal((n.wire.now - start) / COVEY_SECOND, patience_s[i]);
+        net_fini(&n);
+    }
+}
+
+/* The same among members: the one that was heard is waited for, the silent one is not. */
+static void test_a_member_that_answers_is_waited_for(void **state)
+{
+    const unsigned patience_s[] = {5, 15};
+    (void)state;
+    for (unsigned heard = 0; heard < 2; heard++) {
+        struct net n;
+        unsigned seen = heard ? 3 : 4;
+        net_init(&n);
+        net_start(&n);
+        n.wire.filter = from_the_server_once;
+        n.wire.filter_user = &seen;
+        const covey_time start = n.wire.now;
+        net_dial(&n, CV_ALPN_ID_CLUSTER, NULL);
+        assert_true(test_wire_wait(&n.wire, &n.client.closed, 1, LONG));
+        assert_int_equal(n.client.why.error, COVEY_ERR_TIMEOUT);
+        assert_int_equal((n.wire.now - start) / COVEY_SECOND, patience_s[heard]);
+        assert_int_equal(stats_of(&n.client).handshakes_failed, 1);
+        net_fini(&n);
+    }
+}
+
 /* Puts the packet of `size` bytes from a stranger in front of the server and returns how many
  * packets it sent in answer. */
 static uint64_t send_raw(struct net *n, const uint8_t *bytes, size_t size)
@@ -407,6 +464,8 @@ int main(void)
         cmocka_unit_test(test_not_accepting_endpoint_is_silent),
         cmocka_unit_test(test_what_is_being_accepted_is_closed_in_the_end),
         cmocka_unit_test(test_a_server_that_dies_before_it_confirms),
+        cmocka_unit_test(test_a_member_that_answers_is_waited_for),
+        cmocka_unit_test(test_who_began_is_waited_for_unless_there_are_many),
         cmocka_unit_test(test_ids_of_every_size),
         cmocka_unit_test(test_garbage_changes_nothing),
         cmocka_unit_test(test_version_negotiation),

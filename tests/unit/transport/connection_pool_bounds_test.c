@@ -222,6 +222,93 @@ static void too_many_may_not_wait(void **state)
     side_fini(&s);
 }
 
+/* Peers from 10 on are wanted, with a waiter each. */
+#define CROWD (CV_DIAL_WINDOW_FIRST + 4)
+
+static void want_crowd(struct side *s, struct cv_pool_waiter *waiters)
+{
+    for (uint8_t i = 0; i < CROWD; i++)
+        assert_null(want(s, (uint8_t)(10 + i), &waiters[i]));
+}
+
+static void dials_wait_for_their_turn(void **state)
+{
+    struct side s;
+    struct cv_pool_waiter waiters[CROWD];
+    struct cv_pooled a, b;
+    struct cv_pool_slot *slots[CROWD];
+    (void)state;
+    side_init(&s, 1);
+    want_crowd(&s, waiters);
+    for (size_t i = 0; i < CV_DIAL_WINDOW_FIRST; i++)
+        slots[i] = next(&s, CV_POOL_DIAL).slot;
+    assert_nothing(&s);
+    assert_int_equal(s.pool.stats.delayed, 1);
+    /* one that is done quickly leaves its place and makes one more */
+    dialled(&s, slots[0], 10, &a);
+    next(&s, CV_POOL_ANSWER);
+    next(&s, CV_POOL_DIAL);
+    next(&s, CV_POOL_DIAL);
+    assert_nothing(&s);
+    assert_int_equal(s.pool.stats.delayed, 2);
+    /* a slow one halves them: now too many are under way */
+    s.now += CV_DIAL_SLOW;
+    dialled(&s, slots[1], 11, &b);
+    next(&s, CV_POOL_ANSWER);
+    assert_nothing(&s);
+    assert_int_equal(s.pool.stats.dials, CV_DIAL_WINDOW_FIRST + 2);
+    side_fini(&s);
+}
+
+static void the_silent_keep_nobody_waiting_for_long(void **state)
+{
+    struct side s;
+    struct cv_pool_waiter waiters[CROWD];
+    struct cv_pool_slot *slots[CV_DIAL_WINDOW_FIRST];
+    (void)state;
+    side_init(&s, 1);
+    const covey_time begun = s.now;
+    want_crowd(&s, waiters);
+    for (size_t i = 0; i < CV_DIAL_WINDOW_FIRST; i++)
+        slots[i] = next(&s, CV_POOL_DIAL).slot;
+    cv_connection_pool_heard(slots[0]);
+    assert_nothing(&s);
+    assert_int_equal(cv_connection_pool_deadline(&s.pool), begun + CV_POOL_UNHEARD);
+    s.now = begun + CV_POOL_UNHEARD - 1;
+    assert_nothing(&s);
+    s.now++;
+    cv_connection_pool_expire(&s.pool, s.now);
+    for (size_t i = 1; i < CV_DIAL_WINDOW_FIRST; i++)
+        next(&s, CV_POOL_DIAL);
+    assert_nothing(&s); /* the one that was heard goes on */
+    assert_int_equal(cv_connection_pool_deadline(&s.pool), s.now + CV_POOL_UNHEARD);
+    /* a failure without an answer halves the window */
+    cv_connection_pool_failed(&s.pool, slots[1], COVEY_ERR_TIMEOUT);
+    next(&s, CV_POOL_ANSWER);
+    assert_nothing(&s);
+    assert_int_equal(s.pool.window.size, CV_DIAL_WINDOW_FIRST / 2);
+    side_fini(&s);
+}
+
+static void what_nobody_wants_any_more_is_not_dialled(void **state)
+{
+    struct side s;
+    struct cv_pool_waiter waiter;
+    (void)state;
+    side_init(&s, 1);
+    assert_null(want(&s, 10, &waiter));
+    cv_connection_pool_forgo(&s.pool, next(&s, CV_POOL_DIAL).slot);
+    const struct cv_pool_output out = next(&s, CV_POOL_ANSWER);
+    assert_ptr_equal(out.waiter, &waiter);
+    assert_null(waiter.connection);
+    assert_int_equal(waiter.error, COVEY_ERR_POOL_EXHAUSTED);
+    assert_nothing(&s);
+    assert_int_equal(s.pool.stats.dials, 0);
+    assert_int_equal(s.pool.stats.forgone, 1);
+    assert_int_equal(s.pool.stats.dialled, 0);
+    side_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +320,9 @@ int main(void)
         cmocka_unit_test(pinned_and_accepted_ones_do_not_count),
         cmocka_unit_test(accepted_ones_are_bounded_apart),
         cmocka_unit_test(too_many_may_not_wait),
+        cmocka_unit_test(dials_wait_for_their_turn),
+        cmocka_unit_test(the_silent_keep_nobody_waiting_for_long),
+        cmocka_unit_test(what_nobody_wants_any_more_is_not_dialled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -292,6 +292,43 @@ static void what_is_in_vain_is_turned_away(void **state)
     side_fini(&high);
 }
 
+/* One that moves is looked for where it was last; one that takes an address over counts there. */
+static void an_address_is_its_last_users(void **state)
+{
+    (void)state;
+    struct side s;
+    struct cv_pooled two, moved, three;
+    struct cv_pool_slot *slot;
+    struct cv_pool_waiter waiter;
+    const struct cv_address at2 = address_of(2), at9 = address_of(9);
+    int owner;
+    side_init(&s, 1);
+    dial(&s, 2, &two);
+    s.now += CV_POOL_CROSSING;
+    struct cv_pool_offer o = {
+        .peer = id_of(2), .address = at9, .connection = &moved, .accepted = true};
+    assert_int_equal(cv_connection_pool_connected(&s.pool, &o, s.now), 0);
+    assert_true(cv_connection_pool_is_in_vain(&s.pool, &at9, s.now));
+    assert_false(cv_connection_pool_is_in_vain(&s.pool, &at2, s.now));
+    o = (struct cv_pool_offer){
+        .peer = id_of(3), .address = at9, .connection = &three, .accepted = true};
+    assert_int_equal(cv_connection_pool_connected(&s.pool, &o, s.now), 0);
+    cv_connection_pool_closed(&s.pool, &moved); /* takes nobody else's place away */
+    assert_true(cv_connection_pool_is_in_vain(&s.pool, &at9, s.now));
+    cv_connection_pool_closed(&s.pool, &three);
+    assert_false(cv_connection_pool_is_in_vain(&s.pool, &at9, s.now));
+    /* who dials there is told while he does */
+    assert_null(want(&s, 2, &waiter));
+    assert_null(cv_connection_pool_dialler(&s.pool, &at2, &slot));
+    struct cv_pool_output out = next(&s, CV_POOL_DIAL);
+    cv_connection_pool_begun(out.slot, &owner);
+    assert_ptr_equal(cv_connection_pool_dialler(&s.pool, &at2, &slot), &owner);
+    assert_ptr_equal(slot, out.slot);
+    cv_connection_pool_failed(&s.pool, out.slot, COVEY_ERR_TIMEOUT);
+    assert_null(cv_connection_pool_dialler(&s.pool, &at2, &slot));
+    side_fini(&s);
+}
+
 static void our_dial_is_given_up_for_the_peers(void **state)
 {
     (void)state;
@@ -371,6 +408,7 @@ int main(void)
         cmocka_unit_test(a_later_connection_replaces_a_broken_one),
         cmocka_unit_test(a_dial_waits_for_the_peers),
         cmocka_unit_test(what_is_in_vain_is_turned_away),
+        cmocka_unit_test(an_address_is_its_last_users),
         cmocka_unit_test(our_dial_is_given_up_for_the_peers),
         cmocka_unit_test(a_given_up_dial_is_made_again),
         cmocka_unit_test(no_memory_changes_nothing),
