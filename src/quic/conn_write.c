@@ -118,7 +118,7 @@ static ngtcp2_ssize write_stream(struct packet *p, struct cv_quic_stream *s)
     ngtcp2_ssize written = -1;
     ngtcp2_ssize n =
         ngtcp2_conn_writev_stream(c->native, &p->path.path, &p->info, p->room, c->packet_size_max,
-                                  &written, flags, s->id, pieces, count, c->endpoint->now);
+                                  &written, flags, s->entry.id, pieces, count, c->endpoint->now);
     if (written >= 0)
         note_written(s, (size_t)written, fin && (size_t)written == size);
     if (n > 0)

@@ -39,14 +39,14 @@ struct cv_quic_stream *cv_stream_new(struct cv_quic_conn *c)
     memset(s, 0, offsetof(struct cv_quic_stream, out));
     cv_send_buffer_init(&s->out, e->config.buffers);
     s->conn = c;
-    s->id = -1;
+    s->entry.id = -1;
     return s;
 }
 
 void cv_stream_attach(struct cv_quic_stream *s, int64_t id)
 {
-    s->id = id;
-    cv_stream_table_put(&s->conn->table, id, s);
+    s->entry.id = id;
+    cv_stream_table_put(&s->conn->table, &s->entry);
     TAILQ_INSERT_TAIL(&s->conn->streams, s, link);
 }
 
@@ -134,11 +134,11 @@ void cv_stream_release(struct cv_quic_stream *s)
 {
     struct cv_quic_conn *c = s->conn;
     struct cv_quic_endpoint *e = c->endpoint;
-    if (s->id >= 0) {
+    if (s->entry.id >= 0) {
         cv_stream_leave_sending(s);
         leave_pending(s);
         leave_stopped(s);
-        cv_stream_table_remove(&c->table, s->id);
+        cv_stream_table_remove(&c->table, &s->entry);
         TAILQ_REMOVE(&c->streams, s, link);
     }
     leave_waiting(s);
@@ -291,9 +291,9 @@ int cv_streams_settle(struct cv_quic_conn *c)
         int rv = 0;
         leave_pending(s);
         if (s->wants_reset)
-            rv = cv_ngtcp2_shutdown_write(c->native, s->id, s->reset_code);
+            rv = cv_ngtcp2_shutdown_write(c->native, s->entry.id, s->reset_code);
         if (rv == 0 && s->wants_stop)
-            rv = cv_ngtcp2_shutdown_read(c->native, s->id, s->stop_code);
+            rv = cv_ngtcp2_shutdown_read(c->native, s->entry.id, s->stop_code);
         s->wants_reset = s->wants_stop = false;
         if (rv != 0)
             return rv;
@@ -318,7 +318,7 @@ struct cv_quic_conn *cv_quic_stream_conn(const struct cv_quic_stream *s)
 
 int64_t cv_quic_stream_id(const struct cv_quic_stream *s)
 {
-    return s->id;
+    return s->entry.id;
 }
 
 bool cv_quic_stream_is_accepted(const struct cv_quic_stream *s)
@@ -436,7 +436,7 @@ void cv_quic_stream_consume(struct cv_quic_stream *s, size_t size, size_t connec
     if (connection > 0)
         ngtcp2_conn_extend_max_offset(c->native, connection);
     if (size > 0 && !s->fin_received)
-        (void)ngtcp2_conn_extend_max_stream_offset(c->native, s->id, size);
+        (void)ngtcp2_conn_extend_max_stream_offset(c->native, s->entry.id, size);
     cv_conn_mark_dirty(c);
 }
 
