@@ -111,27 +111,36 @@ struct cv_client_request_kind {
     void (*failed)(struct cv_client_request *request, const struct cv_rpc_status *status);
 };
 
-struct cv_client_request {
-    struct cv_client_timer timer; /* first: ends its pause or its wait */
-    struct cv_slice method;       /* these outlive it */
-    const struct cv_rpc_metadata *metadata;
+/* What travels in the header of a call, in its own memory. */
+struct cv_call_header {
+    struct cv_slice method;
+    struct cv_rpc_metadata *metadata;
     size_t metadata_count;
+};
+
+/* What is asked for. Of its owner, and of all requests that he makes for it; outlives them. */
+struct cv_client_wish {
+    struct cv_call_header header;
     covey_time deadline;
     const struct cv_slice *message; /* the only one, sent with the start; or NULL */
     bool wait_for_ready;
-    bool has_waited; /* for a link */
-    int error;       /* why it is doomed */
+};
 
-    covey_client *client; /* from here on: what the end of a call needs, close together */
+struct cv_client_request {
+    covey_client *client; /* what the end of a call needs comes first, close together */
     const struct cv_client_request_kind *kind;
     struct cv_client_requests *list; /* where it is; NULL: nowhere */
-    bool has_timer;                  /* it was set there */
     TAILQ_ENTRY(cv_client_request) entry;
     struct cv_link *link;
     struct cv_rpc_call *rpc;
+    bool has_timer;  /* it was set where it is */
+    bool has_waited; /* for a link */
+    int error;       /* why it is doomed */
+    const struct cv_client_wish *wish;
+    struct cv_client_timer timer; /* ends its pause or its wait */
 };
 
-/* Begins, after `pause`; the caller has set client, kind and all up to wait_for_ready. Its outcome
+/* Begins, after `pause`; the caller has set client, kind and wish. Its outcome
  * never comes from inside this. Needs room for one timer: cv_client_want_timers(). */
 void cv_client_request_begin(struct cv_client_request *request, covey_time pause);
 /* Ends it without a word, wherever it is; nothing when it has ended. The server sees it cancelled. */

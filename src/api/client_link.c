@@ -34,7 +34,7 @@ static void disappoint(covey_client *client)
     struct cv_client_request *next;
     for (struct cv_client_request *r = TAILQ_FIRST(&client->waiting); r != NULL; r = next) {
         next = TAILQ_NEXT(r, entry);
-        if (!r->wait_for_ready)
+        if (!r->wish->wait_for_ready)
             cv_client_request_doom(r, client->last_error);
     }
 }

@@ -1,6 +1,7 @@
 /* The requests of a client: each waits for the client's link, and runs on one. */
 #include "api/client.h"
 
+#include <stddef.h>
 #include <stdio.h>
 
 /* ---- lists ---- */
@@ -42,23 +43,30 @@ bool cv_client_request_is_doomed(const struct cv_client_request *r)
     return r->list == &r->client->shared->doomed;
 }
 
+static struct cv_client_request *request_of(struct cv_client_timer *timer)
+{
+    return (struct cv_client_request *)(void *)((unsigned char *)timer -
+                                                offsetof(struct cv_client_request, timer));
+}
+
 static void on_waited_too_long(struct cv_client_timer *timer)
 {
-    cv_client_request_doom((struct cv_client_request *)(void *)timer, COVEY_ERR_TIMEOUT);
+    cv_client_request_doom(request_of(timer), COVEY_ERR_TIMEOUT);
 }
 
 /* ---- on a link ---- */
 
 static int start_rpc(struct cv_client_request *r, struct cv_link *link)
 {
+    const struct cv_client_wish *wish = r->wish;
     const struct cv_rpc_start start = {
-        .method = r->method,
-        .deadline = r->deadline,
-        .metadata = r->metadata,
-        .metadata_count = r->metadata_count,
+        .method = wish->header.method,
+        .deadline = wish->deadline,
+        .metadata = wish->header.metadata,
+        .metadata_count = wish->header.metadata_count,
         .user = r,
         .is_checked = true, /* the draft was */
-        .message = r->message,
+        .message = wish->message,
     };
     int error = cv_link_start(link, &start, cv_loop_now(r->client->loop), &r->rpc);
     if (error == 0)
@@ -70,7 +78,7 @@ static void wait_for_link(struct cv_client_request *r)
 {
     r->has_waited = true;
     enter_list(r, &r->client->waiting);
-    set_timer(r, on_waited_too_long, r->deadline);
+    set_timer(r, on_waited_too_long, r->wish->deadline);
     cv_client_want_link(r->client);
 }
 
@@ -96,7 +104,7 @@ void cv_client_request_start(struct cv_client_request *r)
 static void begin_now(struct cv_client_request *r)
 {
     covey_client *client = r->client;
-    if (r->deadline <= cv_loop_now(client->loop))
+    if (r->wish->deadline <= cv_loop_now(client->loop))
         cv_client_request_doom(r, COVEY_ERR_TIMEOUT);
     else if (client->is_ready)
         cv_client_request_start(r);
@@ -106,7 +114,7 @@ static void begin_now(struct cv_client_request *r)
 
 static void on_pause_over(struct cv_client_timer *timer)
 {
-    begin_now((struct cv_client_request *)(void *)timer);
+    begin_now(request_of(timer));
 }
 
 void cv_client_request_begin(struct cv_client_request *r, covey_time pause)

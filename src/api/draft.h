@@ -30,12 +30,6 @@ void cv_draft_fini(struct covey_call_draft *draft);
 /* How much memory cv_draft_copy() fills. */
 size_t cv_draft_size(const struct covey_call_draft *draft);
 
-/* What travels in the header of a call, in its own memory. */
-struct cv_call_header {
-    struct cv_slice method;
-    struct cv_rpc_metadata *metadata;
-    size_t metadata_count;
-};
 /* Copies to `memory`, aligned as malloc's. */
 void cv_draft_copy(const struct covey_call_draft *draft, void *memory, struct cv_call_header *out);
 

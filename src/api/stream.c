@@ -9,7 +9,7 @@
 struct covey_stream {
     struct cv_exchange x; /* first: the exchange names the stream */
     struct cv_client_request request;
-    struct cv_call_header header; /* in `bytes` */
+    struct cv_client_wish wish; /* its header is in `bytes` */
     covey_time begun;
     uint64_t messages_received;         /* the loop's */
     atomic_uint_fast64_t messages_sent; /* any thread */
@@ -38,7 +38,7 @@ static void tell_interceptors(covey_stream *stream, enum covey_status_code code)
 {
     const struct cv_draft_end end = {
         .begun = stream->begun,
-        .method = stream->header.method,
+        .method = stream->wish.header.method,
         .code = code,
         .messages_sent = atomic_load(&stream->messages_sent),
         .messages_received = stream->messages_received,
@@ -212,7 +212,9 @@ static void init(covey_stream *stream, const struct covey_call_draft *draft, siz
     memset(stream, 0, sizeof *stream);
     cv_exchange_init(&stream->x, &exchange_kind, client->runtime, client->loop,
                      client->message_send_max);
-    cv_draft_copy(draft, stream->bytes, &stream->header);
+    cv_draft_copy(draft, stream->bytes, &stream->wish.header);
+    stream->wish.deadline = draft->deadline;
+    stream->wish.wait_for_ready = draft->options.wait_for_ready;
     cv_reply_set_constant(&stream->outcome, COVEY_STATUS_UNKNOWN, "");
     cv_reply_init(&stream->answer.reply);
     stream->size = size;
@@ -220,11 +222,7 @@ static void init(covey_stream *stream, const struct covey_call_draft *draft, siz
     stream->request = (struct cv_client_request){
         .client = client,
         .kind = &request_kind,
-        .method = stream->header.method,
-        .metadata = stream->header.metadata,
-        .metadata_count = stream->header.metadata_count,
-        .deadline = draft->deadline,
-        .wait_for_ready = draft->options.wait_for_ready,
+        .wish = &stream->wish,
     };
 }
 

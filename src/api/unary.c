@@ -22,25 +22,24 @@ static int check_options(const struct covey_call_options *options)
     return options->hedge_after > 0 && !options->idempotent ? COVEY_ERR_INVALID_ARGUMENT : 0;
 }
 
-static void run_start(struct cv_mail *mail, bool cancelled);
-
 static void init(struct cv_unary *u, const struct covey_call_draft *draft, struct cv_slice request)
 {
     /* What attempts set is left to them. */
-    u->timer = (struct cv_client_timer){.expired = on_hedge};
-    u->mail = (struct cv_mail){.run = run_start};
     u->client = draft->client;
-    u->deadline = draft->deadline;
     u->begun = draft->begun;
     u->hedge_after = draft->options.hedge_after;
-    u->wait_for_ready = draft->options.wait_for_ready;
+    if (u->hedge_after > 0)
+        u->timer = (struct cv_client_timer){.expired = on_hedge};
     u->is_idempotent = draft->options.idempotent;
     u->is_decided = false;
     u->has_last = false;
     u->attempts = 0;
     u->failures = 0;
     LIST_INIT(&u->open);
-    cv_draft_copy(draft, u->bytes, &u->header);
+    cv_draft_copy(draft, u->bytes, &u->wish.header);
+    u->wish.deadline = draft->deadline;
+    u->wish.message = &u->request;
+    u->wish.wait_for_ready = draft->options.wait_for_ready;
     uint8_t *at = u->bytes + cv_draft_size(draft);
     if (request.size > 0)
         memcpy(at, request.data, request.size);
@@ -118,7 +117,7 @@ static void tell_interceptors(const struct cv_unary *u, enum covey_status_code c
 {
     const struct cv_draft_end end = {
         .begun = u->begun,
-        .method = u->header.method,
+        .method = u->wish.header.method,
         .code = code,
         .messages_sent = is_begun,
         .messages_received = code == COVEY_STATUS_OK,
@@ -144,9 +143,8 @@ static void finish(struct cv_unary *u, struct covey_reply *reply)
 {
     covey_client *client = u->client;
     struct cv_attempt *a;
-    /* The next call but one is made in this memory. */
-    cv_prefetch(u, offsetof(struct cv_unary, first));
-    cv_prefetch(u->bytes, 128);
+    /* The next call but one is made in this memory, and what begins it is not in the cache. */
+    cv_prefetch(&u->wish, sizeof *u - offsetof(struct cv_unary, wish) + 128);
     LIST_FOREACH (a, &u->open, entry)
         cv_client_request_end(&a->request);
     end_hedging(u);
@@ -177,7 +175,8 @@ static void check_answer(struct covey_reply *reply, covey_runtime *runtime)
 
 static bool may_repeat(const struct cv_unary *u)
 {
-    return u->attempts < u->client->retry.attempts && u->deadline > cv_loop_now(u->client->loop);
+    return u->attempts < u->client->retry.attempts &&
+           u->wish.deadline > cv_loop_now(u->client->loop);
 }
 
 static bool pays_for_repeating(struct cv_unary *u)
@@ -198,7 +197,8 @@ static void set_timer(struct cv_unary *u, covey_time after)
 /* No answer came for so long: another attempt beside those that go on. */
 static void on_hedge(struct cv_client_timer *timer)
 {
-    struct cv_unary *u = (struct cv_unary *)(void *)timer;
+    struct cv_unary *u =
+        (struct cv_unary *)(void *)((unsigned char *)timer - offsetof(struct cv_unary, timer));
     if (!u->client->is_ready) {
         set_timer(u, u->hedge_after); /* another would wait for the same connection */
         return;
@@ -224,7 +224,7 @@ static enum verdict judge(struct cv_unary *u, const struct cv_attempt *a,
     if (code != COVEY_STATUS_UNAVAILABLE || u->is_decided)
         return IS_THE_END;
     if (not_started && u->attempts - u->failures < REFUSALS_MAX &&
-        u->deadline > cv_loop_now(u->client->loop))
+        u->wish.deadline > cv_loop_now(u->client->loop))
         return REPEAT_NOW;
     if (!is_alone)
         return OTHERS_GO_ON;
@@ -236,7 +236,7 @@ static void repeat_later(struct cv_unary *u)
 {
     u->failures++;
     covey_time pause = cv_backoff_pause(&u->client->retry_backoff, u->failures, &u->client->random);
-    if (pause >= u->deadline - cv_loop_now(u->client->loop)) {
+    if (pause >= u->wish.deadline - cv_loop_now(u->client->loop)) {
         finish(u, &u->last);
         return;
     }
@@ -372,12 +372,7 @@ static struct cv_attempt *attempt_new(struct cv_unary *u)
             {
                 .client = u->client,
                 .kind = &kind,
-                .method = u->header.method,
-                .metadata = u->header.metadata,
-                .metadata_count = u->header.metadata_count,
-                .deadline = u->deadline,
-                .message = &u->request,
-                .wait_for_ready = u->wait_for_ready,
+                .wish = &u->wish,
             },
     };
     cv_reply_init(&a->answer);
@@ -449,6 +444,7 @@ int cv_unary_post(struct cv_unary *u)
 {
     if (cv_loop_in_turn(u->client->loop))
         return begin_here(u);
+    u->mail = (struct cv_mail){.run = run_start};
     int error = cv_client_post(u->client, &u->mail);
     if (error != 0)
         cv_unary_drop(u);

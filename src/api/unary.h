@@ -28,30 +28,28 @@ struct cv_unary_outcome {
     bool moves;
 };
 
+/* What the end of a call needs comes first, close together; the rest is looked at only where it begins. */
 struct cv_unary {
-    struct cv_client_timer timer; /* first: of the next hedge */
-    struct cv_mail mail;
-    struct cv_call_header header; /* in `bytes` */
-    struct cv_slice request;
-    covey_time deadline;
-    covey_time begun;
-    struct covey_reply last; /* if has_last */
-
-    struct cv_attempt
-        first; /* its end and what follows: what the end of a call needs, close together */
+    struct cv_attempt first;
     LIST_HEAD(, cv_attempt) open;
     covey_client *client;
-    size_t size;            /* of this memory */
-    covey_time hedge_after; /* 0: no hedges */
-    bool wait_for_ready;
-    bool is_idempotent;
-    bool is_decided;   /* one attempt has an answer */
-    bool has_last;     /* an attempt has failed, and others go on or will */
-    unsigned attempts; /* made so far */
-    unsigned failures; /* in a row, for the pause */
     const struct cv_unary_outcome *outcome;
     covey_reply_handler done; /* of its kinds */
     void *user;
+    size_t size; /* of this memory */
+    covey_time begun;
+    covey_time hedge_after; /* 0: no hedges */
+    unsigned attempts;      /* made so far */
+    unsigned failures;      /* in a row, for the pause */
+    bool is_idempotent;
+    bool is_decided; /* one attempt has an answer */
+    bool has_last;   /* an attempt has failed, and others go on or will */
+
+    struct cv_client_wish wish; /* its header is in `bytes`, as is */
+    struct cv_slice request;
+    struct cv_mail mail;
+    struct covey_reply last;      /* if has_last */
+    struct cv_client_timer timer; /* of the next hedge */
     _Alignas(max_align_t) uint8_t bytes[];
 };
 

@@ -49,7 +49,7 @@ static inline void cv_deadlines_clear(struct cv_deadlines *d, struct cv_deadline
     if (t->is_far) {
         TAILQ_REMOVE(&d->far, t, entry);
         t->is_far = false;
-    } else {
+    } else if (cv_timer_is_set(&t->timer)) {
         cv_heap_clear(&d->near, &t->timer);
     }
 }

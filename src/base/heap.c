@@ -33,11 +33,6 @@ int cv_heap_reserve(struct cv_heap *h, size_t count)
     return 0;
 }
 
-bool cv_timer_is_set(const struct cv_timer *t)
-{
-    return t->index != 0;
-}
-
 static bool is_before(const struct cv_heap_entry *a, const struct cv_heap_entry *b)
 {
     if (a->deadline != b->deadline)

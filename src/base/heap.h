@@ -55,7 +55,10 @@ void cv_heap_clear(struct cv_heap *h, struct cv_timer *t);
  * puts it in with these later. */
 void cv_heap_note(struct cv_heap *h, struct cv_timer *t, covey_time deadline);
 void cv_heap_put(struct cv_heap *h, struct cv_timer *t);
-bool cv_timer_is_set(const struct cv_timer *t);
+static inline bool cv_timer_is_set(const struct cv_timer *t)
+{
+    return t->index != 0;
+}
 
 /* The earliest deadline, COVEY_NEVER when no timer is set. */
 covey_time cv_heap_deadline(const struct cv_heap *h);

@@ -6,7 +6,7 @@
 static const uint8_t *take(struct cv_reader *r, size_t size)
 {
     if (size > cv_reader_left(r)) {
-        r->failed = true;
+        cv_reader_fail(r);
         return NULL;
     }
     const uint8_t *bytes = r->next;
@@ -47,7 +47,7 @@ uint64_t cv_read_u64(struct cv_reader *r)
 uint64_t cv_read_long_varint(struct cv_reader *r)
 {
     if (cv_reader_left(r) == 0) {
-        r->failed = true;
+        cv_reader_fail(r);
         return 0;
     }
     uint64_t value = 0, least = 0; /* what needs so many bytes */
@@ -69,7 +69,7 @@ uint64_t cv_read_long_varint(struct cv_reader *r)
         break;
     }
     if (r->failed || value < least) {
-        r->failed = true;
+        cv_reader_fail(r);
         return 0;
     }
     return value;

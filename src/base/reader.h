@@ -13,7 +13,7 @@
  * be in its shortest form, so that each value has one encoding.
  */
 struct cv_reader {
-    const uint8_t *next;
+    const uint8_t *next; /* `end` when it failed, so that nothing is left */
     const uint8_t *end;
     bool failed;
 };
@@ -30,13 +30,14 @@ static inline void cv_reader_init(struct cv_reader *r, struct cv_slice bytes)
 /* How many bytes are left; 0 when the reader failed, so that a loop over what is left ends. */
 static inline size_t cv_reader_left(const struct cv_reader *r)
 {
-    return r->failed ? 0 : (size_t)(r->end - r->next);
+    return (size_t)(r->end - r->next);
 }
 
 /* Makes the reader fail, for a value that is well-formed but not allowed. */
 static inline void cv_reader_fail(struct cv_reader *r)
 {
     r->failed = true;
+    r->next = r->end;
 }
 
 /* True when nothing failed. */
@@ -55,7 +56,7 @@ static inline uint8_t cv_read_u8(struct cv_reader *r)
 {
     if (cv_reader_left(r) > 0)
         return *r->next++;
-    r->failed = true;
+    cv_reader_fail(r);
     return 0;
 }
 
@@ -74,9 +75,11 @@ static inline uint64_t cv_read_varint(struct cv_reader *r)
 /* The next `size` bytes, borrowed from what the reader reads. */
 static inline struct cv_slice cv_read_bytes(struct cv_reader *r, uint64_t size)
 {
-    if (size > cv_reader_left(r))
-        r->failed = true;
-    if (r->failed || size == 0)
+    if (size > cv_reader_left(r)) {
+        cv_reader_fail(r);
+        size = 0;
+    }
+    if (size == 0)
         return (struct cv_slice){0};
     struct cv_slice bytes = cv_slice_of(r->next, (size_t)size);
     r->next += size;
@@ -88,7 +91,7 @@ static inline struct cv_slice cv_read_prefixed(struct cv_reader *r, size_t size_
 {
     uint64_t size = cv_read_varint(r);
     if (size > size_max)
-        r->failed = true;
+        cv_reader_fail(r);
     return cv_read_bytes(r, size);
 }
 

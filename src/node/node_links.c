@@ -315,10 +315,13 @@ void cv_link_stream_data(struct cv_link *link, struct cv_quic_stream *s, struct 
 void cv_link_stream_event(struct cv_link *link, struct cv_quic_stream *s,
                           enum cv_rpc_input_type type, uint64_t code)
 {
-    if (link->is_closed || cv_quic_stream_user(s) == NULL)
-        return;
     struct cv_rpc_input input = {
         .type = type, .now = link->head.node->now, .call = cv_quic_stream_user(s)};
+    if (link->is_closed)
+        return;
+    cv_link_mark_dirty(link);
+    if (input.call == NULL)
+        return; /* it has left its stream, or nobody ever heard of it */
     if (type == CV_RPC_STREAM_RESET)
         input.reset.code = code;
     else if (type == CV_RPC_STREAM_STOPPED)
@@ -326,7 +329,6 @@ void cv_link_stream_event(struct cv_link *link, struct cv_quic_stream *s,
     else if (type == CV_RPC_STREAM_CLOSED)
         cv_quic_stream_set_user(s, NULL);
     cv_rpc_conn_step(link->rpc, &input);
-    cv_link_mark_dirty(link);
 }
 
 void cv_link_deadline(struct cv_link *link)
@@ -369,6 +371,12 @@ static covey_time earlier(covey_time a, covey_time b)
     return a < b ? a : b;
 }
 
+/* No call is under way, and what was said has arrived: a stream lives that long. */
+static bool is_unused(const struct cv_link *link)
+{
+    return cv_rpc_conn_count(link->rpc) == 0 && !cv_quic_conn_has_streams(link->head.conn);
+}
+
 static void link_run(struct cv_link *link)
 {
     struct cv_node *node = link->head.node;
@@ -380,8 +388,7 @@ static void link_run(struct cv_link *link)
     check_silence(link);
     cv_heap_set_latest(&node->timers, &link->head.timer,
                        earlier(cv_rpc_conn_deadline(link->rpc), link->silence_check));
-    /* A call counts until its stream is done, so what was said has arrived. */
-    if (link->is_retiring && link->is_ready && cv_rpc_conn_count(link->rpc) == 0)
+    if (link->is_retiring && link->is_ready && is_unused(link))
         close_idle(link);
     if (link->is_closed && !link->told_closed) {
         link->told_closed = true;
@@ -458,8 +465,22 @@ bool cv_link_is_retiring(const struct cv_link *link)
     return link->is_retiring;
 }
 
+/* Not when the answer has arrived: by then the memory of one of many calls is in no near cache, and the
+ * next call could have had it. */
+static void leave_stream(struct cv_link *link, const struct cv_rpc_input *release)
+{
+    struct cv_rpc_input closed = {
+        .type = CV_RPC_STREAM_CLOSED, .now = release->now, .call = release->call};
+    if (!cv_rpc_call_is_carried(release->call))
+        return;
+    cv_quic_stream_set_user(cv_rpc_call_stream(release->call), NULL);
+    cv_rpc_conn_step(link->rpc, &closed);
+}
+
 int cv_link_step(struct cv_link *link, const struct cv_rpc_input *input)
 {
+    if (input->type == CV_RPC_RELEASE)
+        leave_stream(link, input);
     int error = cv_rpc_conn_step(link->rpc, input);
     cv_link_mark_dirty(link);
     return error;

@@ -90,6 +90,8 @@ enum cv_alpn cv_quic_conn_alpn(const struct cv_quic_conn *c);
 bool cv_quic_conn_is_accepted(const struct cv_quic_conn *c);
 bool cv_quic_conn_is_ready(const struct cv_quic_conn *c);
 struct cv_address cv_quic_conn_remote(const struct cv_quic_conn *c);
+/* Some stream was not closed yet: the last of its bytes either way may still be under way. */
+bool cv_quic_conn_has_streams(const struct cv_quic_conn *c);
 
 /*
  * Opens a bidirectional stream. It stays invisible to the peer until bytes are written to it.

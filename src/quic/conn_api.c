@@ -76,6 +76,11 @@ int cv_quic_conn_open(struct cv_quic_conn *c, struct cv_quic_stream **out)
     return COVEY_OK;
 }
 
+bool cv_quic_conn_has_streams(const struct cv_quic_conn *c)
+{
+    return !TAILQ_EMPTY(&c->streams);
+}
+
 static size_t smaller(uint64_t a, uint64_t b)
 {
     return (size_t)(a < b ? a : b);

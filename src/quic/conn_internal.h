@@ -130,9 +130,9 @@ struct cv_quic_conn {
 };
 
 struct cv_quic_stream {
+    struct cv_stream_entry entry; /* first: an entry found names its stream */
     struct cv_quic_conn *conn;
     void *user;
-    int64_t id;
     TAILQ_ENTRY(cv_quic_stream) link;
     TAILQ_ENTRY(cv_quic_stream) sending_link;
     uint64_t received; /* bytes handed to the user or dropped for it */

@@ -13,12 +13,17 @@ static bool is_opened_by_peer(const struct cv_quic_conn *c, int64_t stream_id)
     return (stream_id & 3) == (c->is_accepted ? 0 : 1);
 }
 
+static struct cv_quic_stream *find_stream(const struct cv_quic_conn *c, int64_t id)
+{
+    return (struct cv_quic_stream *)(void *)cv_stream_table_get(&c->table, id);
+}
+
 /* The library has not read the packet yet: a stream that it opens is not there. */
 static void note_stopped(void *user, int64_t stream_id, uint64_t code)
 {
     struct cv_quic_conn *c = user;
     struct cv_quic_endpoint *e = c->endpoint;
-    struct cv_quic_stream *s = cv_stream_table_get(&c->table, stream_id);
+    struct cv_quic_stream *s = find_stream(c, stream_id);
     if (s != NULL)
         cv_stream_peer_stopped(s, code);
     else if (is_opened_by_peer(c, stream_id) && e->early_stop_count < CV_EARLY_STOPS_MAX)
@@ -41,7 +46,7 @@ static void settle_early_stops(struct cv_quic_conn *c)
 {
     struct cv_quic_endpoint *e = c->endpoint;
     for (size_t i = 0; i < e->early_stop_count; i++) {
-        struct cv_quic_stream *s = cv_stream_table_get(&c->table, e->early_stops[i].stream_id);
+        struct cv_quic_stream *s = find_stream(c, e->early_stops[i].stream_id);
         if (s != NULL)
             cv_stream_peer_stopped(s, e->early_stops[i].code);
     }

@@ -1,5 +1,7 @@
 #include "quic/endpoint_internal.h"
 
+#include "base/prefetch.h"
+
 #include <assert.h>
 #include <covey/error.h>
 
@@ -102,10 +104,12 @@ static ngtcp2_ssize note_refused(struct cv_quic_stream *s, ngtcp2_ssize n)
  * 0.12.1: what asserts when frames are lost is two frames at one offset, the empty first frame of a
  * stream and an empty FIN, which a stream's first write never makes here.
  */
+#define SMALL_SIZE 320 /* of a stream with a small message in itself */
 static ngtcp2_ssize write_stream(struct packet *p, struct cv_quic_stream *s)
 {
     struct cv_quic_conn *c = p->conn;
     struct cv_slice unsent[2] = {{0}};
+    cv_prefetch(TAILQ_NEXT(s, sending_link), SMALL_SIZE);
     size_t count = cv_send_buffer_next(&s->out, unsent);
     size_t size = unsent[0].size + unsent[1].size;
     assert(size > 0 || s->out.unsent > 0);
@@ -118,7 +122,7 @@ static ngtcp2_ssize write_stream(struct packet *p, struct cv_quic_stream *s)
     ngtcp2_ssize written = -1;
     ngtcp2_ssize n =
         ngtcp2_conn_writev_stream(c->native, &p->path.path, &p->info, p->room, c->packet_size_max,
-                                  &written, flags, s->id, pieces, count, c->endpoint->now);
+                                  &written, flags, s->entry.id, pieces, count, c->endpoint->now);
     if (written >= 0)
         note_written(s, (size_t)written, fin && (size_t)written == size);
     if (n > 0)

@@ -236,6 +236,13 @@ void *cv_rpc_call_stream(const struct cv_rpc_call *call)
     return call->stream;
 }
 
+bool cv_rpc_call_is_carried(const struct cv_rpc_call *call)
+{
+    return !call->is_client && !call->closed && call->state == CV_RPC_CALL_OVER &&
+           call->send.done && !call->reset_due && call->peer_end == CV_RPC_PEER_FIN &&
+           call->owed == 0 && call->owed_connection == 0;
+}
+
 covey_time cv_rpc_call_deadline(const struct cv_rpc_call *call)
 {
     return call->deadline;

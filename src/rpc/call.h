@@ -16,7 +16,8 @@
  *               |                     +-- gone, deadline --> CANCELLED - FINISH -^
  *               +-- refused ------------------------------------------------> OVER
  *
- * It is freed when the user released it and the transport closed its stream, whichever comes last.
+ * It is freed when the user released it and the transport closed its stream, whichever comes last. The
+ * transport does so early for a server's call that was answered (cv_rpc_call_is_carried()).
  */
 enum cv_rpc_call_state {
     CV_RPC_CALL_WAITING, /* server: the header is not there yet; the user knows nothing */
@@ -93,7 +94,8 @@ TAILQ_HEAD(cv_rpc_call_queue, cv_rpc_call);
 
 /* Giving window back costs more than a small call can bear. What came whole, in no more bytes than
  * this, is left to the transport, which gives it back with the stream; but not more of it for a
- * connection than this, a small part of its window, so that calls that take long do not use that up. */
+ * connection than this, a small part of its window, so that calls that take long do not use that up. Those
+ * that were answered do not count: their streams close as soon as the peer has the answer. */
 #define CV_RPC_LEFT_TO_CLOSE       ((size_t)256)
 #define CV_RPC_LEFT_TO_CLOSE_TOTAL ((size_t)64 << 10)
 

@@ -153,15 +153,15 @@ static bool keep_lent(struct cv_rpc_call *call)
     return error == 0;
 }
 
-/* The next one's turn comes soon. */
+/* The next one's turn comes soon, and itself was fetched when the one before had its turn: now what it
+ * names, the user's part of a client's call or the stream on which a server answers. */
 static void fetch_next(const struct cv_rpc_call *call)
 {
     const struct cv_rpc_call *next = TAILQ_NEXT(call, ready_link);
     if (next == NULL)
         return;
-    cv_prefetch(next, CV_RPC_CALL_NEAR_SIZE);
-    if (next->is_client)
-        cv_prefetch(next->user, CV_RPC_CALL_NEAR_SIZE);
+    cv_prefetch(next->is_client ? next->user : next->stream, CV_RPC_CALL_NEAR_SIZE);
+    cv_prefetch(TAILQ_NEXT(next, ready_link), CV_RPC_CALL_NEAR_SIZE);
 }
 
 bool cv_rpc_conn_poll(struct cv_rpc_conn *rc, struct cv_rpc_output *output)

@@ -119,8 +119,9 @@ enum cv_rpc_input_type {
     CV_RPC_STREAM_RESET,    /* the peer's side ended early */
     CV_RPC_STREAM_STOPPED,  /* the peer reads no more; the transport has reset our side */
     CV_RPC_STREAM_WRITABLE, /* bytes that could not be written may be tried again */
-    CV_RPC_STREAM_CLOSED,   /* the transport forgets the stream; the last input of its that names
-                               the call. It gives back itself what was not consumed by then */
+    CV_RPC_STREAM_CLOSED, /* the transport forgets the stream, or that it was this call's; the last
+                               input of its that names the call. It gives back itself what was not
+                               consumed by then */
     /* From the user; `call` as given by CV_RPC_EVENT_CALL or cv_rpc_conn_start() */
     CV_RPC_SEND_METADATA, /* server: the answer's metadata, once and before its first message; no
                       entry is allowed too */
@@ -354,6 +355,9 @@ void *cv_rpc_call_user(const struct cv_rpc_call *call);
 void cv_rpc_call_set_user(struct cv_rpc_call *call, void *user);
 /* NULL when it has none: not yet, or no more. */
 void *cv_rpc_call_stream(const struct cv_rpc_call *call);
+/* Server: it was answered, and its stream carries nothing more for it either way. The transport may then
+ * give STREAM_CLOSED at once, and see to it by itself that what was said arrives. */
+bool cv_rpc_call_is_carried(const struct cv_rpc_call *call);
 covey_time cv_rpc_call_deadline(const struct cv_rpc_call *call);
 bool cv_rpc_call_is_client(const struct cv_rpc_call *call);
 /* How many calls exist: 0 means that nothing is under way. */

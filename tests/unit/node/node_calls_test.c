@@ -215,6 +215,44 @@ static void a_small_call_without_memory_is_none(void **state)
     }
 }
 
+static bool drop_from(void *user, const struct test_wire_packet *packet)
+{
+    const struct station *s = user;
+    return !cv_address_equal(&packet->from, &s->port->address);
+}
+
+/* Its memory is there for the next one before the answer has arrived. The link is not: it waits for that. */
+static void an_answered_call_leaves_its_stream(void **state)
+{
+    (void)state;
+    struct net n;
+    net_init(&n);
+    n.configure = set_reply_at_once;
+    struct station *server = net_add_named(&n, "server", CV_ROLE_MEMBER);
+    n.configure = NULL;
+    struct station *client = net_add_named(&n, "client", CV_ROLE_CLIENT);
+    struct cv_link *link = dial(&n, client, &server->port->address);
+    struct cv_rpc_call *c;
+    assert_true(test_wire_wait(&n.wire, &client->ready, 1, LONG));
+    test_wire_run(&n.wire, COVEY_SECOND);
+    n.wire.filter = drop_from;
+    n.wire.filter_user = server;
+    assert_int_equal(start_whole(&n, link, cv_slice_text("coo"), &c), 0);
+    assert_true(test_wire_wait(&n.wire, &server->calls, 1, LONG));
+    struct cv_link *accepted = TAILQ_FIRST(&server->node->links);
+    assert_int_equal(cv_rpc_conn_count(accepted->rpc), 0);
+    assert_true(cv_quic_conn_has_streams(accepted->head.conn));
+    cv_link_retire(accepted);
+    test_wire_run(&n.wire, COVEY_SECOND);
+    assert_int_equal(server->closed, 0);
+    n.wire.filter = NULL;
+    assert_true(test_wire_wait(&n.wire, &client->statuses, 1, LONG));
+    assert_int_equal(client->code, COVEY_STATUS_OK);
+    assert_memory_equal(client->reply, "coo", 3);
+    assert_true(test_wire_wait(&n.wire, &server->closed, 1, LONG));
+    net_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -223,6 +261,7 @@ int main(void)
         cmocka_unit_test(a_large_message_without_memory_ends_its_call),
         cmocka_unit_test(small_calls_wait_for_streams_in_order),
         cmocka_unit_test(a_small_call_without_memory_is_none),
+        cmocka_unit_test(an_answered_call_leaves_its_stream),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

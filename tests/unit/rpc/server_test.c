@@ -137,6 +137,27 @@ static void a_small_reply_is_written_where_it_is_sent_from(void **state)
     assert_true(cv_rpc_conn_deadline(e.rc) == COVEY_NEVER);
 }
 
+/* The transport may close the stream for an answered call, and only for such a one. */
+static void an_answered_call_is_carried(void **state)
+{
+    uint8_t memory[64];
+    struct cv_writer room;
+    (void)state;
+    cv_writer_init(&room, memory, sizeof memory);
+    struct cv_rpc_call *call = accept_stream(&e, &stream_1);
+    DATA(&e, call, "\x0d\x02\x01m\x08hi", false);
+    expect(&e, "call(m) message(hi) consume 7 ");
+    assert_int_equal(read_message(&e, call, 2), 0);
+    assert_false(cv_rpc_call_is_carried(call));
+    assert_int_equal(reply(call, "ok", &room), 0);
+    assert_false(cv_rpc_call_is_carried(call)); /* its client may still send */
+    DATA(&e, call, "", true);
+    assert_true(cv_rpc_call_is_carried(call));
+    assert_int_equal(step(&e, call, CV_RPC_STREAM_CLOSED), 0);
+    assert_int_equal(step(&e, call, CV_RPC_RELEASE), 0);
+    assert_int_equal(cv_rpc_conn_count(e.rc), 0);
+}
+
 static void a_reply_that_does_not_fit_goes_the_usual_way(void **state)
 {
     (void)state;
@@ -559,6 +580,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(a_small_reply_is_written_where_it_is_sent_from, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(an_answered_call_is_carried, setup, teardown),
         cmocka_unit_test_setup_teardown(a_reply_that_does_not_fit_goes_the_usual_way, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(header_with_everything, setup, teardown),
