@@ -254,7 +254,6 @@ uint64_t flock_wait_whole(struct flock *f, covey_time timeout)
         sleep_until_ns(now_ns() + LOOK_NS);
     }
 }
-}
 
 void flock_watch(struct flock *f, enum covey_event_type type, const covey_node_id *id)
 {
