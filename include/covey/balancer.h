@@ -2,6 +2,7 @@
 #define COVEY_BALANCER_H
 
 #include <covey/cluster.h>
+#include <stdbool.h>
 
 COVEY_BEGIN
 
