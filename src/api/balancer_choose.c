@@ -250,6 +250,23 @@ int cv_balancer_table_pick_for(struct cv_balancer_table *t, uint64_t hash,
     }
 }
 
+size_t cv_balancer_table_pick_all(struct cv_balancer_table *t, struct covey_pick *picks, size_t max)
+{
+    struct reading r;
+    reading_init(&r, t, NULL);
+    for (;;) {
+        uint32_t taken = 0;
+        begin(&r);
+        const uint32_t count = r.count < max ? r.count : (uint32_t)max;
+        while (taken < count && take(&r, taken, &picks[taken]))
+            taken++;
+        if (taken == count && is_whole(&r))
+            return count;
+        while (taken > 0)
+            give_back(t, (uint32_t)picks[--taken].handle);
+    }
+}
+
 /* ---- counts ---- */
 
 void cv_balancer_table_done(struct cv_balancer_table *t, uint64_t handle)

@@ -80,6 +80,9 @@ COVEY_MUST_USE int cv_balancer_table_pick(struct cv_balancer_table *t,
 /* By a hash of the key. */
 COVEY_MUST_USE int cv_balancer_table_pick_for(struct cv_balancer_table *t, uint64_t hash,
                                               const covey_node_id *avoid, struct covey_pick *pick);
+/* All that are listed at one moment, by id: up to `max`, which is how many fit. Returns how many. */
+size_t cv_balancer_table_pick_all(struct cv_balancer_table *t, struct covey_pick *picks,
+                                  size_t max);
 void cv_balancer_table_done(struct cv_balancer_table *t, uint64_t handle);
 uint32_t cv_balancer_table_count(const struct cv_balancer_table *t);
 uint64_t cv_balancer_table_open(const struct cv_balancer_table *t);

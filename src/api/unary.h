@@ -46,6 +46,7 @@ struct cv_unary {
     bool wait_for_ready;
     bool is_idempotent;
     bool is_decided;   /* one attempt has an answer */
+    bool is_unbegun;   /* at the end: no server has begun it, surely */
     bool has_last;     /* an attempt has failed, and others go on or will */
     unsigned attempts; /* made so far */
     unsigned failures; /* in a row, for the pause */
