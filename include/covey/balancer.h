@@ -33,7 +33,7 @@ struct covey_selector {
  *   ROUND_ROBIN  in the order of their ids, each after the one that was chosen last: who comes or goes
  *                makes nobody be skipped and nobody's turn come twice
  *   RANDOM       each with the same probability
- *   LEAST_CALLS  the one with the fewest picks that are not given back, of those the next in turn
+ *   LEAST_CALLS  the one with the fewest picks that are not given back, of those one after the other
  *   TWO_CHOICES  of two random ones the one with fewer picks that are not given back: nearly as even,
  *                and as cheap with any number of members
  */
@@ -49,7 +49,7 @@ struct covey_balancer_config {
     struct covey_selector selector; /* texts are copied */
     enum covey_balance_policy policy;
     unsigned
-        nodes_max; /* chooses among so many, those with the lowest ids, about 400 bytes each: 1024;
+        nodes_max; /* chooses among so many, those with the lowest ids, about 280 bytes each: 1024;
                            at most 131,072. Others are counted, see nodes_left_out */
 };
 #define covey_balancer_config_init(config)                                                         \

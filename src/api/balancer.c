@@ -70,7 +70,8 @@ static int fill(covey_balancer *b, covey_cluster *cluster,
     if (error != 0)
         return error;
     cv_entropy(NULL, &seed, sizeof seed);
-    error = cv_balancer_table_init(&b->table, &b->runtime->alloc, config->nodes_max, seed);
+    error = cv_balancer_table_init(&b->table, &b->runtime->alloc, config->nodes_max,
+                                   config->policy == COVEY_BALANCE_LEAST_CALLS, seed);
     if (error != 0)
         return error;
     b->policy = config->policy;
@@ -93,7 +94,7 @@ int covey_balancer_new(covey_cluster *cluster, const struct covey_balancer_confi
     if (b == NULL)
         return COVEY_ERR_NO_MEMORY;
     b->runtime = cluster->runtime;
-    b->table.alloc = &b->runtime->alloc;
+    b->table.alloc = b->table.open.alloc = &b->runtime->alloc;
     atomic_init(&b->references, 1);
     error = fill(b, cluster, &config);
     if (error != 0) {

@@ -54,18 +54,7 @@ static uint32_t slot_at(const struct reading *r, uint32_t position)
 /* Picks open, of one that may have gone meanwhile. */
 static uint32_t open_at(const struct reading *r, uint32_t position)
 {
-    const atomic_uint_least32_t *open = &r->table->open[slot_at(r, position)];
-    return atomic_load_explicit(open, memory_order_relaxed) & ~CV_BALANCER_AWAY;
-}
-
-static void give_back(struct cv_balancer_table *t, uint32_t slot)
-{
-    atomic_uint_least32_t *open = &t->open[slot];
-    uint_least32_t count = atomic_load_explicit(open, memory_order_relaxed);
-    do {
-        if ((count & ~CV_BALANCER_AWAY) == 0)
-            return; /* given back twice */
-    } while (!atomic_compare_exchange_weak(open, &count, count - 1));
+    return cv_pick_counts_at(&r->table->open, slot_at(r, position));
 }
 
 static void copy_address(const struct cv_balancer_entry *e, char *to)
@@ -89,10 +78,10 @@ static bool take(const struct reading *r, uint32_t position, struct covey_pick *
         pick->id.bytes[i] = (uint8_t)(read_word(&e->id[i / 8]) >> (56 - 8 * (i % 8)));
     copy_address(e, pick->address);
     pick->handle = slot;
-    atomic_fetch_add(&r->table->open[slot], 1);
+    cv_pick_counts_add(&r->table->open, slot);
     if (is_whole(r))
         return true;
-    give_back(r->table, slot);
+    cv_pick_counts_give(&r->table->open, slot);
     return false;
 }
 
@@ -163,7 +152,8 @@ static uint32_t of_two(const struct reading *r)
     return open_at(r, other) < open_at(r, one) ? other : one;
 }
 
-static uint32_t with_least(struct reading *r)
+/* One after the other: for who avoids somebody, or while the lists change. */
+static uint32_t search_least(struct reading *r)
 {
     uint32_t best = turn_of(r);
     uint32_t least = UINT32_MAX;
@@ -177,6 +167,16 @@ static uint32_t with_least(struct reading *r)
     }
     (void)pass_turn(r, best); /* should another have it meanwhile, so be it */
     return best;
+}
+
+static uint32_t with_least(struct reading *r)
+{
+    struct cv_pick_counts *open = &r->table->open;
+    uint32_t slot;
+    if (r->avoids || !open->knows_least || !cv_pick_counts_find_least(open, &slot))
+        return search_least(r);
+    const uint32_t position = atomic_load_explicit(&r->list->positions[slot], memory_order_acquire);
+    return position < r->count && slot_at(r, position) == slot ? position : search_least(r);
 }
 
 static bool choose(struct reading *r, enum covey_balance_policy policy, uint32_t *position)
@@ -263,7 +263,7 @@ size_t cv_balancer_table_pick_all(struct cv_balancer_table *t, struct covey_pick
         if (taken == count && is_whole(&r))
             return count;
         while (taken > 0)
-            give_back(t, (uint32_t)picks[--taken].handle);
+            cv_pick_counts_give(&t->open, (uint32_t)picks[--taken].handle);
     }
 }
 
@@ -272,7 +272,7 @@ size_t cv_balancer_table_pick_all(struct cv_balancer_table *t, struct covey_pick
 void cv_balancer_table_done(struct cv_balancer_table *t, uint64_t handle)
 {
     if (handle < t->slots_max)
-        give_back(t, (uint32_t)handle);
+        cv_pick_counts_give(&t->open, (uint32_t)handle);
 }
 
 uint32_t cv_balancer_table_count(const struct cv_balancer_table *t)
@@ -283,8 +283,5 @@ uint32_t cv_balancer_table_count(const struct cv_balancer_table *t)
 
 uint64_t cv_balancer_table_open(const struct cv_balancer_table *t)
 {
-    uint64_t sum = 0;
-    for (uint32_t slot = 0; slot < t->slots_max; slot++)
-        sum += atomic_load_explicit(&t->open[slot], memory_order_relaxed) & ~CV_BALANCER_AWAY;
-    return sum;
+    return cv_pick_counts_sum(&t->open);
 }

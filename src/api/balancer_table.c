@@ -6,54 +6,57 @@
 
 /* ---- life ---- */
 
-static int list_init(struct cv_balancer_list *l, const struct cv_alloc *alloc, uint32_t nodes_max)
+static int list_init(struct cv_balancer_list *l, const struct cv_alloc *alloc, uint32_t nodes_max,
+                     uint32_t slots_max)
 {
+    l->positions = cv_allocate_zeroed(alloc, slots_max, sizeof *l->positions);
     l->slots = cv_allocate_zeroed(alloc, nodes_max, sizeof *l->slots);
     l->entries = cv_allocate_zeroed(alloc, nodes_max, sizeof *l->entries);
-    return l->slots == NULL || l->entries == NULL ? COVEY_ERR_NO_MEMORY : 0;
+    return l->positions == NULL || l->slots == NULL || l->entries == NULL ? COVEY_ERR_NO_MEMORY : 0;
 }
 
 static int allocate(struct cv_balancer_table *t)
 {
-    t->open = cv_allocate_zeroed(t->alloc, t->slots_max, sizeof *t->open);
     t->free = cv_allocate_zeroed(t->alloc, t->slots_max, sizeof *t->free);
     t->gone = cv_allocate_zeroed(t->alloc, t->slots_max, sizeof *t->gone);
     t->owners = cv_allocate_zeroed(t->alloc, t->slots_max, sizeof *t->owners);
-    if (t->open == NULL || t->free == NULL || t->gone == NULL || t->owners == NULL)
+    if (t->free == NULL || t->gone == NULL || t->owners == NULL)
         return COVEY_ERR_NO_MEMORY;
-    const int error = list_init(&t->lists[0], t->alloc, t->nodes_max);
-    return error != 0 ? error : list_init(&t->lists[1], t->alloc, t->nodes_max);
+    const int error = list_init(&t->lists[0], t->alloc, t->nodes_max, t->slots_max);
+    return error != 0 ? error : list_init(&t->lists[1], t->alloc, t->nodes_max, t->slots_max);
 }
 
 int cv_balancer_table_init(struct cv_balancer_table *t, const struct cv_alloc *alloc,
-                           uint32_t nodes_max, uint64_t seed)
+                           uint32_t nodes_max, bool knows_least, uint64_t seed)
 {
     *t = (struct cv_balancer_table){
         .alloc = alloc, .nodes_max = nodes_max, .slots_max = 2 * nodes_max};
-    const int error = allocate(t);
+    t->open.alloc = alloc;
+    int error = cv_pick_counts_init(&t->open, alloc, t->slots_max, knows_least);
+    if (error == 0)
+        error = allocate(t);
     if (error != 0) {
         cv_balancer_table_fini(t);
         return error;
     }
     atomic_init(&t->ticket, seed);
-    for (uint32_t slot = t->slots_max; slot > 0; slot--) {
-        atomic_init(&t->open[slot - 1], CV_BALANCER_AWAY);
+    for (uint32_t slot = t->slots_max; slot > 0; slot--)
         t->free[t->free_count++] = slot - 1;
-    }
     return 0;
 }
 
 void cv_balancer_table_fini(struct cv_balancer_table *t)
 {
     for (size_t i = 0; i < 2; i++) {
+        cv_release(t->alloc, t->lists[i].positions);
         cv_release(t->alloc, t->lists[i].slots);
         cv_release(t->alloc, t->lists[i].entries);
     }
-    cv_release(t->alloc, t->open);
+    cv_pick_counts_fini(&t->open);
     cv_release(t->alloc, t->free);
     cv_release(t->alloc, t->gone);
     cv_release(t->alloc, t->owners);
-    *t = (struct cv_balancer_table){.alloc = t->alloc};
+    *t = (struct cv_balancer_table){.alloc = t->alloc, .open.alloc = t->alloc};
 }
 
 /* ---- words ---- */
@@ -94,7 +97,7 @@ static void sweep_gone(struct cv_balancer_table *t)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < t->gone_count; i++) {
         const uint32_t slot = t->gone[i];
-        if (atomic_load(&t->open[slot]) == CV_BALANCER_AWAY)
+        if (cv_pick_counts_is_free(&t->open, slot))
             t->free[t->free_count++] = slot;
         else
             t->gone[kept++] = slot;
@@ -104,7 +107,7 @@ static void sweep_gone(struct cv_balancer_table *t)
 
 static void leave(struct cv_balancer_table *t, uint32_t slot)
 {
-    atomic_fetch_or(&t->open[slot], CV_BALANCER_AWAY);
+    cv_pick_counts_set_away(&t->open, slot, true);
     t->gone[t->gone_count++] = slot;
 }
 
@@ -169,6 +172,7 @@ static bool add(struct filling *f, const struct covey_node *node)
         return false;
     write_entry(&f->new->entries[f->count], node);
     atomic_store_explicit(&f->new->slots[f->count], slot, memory_order_release);
+    atomic_store_explicit(&f->new->positions[slot], f->count, memory_order_release);
     f->count++;
     return true;
 }
@@ -212,8 +216,7 @@ static void show(const struct filling *f, uint32_t version)
     while (!atomic_compare_exchange_weak(&t->shown, &shown, next));
     for (uint32_t i = 0; i < f->count; i++) {
         const uint32_t slot = atomic_load_explicit(&f->new->slots[i], memory_order_relaxed);
-        if ((atomic_load_explicit(&t->open[slot], memory_order_relaxed) & CV_BALANCER_AWAY) != 0)
-            atomic_fetch_and(&t->open[slot], ~CV_BALANCER_AWAY);
+        cv_pick_counts_set_away(&t->open, slot, false);
     }
 }
 

@@ -1,7 +1,7 @@
 #ifndef CV_API_BALANCER_TABLE_H
 #define CV_API_BALANCER_TABLE_H
 
-#include "base/alloc.h"
+#include "api/pick_counts.h"
 
 #include <covey/balancer.h>
 
@@ -29,9 +29,6 @@
 #define CV_BALANCER_ID_WORDS      2
 #define CV_BALANCER_ADDRESS_WORDS (COVEY_ADDRESS_TEXT_SIZE / sizeof(uint64_t))
 
-/* In a slot's count: its node is not listed now. */
-#define CV_BALANCER_AWAY (UINT32_C(1) << 31)
-
 struct cv_balancer_entry {
     atomic_uint_fast64_t id[CV_BALANCER_ID_WORDS]; /* big-endian, so that numbers compare as ids */
     atomic_uint_fast64_t address[CV_BALANCER_ADDRESS_WORDS];
@@ -39,7 +36,8 @@ struct cv_balancer_entry {
 
 struct cv_balancer_list {
     atomic_uint_least32_t count;
-    atomic_uint_least32_t *slots; /* by position */
+    atomic_uint_least32_t *slots;     /* by position */
+    atomic_uint_least32_t *positions; /* by slot, of those that are in this list */
     struct cv_balancer_entry *entries;
 };
 
@@ -47,7 +45,7 @@ struct cv_balancer_table {
     const struct cv_alloc *alloc;
     uint32_t nodes_max;
     uint32_t slots_max;
-    atomic_uint_least32_t *open; /* by slot: picks that are not given back */
+    struct cv_pick_counts open; /* by slot */
     struct cv_balancer_list lists[2];
     atomic_uint_least32_t writing;
     atomic_uint_fast64_t shown;  /* version << 32 | position whose turn it is */
@@ -62,9 +60,10 @@ struct cv_balancer_table {
     uint64_t last[CV_BALANCER_ID_WORDS]; /* the last whose turn it was, while there is none */
 };
 
-/* 0 or COVEY_ERR_NO_MEMORY. `alloc` outlives it; `seed` is for random choices. */
+/* 0 or COVEY_ERR_NO_MEMORY. `alloc` outlives it; `seed` is for random choices. With
+ * `knows_least` each pick costs a little more, and LEAST_CALLS far less. */
 COVEY_MUST_USE int cv_balancer_table_init(struct cv_balancer_table *t, const struct cv_alloc *alloc,
-                                          uint32_t nodes_max, uint64_t seed);
+                                          uint32_t nodes_max, bool knows_least, uint64_t seed);
 /* Twice is once. */
 void cv_balancer_table_fini(struct cv_balancer_table *t);
 

@@ -71,7 +71,7 @@ static void setup_for(struct flock *f, uint32_t nodes_max)
 {
     memset(f, 0, sizeof *f);
     test_alloc_init(&f->t);
-    assert_int_equal(cv_balancer_table_init(&f->table, &f->t.alloc, nodes_max, 1), 0);
+    assert_int_equal(cv_balancer_table_init(&f->table, &f->t.alloc, nodes_max, true, 1), 0);
 }
 
 static void setup(struct flock *f)
@@ -386,13 +386,13 @@ static void without_memory_nothing_is_there(void **state)
     struct test_alloc t;
     struct cv_balancer_table table;
     test_alloc_init(&t);
-    for (size_t n = 1; n <= 8; n++) {
+    for (size_t n = 1; n <= 11; n++) {
         t.fail_at = t.calls + n;
-        assert_int_equal(cv_balancer_table_init(&table, &t.alloc, 4, 0), COVEY_ERR_NO_MEMORY);
+        assert_int_equal(cv_balancer_table_init(&table, &t.alloc, 4, true, 0), COVEY_ERR_NO_MEMORY);
         test_alloc_assert_empty(&t);
     }
     t.fail_at = 0;
-    assert_int_equal(cv_balancer_table_init(&table, &t.alloc, 4, 0), 0);
+    assert_int_equal(cv_balancer_table_init(&table, &t.alloc, 4, true, 0), 0);
     cv_balancer_table_fini(&table);
     test_alloc_assert_empty(&t);
 }
