@@ -130,11 +130,11 @@ static void open_client(struct flock *f, void (*change)(struct covey_cluster_cli
     covey_identity_free(identity);
 }
 
-static struct flock *flock_new(size_t workers)
+static struct flock *flock_of_mode(size_t workers, enum covey_run_mode mode)
 {
     struct flock *f = calloc(1, sizeof *f);
     assert_non_null(f);
-    world_init(&f->world);
+    world_init_mode(&f->world, mode);
     f->cluster.runtime = f->world.runtime;
     assert_int_equal(cv_view_init(&f->cluster.view), 0);
     assert_int_equal(cv_balancer_hub_new(f->world.runtime, &f->cluster.balancers), 0);
@@ -146,6 +146,11 @@ static struct flock *flock_new(size_t workers)
     }
     publish(f);
     return f;
+}
+
+static struct flock *flock_new(size_t workers)
+{
+    return flock_of_mode(workers, COVEY_RUN_THREADS);
 }
 
 static void flock_free(struct flock *f)
@@ -628,6 +633,39 @@ static void the_deadline_is_that_of_all(void **state)
     flock_free(f);
 }
 
+/* ---- other ways to run ---- */
+
+/* One thread makes the turns, and nothing waits for it on it. */
+static void in_steps(void **state)
+{
+    (void)state;
+    struct flock *f = flock_of_mode(3, COVEY_RUN_STEP);
+    struct tally t;
+    struct covey_reply reply;
+    struct gathering g = {.flock = f};
+    tally_init(&t);
+    tally_init(&g.tally);
+    open_client(f, NULL);
+    const struct covey_target target = target_of(f);
+    assert_int_equal(
+        covey_cluster_client_call(f->client, &target, "name", "x", 1, NULL, &reply, NULL),
+        COVEY_ERR_WRONG_THREAD);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(covey_cluster_client_call_async(f->client, &target, "name", "x", 1, NULL,
+                                                         tally_node, &t),
+                         0);
+    call_all(&g, "name", TEST_DEADLINE, 2);
+    AWAIT((covey_runtime_step(f->world.runtime), tally_count(&t)) == 6);
+    AWAIT((covey_runtime_step(f->world.runtime), atomic_load(&g.ends)) == 1);
+    assert_int_equal(t.codes[COVEY_STATUS_OK], 6);
+    assert_int_equal(g.tally.codes[COVEY_STATUS_OK], 3);
+    publish_state(f, 0, COVEY_NODE_FAILED);
+    AWAIT((covey_runtime_step(f->world.runtime), counters(f).connections) == 2);
+    tally_fini(&t);
+    tally_fini(&g.tally);
+    flock_free(f);
+}
+
 /* ---- limits and the end ---- */
 
 static void few_calls(struct covey_cluster_client_config *config)
@@ -716,6 +754,7 @@ int main(void)
         cmocka_unit_test(streams),
         cmocka_unit_test(all_are_called_once),
         cmocka_unit_test(the_deadline_is_that_of_all),
+        cmocka_unit_test(in_steps),
         cmocka_unit_test(calls_are_bounded_and_end_with_their_client),
         cmocka_unit_test(what_is_wrong_is_said_at_once),
     };
