@@ -12,7 +12,8 @@ COVEY_BEGIN
  * certificate to be the one that was chosen. When this node comes to think of a member as failed, or
  * hears that it left, its calls under way end with UNAVAILABLE at once.
  *
- * Everything happens on one loop of the runtime. All functions but free may be called from any thread.
+ * It keeps the certificate that it was made with, and connections do not outlive that: for a new one make
+ * another client. Everything happens on one loop of the runtime. All functions but free may be called from any thread.
  */
 typedef struct covey_cluster_client covey_cluster_client;
 
