@@ -124,11 +124,19 @@ static int open(covey_cluster_client *client, covey_cluster *cluster)
     return error;
 }
 
+static void free_draft_on_loop(void *user)
+{
+    cv_client_free_pooled(((covey_cluster_client *)user)->draft);
+}
+
+/* With a draft when it could not be opened. */
 static void client_release(covey_cluster_client *client)
 {
     covey_runtime *runtime = client->runtime;
-    if (client->draft != NULL)
-        cv_client_free_pooled(client->draft);
+    if (client->draft != NULL) {
+        while (cv_loop_call(client->shared->loop, free_draft_on_loop, client) == COVEY_ERR_BUSY)
+            ;
+    }
     if (client->pool != NULL)
         cv_callee_pool_release(client->pool);
     pthread_mutex_destroy(&client->lock);
