@@ -86,6 +86,7 @@ static void publish(struct discovery_cluster *d)
 {
     const uint64_t begun = cpu_ns();
     must("publish", cv_view_publish(&d->cluster->view, &d->runtime->alloc, &d->registry, true));
+    (void)cv_balancer_hub_show(d->cluster->balancers, d->cluster->view.newest, true);
     d->publishing_ns += cpu_ns() - begun;
     d->publications++;
 }
@@ -100,6 +101,7 @@ void discovery_cluster_start(struct discovery_cluster *d, const struct discovery
         die("discovery: no memory");
     d->cluster->runtime = d->runtime;
     must("view", cv_view_init(&d->cluster->view));
+    must("balancers", cv_balancer_hub_new(d->runtime, &d->cluster->balancers));
     cv_node_registry_init(&d->registry, &d->runtime->alloc, secret, DISCOVERY_NODES_MAX);
     insert_all(d);
     publish(d);
@@ -107,6 +109,7 @@ void discovery_cluster_start(struct discovery_cluster *d, const struct discovery
 
 void discovery_cluster_stop(struct discovery_cluster *d)
 {
+    cv_balancer_hub_release(d->cluster->balancers);
     cv_view_fini(&d->cluster->view);
     cv_node_registry_fini(&d->registry);
     free(d->cluster);

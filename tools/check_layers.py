@@ -86,7 +86,7 @@ BOUND_LIBRARIES = ("ngtcp2/", "gnutls/")
 # And the benchmark of the simulator sees the simulator.
 SIM_PROGRAM = re.compile(r"benches/sim\.c$")
 # And a cluster of hundreds of members without a network is made from inside.
-INSIDE = re.compile(r"benches/(cluster_inside|discovery|gossip)(_\w+)?\.[ch]$")
+INSIDE = re.compile(r"benches/(balancer|cluster_inside|discovery|gossip)(_\w+)?\.[ch]$")
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

@@ -8,8 +8,7 @@ COVEY_BEGIN
 /*
  * Every function of covey that can fail returns 0 or one of these negative numbers. The numbers are
  * part of the ABI: they never change and are never used again. What a remote method answers is not
- * an error of this kind but a status (covey/status.h). POOL_EXHAUSTED is kept for what is to come;
- * nothing returns it yet.
+ * an error of this kind but a status (covey/status.h).
  *
  * X(NAME, number, text)
  */

@@ -115,11 +115,12 @@ static void client_release(covey_client *client)
     cv_release(&client->runtime->alloc, client);
 }
 
-static void take_config(covey_client *client, const struct covey_client_config *config)
+static void take_config(covey_client *client, const struct covey_client_config *config,
+                        struct cv_client_loop *shared)
 {
     client->runtime = config->runtime;
-    client->shared = cv_runtime_next_loop(config->runtime);
-    client->loop = client->shared->loop;
+    client->shared = shared;
+    client->loop = shared->loop;
     client->connect.expired = cv_client_on_connect_timer;
     client->message_send_max = config->message_send_max;
     client->message_receive_max = config->message_receive_max;
@@ -139,14 +140,15 @@ static void take_config(covey_client *client, const struct covey_client_config *
 }
 
 /* Everything but the host. */
-static covey_client *client_make(const struct covey_client_config *config, uint8_t family)
+static covey_client *client_make(const struct covey_client_config *config, uint8_t family,
+                                 struct cv_client_loop *shared)
 {
     uint64_t seed;
     size_t size = strlen(config->address) + 1;
     covey_client *client = cv_allocate_zeroed(&config->runtime->alloc, 1, sizeof *client + size);
     if (client == NULL)
         return NULL;
-    take_config(client, config);
+    take_config(client, config, shared);
     memcpy(client->cluster, config->identity->who.cluster, sizeof client->cluster);
     client->family = family;
     memcpy(client->address, config->address, size);
@@ -169,7 +171,7 @@ int covey_client_new(const struct covey_client_config *callers, covey_client **o
         error = check_config(&config, &family);
     if (error != 0)
         return error;
-    covey_client *client = client_make(&config, family);
+    covey_client *client = client_make(&config, family, cv_runtime_next_loop(config.runtime));
     if (client == NULL)
         return COVEY_ERR_NO_MEMORY;
     error = client_open(client, config.identity);
@@ -182,14 +184,44 @@ int covey_client_new(const struct covey_client_config *callers, covey_client **o
     return 0;
 }
 
+int cv_client_new_pooled(const struct covey_client_config *config, struct cv_client_loop *shared,
+                         covey_client **out)
+{
+    uint8_t family;
+    int error = check_config(config, &family);
+    if (error != 0)
+        return error;
+    covey_client *client = client_make(config, family, shared);
+    if (client == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    client->late = config->identity;
+    cv_runtime_retain(client->runtime);
+    *out = client;
+    return 0;
+}
+
 /* ---- the end ---- */
+
+static void end_on_loop(covey_client *client)
+{
+    cv_client_end_all(client);
+    cv_client_untie_all(client);
+    cv_client_loop_set(client->shared, &client->connect, COVEY_NEVER);
+}
+
+void cv_client_free_pooled(covey_client *client)
+{
+    covey_runtime *runtime = client->runtime;
+    atomic_store(&client->is_closing, true);
+    end_on_loop(client);
+    client_release(client);
+    cv_runtime_release(runtime);
+}
 
 static void close_on_loop(void *user)
 {
     covey_client *client = user;
-    cv_client_end_all(client);
-    cv_client_untie_all(client);
-    cv_client_loop_set(client->shared, &client->connect, COVEY_NEVER);
+    end_on_loop(client);
     cv_client_loop_forget_timers(client->shared, 1);
     cv_client_loop_leave(client->shared);
 }

@@ -66,6 +66,7 @@ struct covey_client {
 
     struct cv_client_ties ties; /* the loop's thread from here on */
     struct cv_client_tie *tie;  /* for new links */
+    const covey_identity *late; /* of one that is pooled: tied to when a link is wanted first */
     struct cv_rand random;
     struct cv_retry_budget budget;
     struct cv_client_timer connect;    /* ends the pause, while somebody waits */
@@ -86,6 +87,21 @@ struct covey_client {
  * once the client is being freed. */
 COVEY_MUST_USE int cv_client_post(covey_client *client, struct cv_mail *mail);
 
+/*
+ * One of a pool's, all of which are on one loop. Its owner has joined that and wants a timer there for it;
+ * `config->identity` must outlive it. Nothing happens on the loop yet. 0, the errors of covey_client_new().
+ */
+COVEY_MUST_USE int cv_client_new_pooled(const struct covey_client_config *config,
+                                        struct cv_client_loop *shared, covey_client **out);
+/* The loop's thread, not in a host's callback: ends its calls with CANCELLED and frees it. */
+void cv_client_free_pooled(covey_client *client);
+/* The loop's thread: calls under way and those that wait end with UNAVAILABLE, in the next turn; the link is
+ * left. */
+void cv_client_give_up(covey_client *client);
+
+/* Told once, on any thread, when a stream's user has freed it and the loop has let go of it. The user's
+ * thread, before anybody else knows the stream. */
+void cv_stream_on_freed(covey_stream *stream, void (*freed)(void *user), void *user);
 covey_runtime *cv_stream_runtime(const covey_stream *stream);
 /* What covey_stream_finish() has of the answer so far, the receiving thread's. */
 struct cv_stream_answer {
@@ -135,6 +151,7 @@ struct cv_client_request {
     struct cv_rpc_call *rpc;
     bool has_timer;  /* it was set where it is */
     bool has_waited; /* for a link */
+    bool is_begun;   /* it was on one */
     int error;       /* why it is doomed */
     const struct cv_client_wish *wish;
     struct cv_client_timer timer; /* ends its pause or its wait */

@@ -113,8 +113,19 @@ static int dial_or_resolve(covey_client *client)
                       : cv_resolver_ask(resolver, client->address, on_resolved, client->tie);
 }
 
+/* True when there is nothing left to do: it failed, or being tied has made the link. */
+static bool tie_late(covey_client *client)
+{
+    int error = cv_client_tie_to(client, client->late);
+    if (error != 0)
+        cv_client_connect_failed(client, error);
+    return error != 0 || client->link != NULL;
+}
+
 static void open_link(covey_client *client)
 {
+    if (client->tie == NULL && tie_late(client))
+        return;
     int error = cv_link_new(client->tie->host->host.node, client->tie, &client->link);
     if (error != 0) {
         cv_client_connect_failed(client, error);

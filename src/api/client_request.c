@@ -96,6 +96,7 @@ void cv_client_request_start(struct cv_client_request *r)
         return;
     }
     enter_list(r, &client->running);
+    r->is_begun = true;
     cv_count_up(&client->counters.calls);
     if (r->kind->started != NULL)
         r->kind->started(r);
@@ -125,6 +126,7 @@ void cv_client_request_begin(struct cv_client_request *r, covey_time pause)
     r->rpc = NULL;
     r->link = NULL;
     r->has_waited = false;
+    r->is_begun = false;
     if (pause == 0) {
         begin_now(r);
         return;
@@ -207,11 +209,11 @@ void cv_client_request_tell_doomed(struct cv_client_request *r)
     r->kind->failed(r, &status);
 }
 
-static void doom_all(struct cv_client_requests *list)
+static void doom_all(struct cv_client_requests *list, int error)
 {
     struct cv_client_request *r;
     while ((r = TAILQ_FIRST(list)) != NULL)
-        cv_client_request_doom(r, COVEY_ERR_CANCELLED);
+        cv_client_request_doom(r, error);
 }
 
 static struct cv_client_request *first_doomed(covey_client *client)
@@ -227,12 +229,19 @@ static struct cv_client_request *first_doomed(covey_client *client)
 void cv_client_end_all(covey_client *client)
 {
     struct cv_client_request *r;
-    doom_all(&client->paused);
-    doom_all(&client->waiting);
-    doom_all(&client->running);
+    doom_all(&client->paused, COVEY_ERR_CANCELLED);
+    doom_all(&client->waiting, COVEY_ERR_CANCELLED);
+    doom_all(&client->running, COVEY_ERR_CANCELLED);
     /* One at a time: what is told may end others. */
     while ((r = first_doomed(client)) != NULL) {
         r->error = COVEY_ERR_CANCELLED;
         cv_client_request_tell_doomed(r);
     }
+}
+
+void cv_client_give_up(covey_client *client)
+{
+    doom_all(&client->waiting, COVEY_ERR_UNREACHABLE);
+    doom_all(&client->running, COVEY_ERR_UNREACHABLE);
+    cv_client_leave_link(client);
 }

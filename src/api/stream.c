@@ -15,6 +15,9 @@ struct covey_stream {
     atomic_uint_fast64_t messages_sent; /* any thread */
     struct cv_stream_answer answer;
 
+    void (*freed)(void *user); /* NULL, or told when it is */
+    void *freed_user;
+
     covey_stream_ready ready; /* under the exchange's lock, as all up to the size */
     void *ready_user;
     struct covey_reply outcome; /* with metadata when they come, complete when the call is over */
@@ -173,6 +176,8 @@ static void on_free(struct cv_exchange *x)
 {
     covey_stream *stream = stream_of(x);
     covey_runtime *runtime = x->runtime;
+    if (stream->freed != NULL)
+        stream->freed(stream->freed_user);
     cv_exchange_fini(x);
     covey_reply_clear(&stream->outcome);
     covey_reply_clear(&stream->answer.reply);
@@ -320,6 +325,12 @@ int covey_client_stream(covey_client *client, const char *method, const void *re
 }
 
 /* ---- the user, any thread ---- */
+
+void cv_stream_on_freed(covey_stream *stream, void (*freed)(void *user), void *user)
+{
+    stream->freed = freed;
+    stream->freed_user = user;
+}
 
 covey_runtime *cv_stream_runtime(const covey_stream *stream)
 {

@@ -32,6 +32,7 @@ static void init(struct cv_unary *u, const struct covey_call_draft *draft, struc
         u->timer = (struct cv_client_timer){.expired = on_hedge};
     u->is_idempotent = draft->options.idempotent;
     u->is_decided = false;
+    u->is_unbegun = true;
     u->has_last = false;
     u->attempts = 0;
     u->failures = 0;
@@ -249,6 +250,7 @@ static void attempt_over(struct cv_attempt *a, const struct cv_rpc_status *statu
 {
     struct cv_unary *u = a->unary;
     enum verdict verdict = judge(u, a, status->code, not_started);
+    u->is_unbegun = not_started || !a->request.is_begun;
     cv_reply_set_status(&a->answer, u->client->runtime, status);
     if (status->code == COVEY_STATUS_OK)
         check_answer(&a->answer, u->client->runtime);

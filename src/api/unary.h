@@ -43,6 +43,7 @@ struct cv_unary {
     unsigned failures;      /* in a row, for the pause */
     bool is_idempotent;
     bool is_decided; /* one attempt has an answer */
+    bool is_unbegun; /* at the end: no server has begun it, surely */
     bool has_last;   /* an attempt has failed, and others go on or will */
 
     struct cv_client_wish wish; /* its header is in `bytes`, as is */

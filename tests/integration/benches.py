@@ -21,6 +21,7 @@ DISCOVERY_KEYS = ["bench", "path", "writer", "nodes", "tags", "matches", "change
                   "queries", "errors", "queries_per_s", "p50_ns", "p95_ns", "p99_ns", "max_ns",
                   "clock_ns", "publications", "publish_us"]
 
+BALANCER_KEYS = ["bench", "policy", "nodes", "seconds", "errors", "pick_ns", "list_ns", "ratio"]
 CLUSTER_KEYS = ["bench", "nodes", "profile", "form_s", "form_cpu_s", "form_dials_per_node",
                 "form_failed_handshakes", "phi_trigger_ms", "suspect_first_s", "failed_first_s",
                 "failed_all_s", "tag_all_ms", "idle_s", "idle_cpu_pct_per_node",
@@ -50,6 +51,7 @@ REFUSED = {"rpc": [["--inflight", "0"], ["--nonsense"]],
            "cluster": [["--nonsense"], ["--nodes", "2"], ["--profile", "moon"], ["--idle", "0"],
                        ["--limit", "0"]],
            "toll": [["--nonsense"], ["--members", "1"], ["--pairs", "0"]],
+           "balancer": [["--nonsense"], ["--nodes", "0"], ["--picks", "0"]],
            "discovery": [["--nonsense"], ["--nodes", "0"], ["--nodes", "5", "--matches", "6"]]}
 
 
@@ -142,6 +144,7 @@ def main():
             check_run(problems, program, ["--seconds", "1", *arguments], RPC_KEYS)
     check_run(problems, "connections", ["--connections", "20"], CONNECTIONS_KEYS)
     check_run(problems, "stream", ["--mib", "4"], STREAM_KEYS, 2)
+    check_run(problems, "balancer", ["--picks", "1000", "--nodes", "20"], BALANCER_KEYS, 6)
     check_run(problems, "discovery", ["--seconds", "1"], DISCOVERY_KEYS, 4)
     for program, lines in REFUSED.items():
         for arguments in lines:
