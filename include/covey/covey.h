@@ -4,9 +4,11 @@
 /* All of covey. */
 
 #include <covey/admin.h>
+#include <covey/balancer.h>
 #include <covey/call.h>
 #include <covey/client.h>
 #include <covey/cluster.h>
+#include <covey/cluster_client.h>
 #include <covey/error.h>
 #include <covey/events.h>
 #include <covey/health.h>

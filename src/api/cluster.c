@@ -51,6 +51,7 @@ void cv_cluster_on_ended(void *user)
         return;
     cv_cluster_publish_partition(cluster, &unknown);
     cv_view_clear(&cluster->view);
+    (void)cv_balancer_hub_show(cluster->balancers, NULL, true);
     cv_event_hub_close(cluster->events);
     cluster->next_state = (struct cv_cluster_state){.is_set = true, .state = CV_MEMBERSHIP_LEFT};
     cv_cluster_tell_waiting(cluster);
@@ -77,6 +78,8 @@ void cv_cluster_free(covey_cluster *cluster)
     cv_cluster_free_checks(cluster);
     cv_event_hub_close(cluster->events);
     cv_event_hub_release(cluster->events);
+    (void)cv_balancer_hub_show(cluster->balancers, NULL, true);
+    cv_balancer_hub_release(cluster->balancers);
     cv_view_fini(&cluster->view);
     pthread_cond_destroy(&cluster->changed);
     pthread_mutex_destroy(&cluster->lock);
@@ -96,6 +99,9 @@ static int cluster_new(covey_server *server, covey_cluster **out)
     int error = cv_event_hub_new(server->runtime, &cluster->events);
     if (error != 0)
         goto no_events;
+    error = cv_balancer_hub_new(server->runtime, &cluster->balancers);
+    if (error != 0)
+        goto no_balancers;
     error = cv_view_init(&cluster->view);
     if (error != 0)
         goto no_view;
@@ -113,6 +119,8 @@ no_condition:
 no_lock:
     cv_view_fini(&cluster->view);
 no_view:
+    cv_balancer_hub_release(cluster->balancers);
+no_balancers:
     cv_event_hub_release(cluster->events);
 no_events:
     cv_release(&server->runtime->alloc, cluster);

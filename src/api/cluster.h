@@ -1,6 +1,7 @@
 #ifndef CV_API_CLUSTER_H
 #define CV_API_CLUSTER_H
 
+#include "api/balancer_hub.h"
 #include "api/event_hub.h"
 #include "api/server.h"
 #include "api/view.h"
@@ -53,6 +54,7 @@ struct covey_cluster {
     covey_server *server;
     covey_node_id self;
     struct cv_event_hub *events;
+    struct cv_balancer_hub *balancers;
     struct cv_view view;
     struct cv_cluster_state next_state;     /* the loop's */
     bool is_asked;                          /* the loop's: publishing may wait */

@@ -1,8 +1,8 @@
 /*
  * What other threads see of membership, and in which order:
  *
- *     the core changes --> snapshot and partition status --> events of it, the state that it is in now
- *                                                      '--> callers whose commands it took go on
+ *     the core changes --> snapshot, balancers --> partition status --> events of it, the state that it is in now
+ *                                                                 '--> callers whose commands it took go on
  *
  * So whoever hears of something finds it when he looks, and who changed something sees it when his call
  * returns. node/node_publish says when; nothing here waits for a reader.
@@ -36,6 +36,8 @@ static bool publish(covey_cluster *cluster, bool waits)
     int error =
         cv_view_publish(&cluster->view, &cluster->runtime->alloc, cv_membership_registry(m), waits);
     if (error == COVEY_ERR_BUSY)
+        return false;
+    if (error == 0 && !cv_balancer_hub_show(cluster->balancers, cluster->view.newest, waits))
         return false;
     const struct cv_partition_status partition = cv_membership_partition(m);
     cv_cluster_publish_partition(cluster, &partition);

@@ -1,0 +1,87 @@
+#include "api/balancer_hub.h"
+
+#include <covey/balancer.h>
+
+struct cv_balancer_hub {
+    covey_runtime *runtime;
+    pthread_mutex_t lock;
+    size_t references;
+    unsigned counts[CV_FOLLOWER_KINDS];
+    LIST_HEAD(, cv_follower) followers;
+};
+
+int cv_balancer_hub_new(covey_runtime *runtime, struct cv_balancer_hub **out)
+{
+    struct cv_balancer_hub *hub = cv_allocate_zeroed(&runtime->alloc, 1, sizeof *hub);
+    if (hub == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    if (pthread_mutex_init(&hub->lock, NULL) != 0) {
+        cv_release(&runtime->alloc, hub);
+        return COVEY_ERR_SYSTEM;
+    }
+    hub->runtime = runtime;
+    hub->references = 1;
+    LIST_INIT(&hub->followers);
+    cv_runtime_retain(runtime);
+    *out = hub;
+    return 0;
+}
+
+static void unlock_and_release(struct cv_balancer_hub *hub)
+{
+    covey_runtime *runtime = hub->runtime;
+    const size_t left = --hub->references;
+    pthread_mutex_unlock(&hub->lock);
+    if (left > 0)
+        return;
+    pthread_mutex_destroy(&hub->lock);
+    cv_release(&runtime->alloc, hub);
+    cv_runtime_release(runtime);
+}
+
+void cv_balancer_hub_release(struct cv_balancer_hub *hub)
+{
+    pthread_mutex_lock(&hub->lock);
+    unlock_and_release(hub);
+}
+
+int cv_balancer_hub_join(struct cv_balancer_hub *hub, struct cv_follower *follower,
+                         struct cv_snapshot *(*take)(void *user), void *user)
+{
+    int error = COVEY_ERR_LIMIT;
+    pthread_mutex_lock(&hub->lock);
+    if (hub->counts[follower->kind] < CV_FOLLOWERS_MAX / CV_FOLLOWER_KINDS) {
+        /* One that is published now waits for the lock, and comes after this. */
+        struct cv_snapshot *snapshot = take(user);
+        hub->counts[follower->kind]++;
+        hub->references++;
+        LIST_INSERT_HEAD(&hub->followers, follower, entry);
+        follower->show(follower, snapshot);
+        cv_snapshot_release(snapshot);
+        error = 0;
+    }
+    pthread_mutex_unlock(&hub->lock);
+    return error;
+}
+
+void cv_balancer_hub_leave(struct cv_balancer_hub *hub, struct cv_follower *follower)
+{
+    pthread_mutex_lock(&hub->lock);
+    hub->counts[follower->kind]--;
+    LIST_REMOVE(follower, entry);
+    unlock_and_release(hub);
+}
+
+bool cv_balancer_hub_show(struct cv_balancer_hub *hub, const struct cv_snapshot *snapshot,
+                          bool waits)
+{
+    struct cv_follower *f;
+    if (waits)
+        pthread_mutex_lock(&hub->lock);
+    else if (pthread_mutex_trylock(&hub->lock) != 0)
+        return false;
+    LIST_FOREACH (f, &hub->followers, entry)
+        f->show(f, snapshot);
+    pthread_mutex_unlock(&hub->lock);
+    return true;
+}

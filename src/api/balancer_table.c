@@ -1,0 +1,237 @@
+/* The writer's side of a balancer's table. balancer_choose.c has the readers'. */
+#include "api/balancer_table.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* ---- life ---- */
+
+static int list_init(struct cv_balancer_list *l, const struct cv_alloc *alloc, uint32_t nodes_max)
+{
+    l->slots = cv_allocate_zeroed(alloc, nodes_max, sizeof *l->slots);
+    l->entries = cv_allocate_zeroed(alloc, nodes_max, sizeof *l->entries);
+    return l->slots == NULL || l->entries == NULL ? COVEY_ERR_NO_MEMORY : 0;
+}
+
+static int allocate(struct cv_balancer_table *t)
+{
+    t->open = cv_allocate_zeroed(t->alloc, t->slots_max, sizeof *t->open);
+    t->free = cv_allocate_zeroed(t->alloc, t->slots_max, sizeof *t->free);
+    t->gone = cv_allocate_zeroed(t->alloc, t->slots_max, sizeof *t->gone);
+    t->owners = cv_allocate_zeroed(t->alloc, t->slots_max, sizeof *t->owners);
+    if (t->open == NULL || t->free == NULL || t->gone == NULL || t->owners == NULL)
+        return COVEY_ERR_NO_MEMORY;
+    const int error = list_init(&t->lists[0], t->alloc, t->nodes_max);
+    return error != 0 ? error : list_init(&t->lists[1], t->alloc, t->nodes_max);
+}
+
+int cv_balancer_table_init(struct cv_balancer_table *t, const struct cv_alloc *alloc,
+                           uint32_t nodes_max, uint64_t seed)
+{
+    *t = (struct cv_balancer_table){
+        .alloc = alloc, .nodes_max = nodes_max, .slots_max = 2 * nodes_max};
+    const int error = allocate(t);
+    if (error != 0) {
+        cv_balancer_table_fini(t);
+        return error;
+    }
+    atomic_init(&t->ticket, seed);
+    for (uint32_t slot = t->slots_max; slot > 0; slot--) {
+        atomic_init(&t->open[slot - 1], CV_BALANCER_AWAY);
+        t->free[t->free_count++] = slot - 1;
+    }
+    return 0;
+}
+
+void cv_balancer_table_fini(struct cv_balancer_table *t)
+{
+    for (size_t i = 0; i < 2; i++) {
+        cv_release(t->alloc, t->lists[i].slots);
+        cv_release(t->alloc, t->lists[i].entries);
+    }
+    cv_release(t->alloc, t->open);
+    cv_release(t->alloc, t->free);
+    cv_release(t->alloc, t->gone);
+    cv_release(t->alloc, t->owners);
+    *t = (struct cv_balancer_table){.alloc = t->alloc};
+}
+
+/* ---- words ---- */
+
+/* Release: who reads such a word sees `writing` as it was before it. */
+static void write_entry(struct cv_balancer_entry *e, const struct covey_node *node)
+{
+    uint64_t id[CV_BALANCER_ID_WORDS];
+    uint64_t address[CV_BALANCER_ADDRESS_WORDS] = {0};
+    const size_t size = strlen(node->address);
+    assert(size < sizeof address);
+    cv_balancer_id_words(&node->id, id);
+    memcpy(address, node->address, size);
+    for (size_t i = 0; i < CV_BALANCER_ID_WORDS; i++)
+        atomic_store_explicit(&e->id[i], id[i], memory_order_release);
+    for (size_t i = 0; i < CV_BALANCER_ADDRESS_WORDS; i++)
+        atomic_store_explicit(&e->address[i], address[i], memory_order_release);
+}
+
+static void read_id(const struct cv_balancer_list *l, uint32_t position, uint64_t id[2])
+{
+    for (size_t i = 0; i < CV_BALANCER_ID_WORDS; i++)
+        id[i] = atomic_load_explicit(&l->entries[position].id[i], memory_order_relaxed);
+}
+
+static int compare(const uint64_t a[2], const uint64_t b[2])
+{
+    if (a[0] != b[0])
+        return a[0] < b[0] ? -1 : 1;
+    return a[1] == b[1] ? 0 : a[1] < b[1] ? -1 : 1;
+}
+
+/* ---- slots ---- */
+
+/* Those that are gone without a pick open. They are in neither list that may still be read. */
+static void sweep_gone(struct cv_balancer_table *t)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < t->gone_count; i++) {
+        const uint32_t slot = t->gone[i];
+        if (atomic_load(&t->open[slot]) == CV_BALANCER_AWAY)
+            t->free[t->free_count++] = slot;
+        else
+            t->gone[kept++] = slot;
+    }
+    t->gone_count = kept;
+}
+
+static void leave(struct cv_balancer_table *t, uint32_t slot)
+{
+    atomic_fetch_or(&t->open[slot], CV_BALANCER_AWAY);
+    t->gone[t->gone_count++] = slot;
+}
+
+/* The slot of one that is not in the list before: that which it had, or a new one. */
+static bool enter(struct cv_balancer_table *t, const covey_node_id *id, uint32_t *slot)
+{
+    for (uint32_t i = 0; i < t->gone_count; i++) {
+        *slot = t->gone[i];
+        if (memcmp(&t->owners[*slot], id, sizeof *id) == 0) {
+            t->gone[i] = t->gone[--t->gone_count];
+            return true;
+        }
+    }
+    if (t->free_count == 0)
+        return false;
+    *slot = t->free[--t->free_count];
+    t->owners[*slot] = *id;
+    return true;
+}
+
+/* ---- showing ---- */
+
+/* A walk through both lists, the one that is shown and the one to come. */
+struct filling {
+    struct cv_balancer_table *table;
+    const struct cv_balancer_list *old;
+    struct cv_balancer_list *new;
+    uint32_t old_count;
+    uint32_t old_next;
+    uint32_t count;
+};
+
+/* Those before `id` are not listed any more; all without one. True when it was listed itself. */
+static bool pass(struct filling *f, const uint64_t *id, uint32_t *slot)
+{
+    uint64_t at[CV_BALANCER_ID_WORDS];
+    for (; f->old_next < f->old_count; f->old_next++) {
+        read_id(f->old, f->old_next, at);
+        const int order = id == NULL ? -1 : compare(at, id);
+        if (order > 0)
+            return false;
+        *slot = atomic_load_explicit(&f->old->slots[f->old_next], memory_order_relaxed);
+        if (order == 0) {
+            f->old_next++;
+            return true;
+        }
+        leave(f->table, *slot);
+    }
+    return false;
+}
+
+/* False when there is no room for it. */
+static bool add(struct filling *f, const struct covey_node *node)
+{
+    struct cv_balancer_table *t = f->table;
+    uint64_t id[CV_BALANCER_ID_WORDS];
+    uint32_t slot;
+    cv_balancer_id_words(&node->id, id);
+    if (f->count == t->nodes_max)
+        return false;
+    if (!pass(f, id, &slot) && !enter(t, &node->id, &slot))
+        return false;
+    write_entry(&f->new->entries[f->count], node);
+    atomic_store_explicit(&f->new->slots[f->count], slot, memory_order_release);
+    f->count++;
+    return true;
+}
+
+/* The first position after `id`, 0 after the last. */
+static uint32_t position_after(const struct filling *f, const uint64_t id[2])
+{
+    uint64_t at[CV_BALANCER_ID_WORDS];
+    uint32_t low = 0;
+    uint32_t high = f->count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        read_id(f->new, middle, at);
+        if (compare(at, id) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low == f->count ? 0 : low;
+}
+
+/* Whose turn it is in the new list, when it is `turn`'s in the old one. */
+static uint32_t next_turn(const struct filling *f, uint32_t turn)
+{
+    struct cv_balancer_table *t = f->table;
+    if (f->old_count > 0) {
+        read_id(f->old, turn == 0 ? f->old_count - 1 : turn - 1, t->last);
+        t->has_last = true;
+    }
+    return t->has_last ? position_after(f, t->last) : 0;
+}
+
+static void show(const struct filling *f, uint32_t version)
+{
+    struct cv_balancer_table *t = f->table;
+    uint64_t shown = atomic_load(&t->shown);
+    uint64_t next;
+    atomic_store_explicit(&f->new->count, f->count, memory_order_release);
+    do
+        next = (uint64_t)version << 32 | next_turn(f, (uint32_t)shown);
+    while (!atomic_compare_exchange_weak(&t->shown, &shown, next));
+    for (uint32_t i = 0; i < f->count; i++) {
+        const uint32_t slot = atomic_load_explicit(&f->new->slots[i], memory_order_relaxed);
+        if ((atomic_load_explicit(&t->open[slot], memory_order_relaxed) & CV_BALANCER_AWAY) != 0)
+            atomic_fetch_and(&t->open[slot], ~CV_BALANCER_AWAY);
+    }
+}
+
+size_t cv_balancer_table_show(struct cv_balancer_table *t,
+                              const struct covey_node *(*next)(void *user), void *user)
+{
+    const struct covey_node *node;
+    const uint32_t version = atomic_load_explicit(&t->writing, memory_order_relaxed) + 1;
+    struct filling f = {.table = t, .old = &t->lists[(version - 1) % 2]};
+    uint32_t slot;
+    size_t left_out = 0;
+    f.new = &t->lists[version % 2];
+    f.old_count = atomic_load_explicit(&f.old->count, memory_order_relaxed);
+    atomic_store(&t->writing, version);
+    sweep_gone(t);
+    while ((node = next(user)) != NULL)
+        left_out += !add(&f, node);
+    (void)pass(&f, NULL, &slot);
+    show(&f, version);
+    return left_out;
+}
