@@ -1,7 +1,7 @@
 #ifndef EXAMPLE_ASSIGNMENT_H
 #define EXAMPLE_ASSIGNMENT_H
 
-#include <covey/types.h>
+#include <covey/balancer.h>
 #include <stdbool.h>
 
 /* What clients and directors say to each other in get_worker. */
@@ -9,7 +9,7 @@
 #define CONNECTION_ID_MAX       32
 #define AVOID_MAX               4
 #define ASSIGNMENT_REQUEST_SIZE (CONNECTION_ID_MAX + AVOID_MAX * COVEY_NODE_ID_TEXT_SIZE + 1)
-#define ASSIGNMENT_ADDRESS_SIZE 64
+#define ASSIGNMENT_ADDRESS_SIZE COVEY_ADDRESS_TEXT_SIZE
 #define ASSIGNMENT_TEXT_SIZE    (COVEY_NODE_ID_TEXT_SIZE + ASSIGNMENT_ADDRESS_SIZE)
 
 /*

@@ -1,90 +1,63 @@
 #include "turns.h"
 
-#include <stdio.h>
+#include "say.h"
 
-static const struct covey_tag wanted[] = {{"role", "worker"}, {"available", "true"}};
+#include <stdio.h>
 
 void turns_init(struct turns *turns)
 {
-    *turns = (struct turns){.has_last = false};
-    pthread_mutex_init(&turns->mutex, NULL);
+    *turns = (struct turns){.balancer = NULL};
 }
 
 void turns_fini(struct turns *turns)
 {
-    pthread_mutex_destroy(&turns->mutex);
+    covey_balancer_free(atomic_load(&turns->balancer));
 }
 
-/* Where in the list, which is sorted by id, the turn is: after the last one. */
-static size_t turn_begins_at(const struct turns *turns, const covey_node_list *workers)
+bool turns_open(struct turns *turns, covey_cluster *cluster)
 {
-    const size_t count = covey_node_list_count(workers);
+    static const struct covey_tag wanted[] = {{"role", "worker"}, {"available", "true"}};
+    struct covey_balancer_config config;
+    covey_balancer *balancer;
 
-    for (size_t i = 0; turns->has_last && i < count; i++) {
-        if (covey_node_id_compare(&covey_node_list_at(workers, i)->id, &turns->last) > 0)
-            return i;
-    }
-    return 0;
+    covey_balancer_config_init(&config);
+    config.policy = COVEY_BALANCE_ROUND_ROBIN;
+    config.selector.all = wanted;
+    config.selector.all_count = 2;
+    const int error = covey_balancer_new(cluster, &config, &balancer);
+    if (error != 0)
+        complain("cannot follow the workers: %s", covey_strerror(error));
+    else
+        atomic_store(&turns->balancer, balancer);
+    return error == 0;
 }
 
-void turns_open(struct turns *turns, covey_cluster *cluster)
+/* The balancer passes over one node by itself. More are passed over here: in so many turns everyone was
+ * offered, unless others take turns at the same moment, and then the next try is half a second away. */
+bool turns_next(struct turns *turns, const struct assignment_request *request,
+                struct assignment *out)
 {
-    pthread_mutex_lock(&turns->mutex);
-    turns->cluster = cluster;
-    pthread_mutex_unlock(&turns->mutex);
-}
+    covey_balancer *balancer = atomic_load(&turns->balancer);
+    const size_t avoid_count = request->avoid_count;
+    const covey_node_id *avoid = avoid_count == 0 ? NULL : &request->avoid[avoid_count - 1];
+    struct covey_pick pick;
 
-/* With the mutex. False: no cluster yet, or no memory. */
-static bool find_workers(const struct turns *turns, covey_node_list **out)
-{
-    return turns->cluster != NULL &&
-           covey_cluster_nodes_with_all_tags(turns->cluster, wanted, 2, out) == 0;
-}
-
-static bool take_turn(struct turns *turns, const covey_node_list *workers,
-                      const struct assignment_request *request, struct assignment *out)
-{
-    const size_t count = covey_node_list_count(workers);
-    const size_t begin = turn_begins_at(turns, workers);
-
-    for (size_t i = 0; i < count; i++) {
-        const struct covey_node *node = covey_node_list_at(workers, (begin + i) % count);
-        if (assignment_request_avoids(request, &node->id))
+    for (size_t turn = 0; balancer != NULL && turn <= avoid_count; turn++) {
+        if (covey_balancer_pick(balancer, avoid, &pick) != 0)
+            return false;
+        covey_balancer_done(balancer, &pick); /* it is the client who works with it */
+        if (assignment_request_avoids(request, &pick.id))
             continue;
-        out->id = node->id;
-        snprintf(out->address, sizeof out->address, "%s", node->address);
-        turns->last = node->id;
-        turns->has_last = true;
+        out->id = pick.id;
+        snprintf(out->address, sizeof out->address, "%s", pick.address);
         return true;
     }
     return false;
 }
 
-bool turns_next(struct turns *turns, const struct assignment_request *request,
-                struct assignment *out)
-{
-    covey_node_list *workers;
-    bool is_found = false;
-
-    pthread_mutex_lock(&turns->mutex);
-    if (find_workers(turns, &workers)) {
-        is_found = take_turn(turns, workers, request, out);
-        covey_node_list_free(workers);
-    }
-    pthread_mutex_unlock(&turns->mutex);
-    return is_found;
-}
-
 size_t turns_count(struct turns *turns)
 {
-    covey_node_list *workers;
-    size_t count = 0;
+    const covey_balancer *balancer = atomic_load(&turns->balancer);
 
-    pthread_mutex_lock(&turns->mutex);
-    if (find_workers(turns, &workers)) {
-        count = covey_node_list_count(workers);
-        covey_node_list_free(workers);
-    }
-    pthread_mutex_unlock(&turns->mutex);
-    return count;
+    return balancer == NULL ? 0 : covey_balancer_count(balancer);
 }

@@ -106,9 +106,9 @@ static bool run(struct director *director, const struct options *options)
         !serve_management(director, options->management, &methods[1]))
         return false;
     if (!member_serve(member, options->listen, methods, options->v1_compat ? 2 : 1) ||
-        !member_join(member, &options->join, options->profile, tags, 1))
+        !member_join(member, &options->join, options->profile, tags, 1) ||
+        !turns_open(&director->turns, covey_server_cluster(member->server)))
         return false;
-    turns_open(&director->turns, covey_server_cluster(member->server));
     atomic_store(&director->v1.cluster, covey_server_cluster(member->server));
     member_run(member);
     return true;

@@ -46,8 +46,8 @@ int main(int argc, char **argv)
     const struct covey_method get_worker = {
         .name = "get_worker", .handler = assigner_get_worker, .user = assigner, .read_only = true};
     if (member_serve(&member, listen, &get_worker, 1) &&
-        member_join(&member, &join, profile, tags, 1)) {
-        turns_open(&turns, covey_server_cluster(member.server));
+        member_join(&member, &join, profile, tags, 1) &&
+        turns_open(&turns, covey_server_cluster(member.server))) {
         member_run(&member);
         status = EXIT_SUCCESS;
     }

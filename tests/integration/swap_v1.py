@@ -34,7 +34,7 @@ def check_registration(lab, director, management):
                           PERMISSION_DENIED, "", "a client registers")
     for bad in ("", "127.0.0.1:1", " available=true", "nowhere available=true",
                 "127.0.0.1:1 available=maybe", "127.0.0.1:1 x available=true",
-                "1:" + "1" * 64 + " available=true"):
+                "1:" + "1" * 80 + " available=true"):
         lab.check_refused(lab.call(management, "register_worker", bad, "mallory", "member"),
                           INVALID_ARGUMENT, "the request is", f"{bad!r} registers nothing")
     lab.must("call", "register_worker", "--tls", lab.issue("mallory"), "--addr", management,
