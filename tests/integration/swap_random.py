@@ -17,7 +17,8 @@ from swap_lab import SwapLab
 
 ROUNDS = 5
 CLIENTS = 4
-TOKENS = 500  # five milliseconds apart
+TOKENS = 500
+INTERVAL = ("--interval", "10")  # five seconds, so that all are still at it when the kills come
 FAILURES = []
 
 
@@ -40,7 +41,7 @@ class Round:
         def restart():
             try:
                 self.lab.wait_lines(self.director, f"node_failed {name} ", failed + 1)
-                self.workers[name] = self.lab.start_worker(name, self.director)
+                self.workers[name] = self.lab.start_worker(name, self.director, *INTERVAL)
                 self.lab.wait_lines(self.director, f"node_recovered {name} ", recovered + 1)
             except Exception as failure:  # shown by the main thread
                 FAILURES.append(failure)
@@ -73,7 +74,8 @@ def main():
     dice = random.Random(seed)
     with SwapLab() as lab:
         director = lab.start_director("director")
-        workers = lab.start_workers(("a", "b"), director)
+        lab.issue("viewer", "client")
+        workers = lab.start_workers(("a", "b"), director, *INTERVAL)
         for number in range(ROUNDS):
             run_round(lab, director, workers, number, dice)
     print(f"{ROUNDS * CLIENTS} runs of {TOKENS} tokens, none lost, none twice")

@@ -15,8 +15,8 @@ def start_v1_worker(lab, name, management):
 
 
 def start_v1_client(lab, name, director):
-    client = lab.start_part("v1_client", name, "--director", director.address, "--count", "200",
-                            "--heartbeat-every", "300", role="client")
+    client = lab.start_viewer("v1_client", name, "--director", director.address, "--count", "200",
+                              "--heartbeat-every", "300")
     client.count = 200
     return client
 
