@@ -75,7 +75,8 @@ LIBRARIES = {
 # What a public header may include beside <covey/...>.
 PUBLIC_SYSTEM = {"stdbool.h", "stddef.h", "stdint.h"}
 
-# User programs see the public interface and their own folder.
+# User programs see the public interface and their own folder; examples also the folder that theirs is
+# in (connection_swap/v1), and what examples have in common, which sees nothing but itself.
 USER_PROGRAMS = ["tools/covey", "examples", "benches"]
 # But `covey sim` runs the simulator, through the headers that need nothing of the layers.
 SIMULATOR_USER = re.compile(r"tools/covey/sim(_\w+)?\.[ch]$")
@@ -162,6 +163,17 @@ def check_public(_folder, _path, quoted, header):
     return f"a public header may not include {header}"
 
 
+def user_folders(folder, path):
+    yield path.parent
+    if folder != "examples" or path.parent.name == "common":
+        return
+    for outer in path.parent.parents:
+        if outer.name == "examples":
+            yield outer / "common"
+            return
+        yield outer
+
+
 def check_user_program(folder, path, quoted, header):
     if SIM_PROGRAM.search(path.as_posix()) and header.startswith("sim/"):
         return None
@@ -170,8 +182,8 @@ def check_user_program(folder, path, quoted, header):
             return None
         if SIMULATOR_USER.search(path.as_posix()) and header in SIMULATOR_HEADERS:
             return None
-        beside = path.parent / header
-        if "/" in header or not beside.is_file():
+        folders = user_folders(folder, path)
+        if "/" in header or not any((place / header).is_file() for place in folders):
             return f'"{header}" is no file of its own folder'
         return None
     if BOUND.search(path.as_posix()) and header.startswith(BOUND_LIBRARIES):

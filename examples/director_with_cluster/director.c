@@ -7,57 +7,54 @@
 #include "assigner.h"
 #include "member.h"
 #include "say.h"
+#include "turns.h"
 
 #include <stdlib.h>
 
-/* On the assigner's thread: the call was kept until now. */
-static void answer(const struct assignment *worker, void *user)
+static bool next_worker(const struct assignment_request *request, struct assignment *out,
+                        void *user)
 {
-    covey_call *call = user;
-    char text[ASSIGNMENT_TEXT_SIZE];
-
-    if (worker == NULL) {
-        say("has no worker for %s", covey_call_peer_name(call));
-        covey_call_finish(call, COVEY_STATUS_UNAVAILABLE, "no worker is available");
-        return;
-    }
-    say("sends %s to the worker at %s", covey_call_peer_name(call), worker->address);
-    covey_call_reply(call, text, assignment_write(worker, text));
-}
-
-/* On the library's thread: it must not wait for a worker to appear. */
-static void get_worker(covey_call *call, const void *request, size_t size, void *user)
-{
-    (void)request;
-    (void)size;
-    if (!assigner_ask(user, answer, call))
-        covey_call_finish(call, COVEY_STATUS_UNAVAILABLE, "too many wait for a worker");
+    return turns_next(user, request, out);
 }
 
 int main(int argc, char **argv)
 {
     static const struct covey_tag tags[] = {{"role", "director"}};
-    struct arguments arguments;
+    struct text_list join = {.count = 0};
+    enum covey_profile profile = COVEY_PROFILE_LAN;
+    const char *tls = NULL;
+    const char *listen = NULL;
+    const struct argument known[] = {
+        {.name = "tls", .text = &tls, .is_required = true},
+        {.name = "listen", .text = &listen, .is_required = true},
+        {.name = "join", .list = &join},
+        {.name = "profile", .profile = &profile},
+    };
     struct member member;
+    struct turns turns;
     int status = EXIT_FAILURE;
 
     say_begin("director");
-    if (!arguments_read(&arguments, "tls listen join profile", argc, argv))
+    if (!arguments_read(known, sizeof known / sizeof known[0], argc, argv) ||
+        !member_identify(&member, tls))
         return EXIT_FAILURE;
-    if (!member_identify(&member, &arguments))
-        return EXIT_FAILURE;
-    struct assigner *assigner = assigner_new();
+    turns_init(&turns);
+    const struct assigner_config config = {.source = next_worker, .user = &turns};
+    struct assigner *assigner = assigner_new(&config);
     if (assigner == NULL)
         return complain("%s", covey_strerror(COVEY_ERR_NO_MEMORY));
-    const struct covey_method method = {
-        .name = "get_worker", .handler = get_worker, .user = assigner};
-    if (member_open(&member, &arguments, &method, tags, 1) &&
-        assigner_start(assigner, member.cluster)) {
+    const struct covey_method get_worker = {
+        .name = "get_worker", .handler = assigner_get_worker, .user = assigner, .read_only = true};
+    if (member_serve(&member, listen, &get_worker, 1) &&
+        member_join(&member, &join, profile, tags, 1) &&
+        turns_open(&turns, covey_server_cluster(member.server))) {
         member_run(&member);
         status = EXIT_SUCCESS;
     }
     assigner_stop(assigner);
-    member_close(&member);
+    member_stop(&member);
     assigner_free(assigner);
+    turns_fini(&turns);
+    member_close(&member);
     return status;
 }

@@ -1,28 +1,31 @@
 #ifndef EXAMPLE_TOKEN_STREAMS_H
 #define EXAMPLE_TOKEN_STREAMS_H
 
+#include "availability.h"
+
 #include <covey/call.h>
 #include <pthread.h>
 #include <stdbool.h>
 
 /*
- * The streams of numbered tokens that a worker is sending, one thread each. The request is
- * "FIRST COUNT" in decimal; the answer is COUNT messages "NUMBER NAME", 5 ms apart.
+ * The streams of numbered tokens that a worker is sending, one thread each: see token.h. A stream waits
+ * for a client that is slow, stops when it is gone, and ends with UNAVAILABLE when the worker fails.
  */
 #define TOKEN_STREAMS_MAX 64
-#define TOKEN_INTERVAL    (5 * COVEY_MILLISECOND)
-#define TOKEN_NUMBER_MAX  1000000000u
 
 struct token_streams {
     const char *worker_name;
+    covey_time interval; /* between two tokens */
+    struct availability *availability;
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     unsigned active;
     bool stopping;
 };
 
-/* The name is borrowed. */
-void token_streams_init(struct token_streams *streams, const char *worker_name);
+/* The name and the availability are borrowed. */
+void token_streams_init(struct token_streams *streams, const char *worker_name, covey_time interval,
+                        struct availability *availability);
 
 /* The handler of the method; `user` is the token_streams. */
 void token_streams_serve(covey_call *call, const void *request, size_t size, void *user);

@@ -1,11 +1,11 @@
 #include "token_streams.h"
 
+#include "clock.h"
 #include "say.h"
+#include "token.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
 /* How long a client may take to make room for a token. */
 #define READ_TIMEOUT (10 * COVEY_SECOND)
@@ -13,13 +13,20 @@
 struct stream {
     struct token_streams *owner;
     covey_call *call;
+    struct token_request request;
     unsigned next;
-    unsigned end;
 };
 
-void token_streams_init(struct token_streams *streams, const char *worker_name)
+static unsigned end_of(const struct stream *stream)
 {
-    *streams = (struct token_streams){.worker_name = worker_name};
+    return stream->request.first + stream->request.count;
+}
+
+void token_streams_init(struct token_streams *streams, const char *worker_name, covey_time interval,
+                        struct availability *availability)
+{
+    *streams = (struct token_streams){
+        .worker_name = worker_name, .interval = interval, .availability = availability};
     pthread_mutex_init(&streams->mutex, NULL);
     pthread_cond_init(&streams->changed, NULL);
 }
@@ -50,13 +57,16 @@ static void end_stream(struct token_streams *streams)
     pthread_mutex_unlock(&streams->mutex);
 }
 
-static int send_token(const struct stream *stream, unsigned number)
+static int send_token(const struct stream *stream)
 {
-    char text[128];
+    struct token token = {.number = stream->next};
+    char text[TOKEN_TEXT_SIZE];
     int error;
 
-    const int size = snprintf(text, sizeof text, "%u %s", number, stream->owner->worker_name);
-    while ((error = covey_call_send(stream->call, text, (size_t)size)) == COVEY_ERR_BUSY) {
+    snprintf(token.connection, sizeof token.connection, "%s", stream->request.connection);
+    snprintf(token.worker, sizeof token.worker, "%s", stream->owner->worker_name);
+    const size_t size = token_write(&token, text);
+    while ((error = covey_call_send(stream->call, text, size)) == COVEY_ERR_BUSY) {
         error = covey_call_wait_writable(stream->call, READ_TIMEOUT);
         if (error != 0)
             return error;
@@ -80,18 +90,19 @@ static enum covey_status_code status_of(int error)
     }
 }
 
-/* Sends until the end, an error, or COVEY_ERR_CLOSED when this worker stops. */
+/* Sends until the end, an error, or COVEY_ERR_CLOSED when this worker stops or fails. */
 static int send_tokens(struct stream *stream)
 {
-    static const struct timespec interval = {.tv_nsec = TOKEN_INTERVAL};
+    struct token_streams *owner = stream->owner;
 
-    for (; stream->next < stream->end; stream->next++) {
-        if (is_stopping(stream->owner))
+    for (; stream->next < end_of(stream); stream->next++) {
+        if (is_stopping(owner) || !availability_is_up(owner->availability))
             return COVEY_ERR_CLOSED;
-        const int error = send_token(stream, stream->next);
+        const int error = send_token(stream);
         if (error != 0)
             return error;
-        nanosleep(&interval, NULL);
+        availability_count_token(owner->availability);
+        clock_sleep(owner->interval);
     }
     return 0;
 }
@@ -101,14 +112,17 @@ static void *run(void *user)
     struct stream *stream = user;
     struct token_streams *owner = stream->owner;
 
-    say("streams tokens %u to %u to %s", stream->next, stream->end - 1,
-        covey_call_peer_name(stream->call));
+    say("streams tokens %u to %u for %s", stream->next, end_of(stream) - 1,
+        stream->request.connection);
     const int error = send_tokens(stream);
+    const char *text = error == COVEY_ERR_CLOSED ? "this worker is not available any more"
+                       : error != 0              ? covey_strerror(error)
+                                                 : NULL;
     if (error == 0)
-        say("sent all up to token %u", stream->end - 1);
+        say("sent all up to token %u", end_of(stream) - 1);
     else
-        say("stopped before token %u: %s", stream->next, covey_strerror(error));
-    covey_call_finish(stream->call, status_of(error), error != 0 ? covey_strerror(error) : NULL);
+        say("stopped before token %u: %s", stream->next, text);
+    covey_call_finish(stream->call, status_of(error), text);
     free(stream);
     end_stream(owner);
     return NULL;
@@ -126,38 +140,24 @@ static bool start_thread(struct stream *stream)
     return error == 0;
 }
 
-/* "FIRST COUNT", both 1 or more. */
-static bool read_request(const void *request, size_t size, unsigned *first, unsigned *count)
-{
-    char text[32] = "";
-    char rest;
-
-    if (size >= sizeof text || memchr(request, '-', size) != NULL)
-        return false;
-    memcpy(text, request, size);
-    if (sscanf(text, "%9u %9u%c", first, count, &rest) != 2)
-        return false;
-    return *first > 0 && *count > 0 && *first + *count <= TOKEN_NUMBER_MAX;
-}
-
 void token_streams_serve(covey_call *call, const void *request, size_t size, void *user)
 {
     struct token_streams *streams = user;
-    unsigned first;
-    unsigned count;
+    struct token_request wish;
 
-    if (!read_request(request, size, &first, &count)) {
-        covey_call_finish(call, COVEY_STATUS_INVALID_ARGUMENT, "the request is FIRST COUNT");
+    if (!token_request_read(&wish, request, size)) {
+        covey_call_finish(call, COVEY_STATUS_INVALID_ARGUMENT,
+                          "the request is FIRST COUNT CONNECTION");
         return;
     }
-    if (!begin_stream(streams)) {
-        covey_call_finish(call, COVEY_STATUS_UNAVAILABLE, "this worker takes no more streams");
+    if (!availability_is_up(streams->availability) || !begin_stream(streams)) {
+        covey_call_finish(call, COVEY_STATUS_UNAVAILABLE, "this worker takes no streams now");
         return;
     }
     struct stream *stream = malloc(sizeof *stream);
     if (stream != NULL)
         *stream =
-            (struct stream){.owner = streams, .call = call, .next = first, .end = first + count};
+            (struct stream){.owner = streams, .call = call, .request = wish, .next = wish.first};
     if (stream == NULL || !start_thread(stream)) {
         free(stream);
         covey_call_finish(call, COVEY_STATUS_RESOURCE_EXHAUSTED, "out of memory or threads");
