@@ -231,7 +231,7 @@ static int call_peer(struct cv_routed *r)
     int error = cv_unary_new(r->peer->client, r->method, r->request, &r->options, &outcome, &unary);
     if (error == 0) {
         unary->user = r;
-        unary->deadline = r->deadline; /* the same for all attempts, to the nanosecond */
+        unary->wish.deadline = r->deadline; /* the same for all attempts, to the nanosecond */
         error = cv_unary_post(unary);
     }
     if (error != 0)
