@@ -184,7 +184,10 @@ COVEY_API COVEY_MUST_USE int covey_cluster_health(covey_cluster *cluster,
     X(41, pool_exhausted, "connections wanted in vain: too many were in use")                      \
     X(42, connections_dead, "connections closed for not answering a health check")                 \
     X(43, answers_shed, "member lists and digests not sent: a member asks too often")              \
-    X(44, pushes_delayed, "news that waited for its turn: there is more than may be sent")
+    X(44, pushes_delayed, "news that waited for its turn: there is more than may be sent")         \
+    X(45, lists_shed, "member lists not sent to newcomers: too many asked at once")                \
+    X(46, dials_delayed, "dials that waited until others were done")                               \
+    X(47, dials_forgone, "dials that waited until nobody wanted them")
 
 struct covey_cluster_stats {
     size_t size; /* of this struct as the caller knows it */

@@ -40,6 +40,7 @@ void cv_cluster_take_core_stats(struct covey_cluster_stats *to,
     to->syncs_differing = from->syncs_differing;
     to->answers_shed = from->answers_shed;
     to->pushes_delayed = from->pushes_delayed;
+    to->lists_shed = from->lists_shed;
     to->local_health = from->local_health;
 }
 
@@ -68,6 +69,8 @@ static void take_pool(struct covey_cluster_stats *to, const struct cv_node *node
     to->dials = from.dials;
     to->dials_failed = from.failures;
     to->dials_saved = from.saved;
+    to->dials_delayed = from.delayed;
+    to->dials_forgone = from.forgone;
     to->pool_hits = from.hits;
     to->pool_misses = from.misses;
     to->pool_idle = from.idle;
