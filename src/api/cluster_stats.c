@@ -41,6 +41,7 @@ void cv_cluster_take_core_stats(struct covey_cluster_stats *to,
     to->answers_shed = from->answers_shed;
     to->pushes_delayed = from->pushes_delayed;
     to->lists_shed = from->lists_shed;
+    to->relays_shed = from->relays_shed;
     to->local_health = from->local_health;
 }
 

@@ -324,6 +324,7 @@ void cv_membership_stats(const struct cv_membership *m, struct cv_membership_sta
         .suspicions = c->suspicions,
         .refutations = c->refutations,
         .pushes_delayed = c->pushes_delayed,
+        .relays_shed = c->relays_shed,
         .outputs_shed = m->gossip.outbox.shed,
         .members_refused = m->gossip.registry.refused,
         .gossip_shed = m->gossip.queue.shed,

@@ -52,6 +52,11 @@
 #define CV_FULL_MESH_MAX  50
 #define CV_FULL_MESH_BACK 40
 
+/* Dials to ping for others what is not connected: so many, then one in so many periods. A dead member
+ * has some dozen accusers who ask three others each, so each of those has one or two to make. */
+#define CV_RELAY_DIALS   4
+#define CV_RELAY_PERIODS 8
+
 /* Other accusers that shorten a suspicion (K), and how many members there must be besides the
  * accuser and the suspect so that they can be had. */
 #define CV_CONFIRMATIONS 3
@@ -90,6 +95,7 @@ struct cv_gossip_counters {
     uint64_t suspicions;
     uint64_t refutations;
     uint64_t pushes_delayed; /* pushes that waited for bytes */
+    uint64_t relays_shed;    /* pings for others that would have cost a dial too many */
 };
 
 struct cv_gossip_protocol {
@@ -129,6 +135,7 @@ struct cv_gossip_protocol {
     struct cv_alarm gossip;
     struct cv_alarm settle;
     struct cv_bucket settles;    /* choices that may be made */
+    struct cv_bucket relays;     /* dials that may be made to ping for others */
     bool has_news;               /* queued and not yet pushed */
     const covey_node_id *teller; /* while updates are applied: who sent them */
     bool has_news_from;          /* all of the news came from one peer, who need not be told */

@@ -19,14 +19,20 @@ static void ping(struct cv_gossip_protocol *p, struct cv_owed_ack *owed)
     cv_gossip_ping(p, &owed->target, owed->sequence, false);
 }
 
-/* Where the target is: as we know it, or as we are told. */
+/* Where the target is: as we know it, or as we are told. A target that is not connected costs a
+ * handshake, and those who ask are many when many are slow, for want of time perhaps: then handshakes
+ * made in their name would keep everybody slow. So these are few, and a nack says that we live. */
 static bool dial(struct cv_gossip_protocol *p, const struct cv_message_head *head)
 {
     struct cv_member *m = cv_node_registry_get(&p->registry, &head->target);
-    if (m != NULL)
-        return m->link == CV_LINK_DIALLING || cv_gossip_protocol_dial(p, m);
     if (cv_links_is_dialling(&p->links, &head->target))
         return true;
+    if (!cv_bucket_take(&p->relays, 1, p->now)) {
+        p->counters.relays_shed++;
+        return false;
+    }
+    if (m != NULL)
+        return cv_gossip_protocol_dial(p, m);
     struct cv_output output = {.type = CV_OUTPUT_DIAL};
     output.dial.dial = cv_links_dial_node(&p->links, &head->target);
     output.dial.address = head->address;

@@ -68,6 +68,43 @@ static void an_unknown_target_is_dialled(void **state)
     assert_int_equal(core_sent(1, CV_MESSAGE_ACK, NULL)->head.sequence, 500);
 }
 
+/* Whoever asks, and for whomever: so many dials, then one now and then, and a nack at once. */
+static void dials_for_others_are_few(void **state)
+{
+    (void)state;
+    uint32_t target = 7;
+    core_add_member(1);
+    for (; target < 7 + CV_RELAY_DIALS; target++) {
+        struct cv_message_head request = request_for(target);
+        assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+        assert_non_null(core_find(CV_OUTPUT_DIAL, 0));
+        assert_null(core_sent(1, CV_MESSAGE_NACK, NULL));
+    }
+    struct cv_message_head request = request_for(target);
+    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    assert_null(core_find(CV_OUTPUT_DIAL, 0));
+    assert_non_null(core_sent(1, CV_MESSAGE_NACK, NULL));
+    assert_int_equal(core_stats().relays_shed, 1);
+
+    core.now += CV_RELAY_PERIODS * COVEY_SECOND;
+    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    assert_non_null(core_find(CV_OUTPUT_DIAL, 0));
+}
+
+/* What costs no dial is not bounded by them. */
+static void warm_targets_are_pinged_all_the_same(void **state)
+{
+    (void)state;
+    struct cv_message_head request = request_for(2);
+    core_add_member(1);
+    core_add_member(2);
+    for (size_t i = 0; i <= CV_RELAY_DIALS; i++) {
+        assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+        assert_non_null(core_sent(2, CV_MESSAGE_PING, NULL));
+    }
+    assert_int_equal(core_stats().relays_shed, 0);
+}
+
 static void requests_are_bounded(void **state)
 {
     (void)state;
@@ -99,9 +136,13 @@ static void a_lost_origin_gets_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CORE_TEST(an_ack_is_passed_on),          CORE_TEST(silence_is_a_nack),
-        CORE_TEST(an_unknown_target_is_dialled), CORE_TEST(requests_are_bounded),
+        CORE_TEST(an_ack_is_passed_on),
+        CORE_TEST(silence_is_a_nack),
+        CORE_TEST(an_unknown_target_is_dialled),
+        CORE_TEST(requests_are_bounded),
         CORE_TEST(a_lost_origin_gets_nothing),
+        CORE_TEST(dials_for_others_are_few),
+        CORE_TEST(warm_targets_are_pinged_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
