@@ -123,7 +123,8 @@ COVEY_API int covey_server_drain(covey_server *server, covey_time timeout);
  * dials either. The others of the cluster do not learn of it: give each node the list. A member that
  * only some deny stays a member, of which those hear through the others. `ids` is copied; any order. 0, or
  *   COVEY_ERR_LIMIT  more than COVEY_DENIED_MAX; nothing changed
- *   COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_WRONG_THREAD (a loop's); nothing changed
+ *   COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_WRONG_THREAD (a loop's, unless it is the only one); nothing
+ *                    changed
  *   COVEY_ERR_NO_MEMORY  some loops may have the new list: try again
  */
 #define COVEY_DENIED_MAX 16384

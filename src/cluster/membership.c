@@ -289,6 +289,12 @@ bool cv_membership_keeps(struct cv_membership *m, const covey_node_id *id)
     return cv_gossip_protocol_is_warm(&m->gossip, id);
 }
 
+bool cv_membership_wants(struct cv_membership *m, const covey_node_id *id)
+{
+    return cv_gossip_protocol_is_warm(&m->gossip, id) ||
+           cv_gossip_protocol_waits_for(&m->gossip, id);
+}
+
 const struct cv_node_registry *cv_membership_registry(const struct cv_membership *m)
 {
     return &m->gossip.registry;

@@ -192,6 +192,8 @@ enum cv_membership_state cv_membership_state(const struct cv_membership *m);
 /* Whether it wants to stay connected with this node for good: what it closes by itself is not among them.
  */
 bool cv_membership_keeps(struct cv_membership *m, const covey_node_id *id);
+/* Whether a connection with it would be of use: one to keep, or one that a ping waits for. */
+bool cv_membership_wants(struct cv_membership *m, const covey_node_id *id);
 /* What is known of every member, ourselves included; changes only inside step(). */
 const struct cv_node_registry *cv_membership_registry(const struct cv_membership *m);
 

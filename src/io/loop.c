@@ -14,7 +14,12 @@ void cv_loop_turn_begin(struct cv_loop *loop)
         return;
     loop->begun = true;
     loop->now = cv_clock_now();
-    covey_time late = loop->now > loop->due_at ? loop->now - loop->due_at : 0;
+    cv_loop_note_delay(loop);
+}
+
+void cv_loop_note_delay(struct cv_loop *loop)
+{
+    const covey_time late = loop->now > loop->due_at ? loop->now - loop->due_at : 0;
     loop->held_up = late > loop->took ? late : loop->took;
 }
 
@@ -91,7 +96,8 @@ void cv_loop_turn_end(struct cv_loop *loop)
     loop->begun = false;
     loop->ended_at = cv_clock_now();
     loop->took = loop->ended_at - loop->now;
-    loop->due_at = loop->again ? loop->ended_at : loop->armed;
+    /* Whoever makes turns by hand leaves the timer as it is: one that is due says no more than that. */
+    loop->due_at = loop->again || loop->armed <= loop->ended_at ? loop->ended_at : loop->armed;
     if (loop->mode == CV_LOOP_UV)
         set_idle(loop);
     if (loop->mode != CV_LOOP_THREAD)

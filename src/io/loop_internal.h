@@ -92,6 +92,8 @@ struct cv_loop {
 /* ---- loop.c ---- */
 /* Something happened: takes the time, once a turn. */
 void cv_loop_turn_begin(struct cv_loop *loop);
+/* For how long there was no turn: taken at the beginning of each. */
+void cv_loop_note_delay(struct cv_loop *loop);
 /* Mails, tasks, the timer. Nothing when no turn was begun. */
 void cv_loop_turn_end(struct cv_loop *loop);
 /* Refuses mails from now on and cancels the waiting ones. */

@@ -45,6 +45,7 @@ void cv_loop_turn_by_hand(struct cv_loop *loop)
     loop->begun =
         true; /* maybe it was: then this turn is the one that libuv's round would have ended with */
     loop->now = cv_clock_now();
+    cv_loop_note_delay(loop);
     loop->inside = true;
     (void)cv_loop_look(loop);
     loop->inside = false;

@@ -340,9 +340,15 @@ void cv_link_deadline(struct cv_link *link)
 
 /* ---- one round ---- */
 
+/* No call is under way, and what was said has arrived: a stream lives that long. */
+static bool is_unused(const struct cv_link *link)
+{
+    return cv_rpc_conn_count(link->rpc) == 0 && !cv_quic_conn_has_streams(link->head.conn);
+}
+
 static void keep_alive(struct cv_link *link)
 {
-    bool is_busy = link->is_ready && cv_rpc_conn_count(link->rpc) > 0;
+    bool is_busy = link->is_ready && !is_unused(link);
     if (is_busy == link->is_busy)
         return;
     link->is_busy = is_busy;
@@ -369,12 +375,6 @@ static void check_silence(struct cv_link *link)
 static covey_time earlier(covey_time a, covey_time b)
 {
     return a < b ? a : b;
-}
-
-/* No call is under way, and what was said has arrived: a stream lives that long. */
-static bool is_unused(const struct cv_link *link)
-{
-    return cv_rpc_conn_count(link->rpc) == 0 && !cv_quic_conn_has_streams(link->head.conn);
 }
 
 static void link_run(struct cv_link *link)

@@ -324,7 +324,7 @@ static void check(struct cv_gossip_conn *peer)
 /* One that had to wait may have been for a neighbour that others took the place of. */
 static void begin_dial(struct cv_node *node, const struct cv_pool_output *out)
 {
-    if (out->is_pinned && out->has_id && !cv_membership_keeps(node->membership, &out->id)) {
+    if (out->is_pinned && out->has_id && !cv_membership_wants(node->membership, &out->id)) {
         cv_connection_pool_forgo(&node->pool, out->slot);
         return;
     }
@@ -378,7 +378,8 @@ void cv_node_pool_run(struct cv_node *node)
         pin_again(node);
     if (node->now >= cv_connection_pool_deadline(&node->pool))
         cv_connection_pool_expire(&node->pool, node->now);
-    look_at_dials(node);
+    if (cv_connection_pool_wants_to_dial(&node->pool))
+        look_at_dials(node);
     while (cv_connection_pool_poll(&node->pool, node->now, &out))
         do_pool_output(node, &out);
 }

@@ -31,7 +31,8 @@
  * of `dialled_max` is free, closes nothing and waits for no room.
  *
  * Of the dials so many are under way at once as dial_window.h says; the others, pinned ones too, wait for
- * their turn. One without an answer for CV_POOL_UNHEARD is as good as dead and keeps nobody waiting any more.
+ * their turn. One without an answer for CV_POOL_UNHEARD is as good as dead and keeps nobody waiting any more; nor
+ * does one that was answered, after CV_POOL_HEARD: its peer may never go on.
  *
  * Who was unused for `idle_max` is closed at the next check. Pinned connections are
  * those that somebody else decides on (membership, for its watch rings): neither counted nor closed here.
@@ -59,6 +60,7 @@
 #define CV_POOL_HOLD     (300 * COVEY_MILLISECOND)
 #define CV_POOL_USE_MIN  (1 * COVEY_SECOND)
 #define CV_POOL_UNHEARD  (2 * COVEY_SECOND)
+#define CV_POOL_HEARD    (5 * COVEY_SECOND)
 
 /* A connection, as its owner holds it; {0} before it is given to connected(). */
 struct cv_pooled {
@@ -219,6 +221,8 @@ void cv_connection_pool_failed(struct cv_connection_pool *pool, struct cv_pool_s
  * CLOSE was not polled yet, and will not be any more.
  */
 bool cv_connection_pool_closed(struct cv_connection_pool *pool, struct cv_pooled *connection);
+/* Dials wait for their turn. */
+bool cv_connection_pool_wants_to_dial(const struct cv_connection_pool *pool);
 /* Instead of beginning the dial `slot` that was just polled: nobody wants it any more. */
 void cv_connection_pool_forgo(struct cv_connection_pool *pool, struct cv_pool_slot *slot);
 /* The peer of the dial has answered a first time. */

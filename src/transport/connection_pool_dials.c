@@ -201,8 +201,9 @@ bool cv_connection_pool_is_in_vain(const struct cv_connection_pool *pool,
     if (slot->speaker != NULL && now - slot->speaker->since < CV_POOL_CROSSING)
         return true;
     return slot->dial == CV_POOL_DIAL_UNDER_WAY &&
-           (slot->is_heard || (now - slot->dial_at < CV_POOL_CROSSING &&
-                               covey_node_id_compare(&pool->self, &slot->id) < 0));
+           ((slot->is_heard && now - slot->dial_at < CV_POOL_HEARD) ||
+            (now - slot->dial_at < CV_POOL_CROSSING &&
+             covey_node_id_compare(&pool->self, &slot->id) < 0));
 }
 
 /* ---- waiters ---- */
@@ -407,16 +408,22 @@ static covey_time eviction_due(const struct cv_connection_pool *pool)
     return connection == NULL ? COVEY_NEVER : connection->used_at + CV_POOL_USE_MIN;
 }
 
-/* When a dial under way keeps others waiting no longer, though nobody answers it. */
-static covey_time unheard_due(const struct cv_connection_pool *pool)
+/* When a dial under way keeps others waiting no longer, though it has not ended. */
+static covey_time place_until(const struct cv_pool_slot *slot)
+{
+    return slot->dial_at + (slot->is_heard ? CV_POOL_HEARD : CV_POOL_UNHEARD);
+}
+
+static covey_time place_due(const struct cv_connection_pool *pool)
 {
     const struct cv_pool_slot *slot;
+    covey_time due = COVEY_NEVER;
     if (TAILQ_EMPTY(&pool->wanted))
         return COVEY_NEVER;
-    TAILQ_FOREACH (slot, &pool->under_way, dials) /* in order of beginning */
-        if (!slot->is_heard && slot->dial_at + CV_POOL_UNHEARD > pool->now)
-            return slot->dial_at + CV_POOL_UNHEARD;
-    return COVEY_NEVER;
+    TAILQ_FOREACH (slot, &pool->under_way, dials)
+        if (place_until(slot) > pool->now)
+            due = sooner(due, place_until(slot));
+    return due;
 }
 
 covey_time cv_connection_pool_deadline(const struct cv_connection_pool *pool)
@@ -424,10 +431,15 @@ covey_time cv_connection_pool_deadline(const struct cv_connection_pool *pool)
     const struct cv_pool_slot *held = TAILQ_FIRST(&pool->held);
     covey_time deadline = held == NULL ? COVEY_NEVER : held->dial_at;
     deadline = sooner(deadline, sooner(pool->waiters_due, pool->check_at));
-    return sooner(deadline, sooner(unheard_due(pool), eviction_due(pool)));
+    return sooner(deadline, sooner(place_due(pool), eviction_due(pool)));
 }
 
 /* ---- outputs ---- */
+
+bool cv_connection_pool_wants_to_dial(const struct cv_connection_pool *pool)
+{
+    return !TAILQ_EMPTY(&pool->wanted);
+}
 
 /* The next dial to begin; NULL when there is none, or enough are under way. */
 static struct cv_pool_slot *next_dial(struct cv_connection_pool *pool, covey_time now)
@@ -437,7 +449,7 @@ static struct cv_pool_slot *next_dial(struct cv_connection_pool *pool, covey_tim
     if (next == NULL)
         return NULL;
     TAILQ_FOREACH (slot, &pool->under_way, dials)
-        count += slot->is_heard || now - slot->dial_at < CV_POOL_UNHEARD;
+        count += place_until(slot) > now;
     if (count < pool->window.size)
         return next;
     pool->stats.delayed += !next->is_delayed;

@@ -178,15 +178,17 @@ static bool start_cluster(struct agent *agent, const struct agent_options *optio
     return error == 0;
 }
 
-/* SIGTERM, SIGINT and SIGHUP become readable here, before any thread that could get them exists. */
-static bool catch_signals(struct agent *agent)
+/* SIGTERM, SIGINT and, if there is something to read again, SIGHUP become readable here, before any thread
+ * that could get them exists. */
+static bool catch_signals(struct agent *agent, bool with_hangup)
 {
     sigset_t set;
 
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
+    if (with_hangup)
+        sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     agent->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     if (agent->signals < 0)
@@ -196,7 +198,7 @@ static bool catch_signals(struct agent *agent)
 
 static bool start(struct agent *agent, const struct agent_options *options)
 {
-    if (!catch_signals(agent))
+    if (!catch_signals(agent, options->deny != NULL))
         return false;
     agent->identity = load_identity(command, options->tls);
     if (agent->identity == NULL || !start_runtime(agent) || !start_server(agent, options))

@@ -81,7 +81,9 @@ bool read_deny_file(const char *command, const char *path, covey_node_id **ids, 
     *ids = calloc(COVEY_DENIED_MAX, sizeof **ids);
     if (*ids == NULL)
         report(command, "%s", covey_strerror(COVEY_ERR_NO_MEMORY));
-    bool is_good = *ids != NULL && parse(command, path, text, *ids, count);
+    else if (strlen(text) != size) /* half written: not a shorter list */
+        report(command, "%s: it has a byte that is zero", path);
+    bool is_good = *ids != NULL && strlen(text) == size && parse(command, path, text, *ids, count);
     free(text);
     if (!is_good)
         free(*ids);

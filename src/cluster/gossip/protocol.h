@@ -135,7 +135,8 @@ struct cv_gossip_protocol {
     struct cv_alarm gossip;
     struct cv_alarm settle;
     struct cv_bucket settles;    /* choices that may be made */
-    struct cv_bucket relays;     /* dials that may be made to ping for others */
+    struct cv_bucket relays;     /* dials that may be made to ping members for others */
+    struct cv_bucket strangers;  /* and those to whom we are only told of */
     bool has_news;               /* queued and not yet pushed */
     const covey_node_id *teller; /* while updates are applied: who sent them */
     bool has_news_from;          /* all of the news came from one peer, who need not be told */
@@ -239,6 +240,8 @@ size_t cv_gossip_protocol_select_random(struct cv_gossip_protocol *p, const cove
 /* Probes a member out of turn, unless that is under way, or too many are, or we leave. Needs a
  * reserve. */
 void cv_gossip_protocol_probe(struct cv_gossip_protocol *p, struct cv_member *m);
+/* True while a probe of it is under way, or a ping for somebody waits for its connection. */
+bool cv_gossip_protocol_waits_for(struct cv_gossip_protocol *p, const covey_node_id *id);
 /* True when a connection with this node is to stay: one of the full mesh, or of the watch rings. */
 bool cv_gossip_protocol_is_warm(struct cv_gossip_protocol *p, const covey_node_id *id);
 /* Dials a known node that is not connected; false when there is no place for it, or it is kept out.

@@ -21,6 +21,11 @@ static struct cv_probe *probe_of(struct cv_gossip_protocol *p, const covey_node_
     return NULL;
 }
 
+bool cv_gossip_protocol_waits_for(struct cv_gossip_protocol *p, const covey_node_id *id)
+{
+    return probe_of(p, id) != NULL || cv_owed_acks_waiting(&p->owed, NULL, id) != NULL;
+}
+
 static struct cv_probe *idle_probe(struct cv_gossip_protocol *p)
 {
     for (size_t i = 0; i < CV_PROBES_MAX; i++) {

@@ -21,13 +21,14 @@ static void ping(struct cv_gossip_protocol *p, struct cv_owed_ack *owed)
 
 /* Where the target is: as we know it, or as we are told. A target that is not connected costs a
  * handshake, and those who ask are many when many are slow, for want of time perhaps: then handshakes
- * made in their name would keep everybody slow. So these are few, and a nack says that we live. */
+ * made in their name would keep everybody slow. So these are few, and a nack says that we live.
+ * Those who are made up take nobody's place who is not. */
 static bool dial(struct cv_gossip_protocol *p, const struct cv_message_head *head)
 {
     struct cv_member *m = cv_node_registry_get(&p->registry, &head->target);
     if (cv_links_is_dialling(&p->links, &head->target))
         return true;
-    if (!cv_bucket_take(&p->relays, 1, p->now)) {
+    if (!cv_bucket_take(m != NULL ? &p->relays : &p->strangers, 1, p->now)) {
         p->counters.relays_shed++;
         return false;
     }

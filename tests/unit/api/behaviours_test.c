@@ -301,7 +301,7 @@ static void a_slow_handler_times_out_and_the_connection_goes_on(void **state)
                  "deadline");
     covey_call *call = kept_take(&r->kept);
     AWAIT(covey_call_is_cancelled(call));
-    assert_int_equal(covey_call_time_left(call), 0);
+    AWAIT(covey_call_time_left(call) == 0); /* its clock began a little later */
     expect_echo(r->client);
     covey_call_reply(call, "too late", 8);
     expect_echo(r->client);

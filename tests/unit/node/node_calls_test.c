@@ -253,6 +253,30 @@ static void an_answered_call_leaves_its_stream(void **state)
     net_fini(&n);
 }
 
+/* Its client is dead, and nothing says so: as soon noticed as if the call went on. */
+static void an_answer_that_nobody_takes_ends_the_link(void **state)
+{
+    (void)state;
+    struct net n;
+    net_init(&n);
+    n.configure = set_reply_at_once;
+    struct station *server = net_add_named(&n, "server", CV_ROLE_MEMBER);
+    n.configure = NULL;
+    struct station *client = net_add_named(&n, "client", CV_ROLE_CLIENT);
+    struct cv_link *link = dial(&n, client, &server->port->address);
+    struct cv_rpc_call *c;
+    assert_true(test_wire_wait(&n.wire, &client->ready, 1, LONG));
+    test_wire_run(&n.wire, COVEY_SECOND);
+    assert_int_equal(start_whole(&n, link, cv_slice_text("coo"), &c), 0);
+    n.wire.filter = drop_from;
+    n.wire.filter_user = server;
+    assert_true(test_wire_wait(&n.wire, &server->calls, 1, LONG));
+    n.wire.filter_user = client;
+    test_wire_run(&n.wire, 20 * COVEY_SECOND);
+    assert_int_equal(server->closed, 1);
+    net_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +286,7 @@ int main(void)
         cmocka_unit_test(small_calls_wait_for_streams_in_order),
         cmocka_unit_test(a_small_call_without_memory_is_none),
         cmocka_unit_test(an_answered_call_leaves_its_stream),
+        cmocka_unit_test(an_answer_that_nobody_takes_ends_the_link),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

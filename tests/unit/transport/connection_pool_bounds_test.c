@@ -223,7 +223,7 @@ static void too_many_may_not_wait(void **state)
 }
 
 /* Peers from 10 on are wanted, with a waiter each. */
-#define CROWD (CV_DIAL_WINDOW_FIRST + 4)
+#define CROWD (3 * CV_DIAL_WINDOW_FIRST)
 
 static void want_crowd(struct side *s, struct cv_pool_waiter *waiters)
 {
@@ -282,6 +282,14 @@ static void the_silent_keep_nobody_waiting_for_long(void **state)
         next(&s, CV_POOL_DIAL);
     assert_nothing(&s); /* the one that was heard goes on */
     assert_int_equal(cv_connection_pool_deadline(&s.pool), s.now + CV_POOL_UNHEARD);
+    s.now = begun + CV_POOL_HEARD - 1;
+    for (size_t i = 1; i < CV_DIAL_WINDOW_FIRST; i++)
+        next(&s, CV_POOL_DIAL);
+    assert_nothing(&s);
+    assert_int_equal(cv_connection_pool_deadline(&s.pool), begun + CV_POOL_HEARD);
+    s.now++;
+    next(&s, CV_POOL_DIAL); /* but not for ever */
+    assert_nothing(&s);
     /* a failure without an answer halves the window */
     cv_connection_pool_failed(&s.pool, slots[1], COVEY_ERR_TIMEOUT);
     next(&s, CV_POOL_ANSWER);

@@ -91,6 +91,28 @@ static void dials_for_others_are_few(void **state)
     assert_non_null(core_find(CV_OUTPUT_DIAL, 0));
 }
 
+/* Those who are made up leave a member its place. */
+static void a_member_is_dialled_whoever_is_made_up(void **state)
+{
+    (void)state;
+    struct cv_membership_config config = core_config();
+    config.gossip.watch_count = 1;
+    core_start_known(&config, 100);
+    assert_int_equal(core_connected(1, 0), COVEY_OK);
+    for (uint32_t target = 200; target <= 200 + CV_RELAY_DIALS; target++) {
+        struct cv_message_head request = request_for(target);
+        assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    }
+    assert_non_null(core_sent(1, CV_MESSAGE_NACK, NULL));
+    uint32_t cold = 2;
+    while (core_member(cold)->link != CV_LINK_NONE)
+        cold++;
+    struct cv_message_head request = request_for(cold);
+    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    assert_null(core_sent(1, CV_MESSAGE_NACK, NULL));
+    assert_int_equal(core_member(cold)->link, CV_LINK_DIALLING);
+}
+
 /* What costs no dial is not bounded by them. */
 static void warm_targets_are_pinged_all_the_same(void **state)
 {
@@ -142,6 +164,7 @@ int main(void)
         CORE_TEST(requests_are_bounded),
         CORE_TEST(a_lost_origin_gets_nothing),
         CORE_TEST(dials_for_others_are_few),
+        CORE_TEST(a_member_is_dialled_whoever_is_made_up),
         CORE_TEST(warm_targets_are_pinged_all_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
