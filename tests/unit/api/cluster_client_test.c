@@ -9,6 +9,7 @@
 #include "api/cluster_client.h"
 #include "base/address.h"
 #include "io/clock.h"
+#include "node/internal.h"
 #include "quic/tls.h"
 
 #define WORKERS 4
@@ -446,6 +447,33 @@ static void all_die(void **state)
     flock_free(f);
 }
 
+/* Its client is made without the loop and finds its host when somebody waits, which is when it dials. */
+static void a_first_dial_that_fails_is_not_made_twice(void **state)
+{
+    (void)state;
+    struct flock *f = flock_new(2);
+    struct cv_callee *peer;
+    struct covey_pick pick = {.id = f->workers[1].id};
+    open_client(f, NULL);
+    const struct covey_target target = target_of(f);
+    publish_state(f, 1, COVEY_NODE_SUSPECT);
+    assert_int_equal(call_name(f, &target), 0); /* the host is there */
+    f->workers[0].state = COVEY_NODE_SUSPECT;
+    publish_state(f, 1, COVEY_NODE_ALIVE);
+    snprintf(pick.address, sizeof pick.address, "%s", f->workers[1].address);
+    assert_int_equal(cv_callee_get(f->client->pool, &pick, false, &peer), 0);
+    peer->client->connect_backoff =
+        (struct cv_backoff){3 * TEST_DEADLINE, 3 * TEST_DEADLINE}; /* no second in time */
+    atomic_store(&f->world.scarce, sizeof(struct cv_link));
+    struct covey_reply reply = call(f, "name", false, NULL);
+    atomic_store(&f->world.scarce, 0);
+    assert_int_equal(reply.code, COVEY_STATUS_RESOURCE_EXHAUSTED);
+    covey_reply_clear(&reply);
+    assert_int_equal(cv_count_read(&peer->client->counters.failed), 1);
+    cv_callee_put(f->client->pool, peer);
+    flock_free(f);
+}
+
 static void two_connections(struct covey_cluster_client_config *config)
 {
     config->connections_max = 2;
@@ -876,6 +904,7 @@ int main(void)
         cmocka_unit_test(what_may_have_begun_is_repeated_if_idempotent),
         cmocka_unit_test(one_that_fails_in_the_middle),
         cmocka_unit_test(all_die),
+        cmocka_unit_test(a_first_dial_that_fails_is_not_made_twice),
         cmocka_unit_test(the_pool_is_bounded),
         cmocka_unit_test(idle_connections_are_closed),
         cmocka_unit_test(calls_of_one_that_moved_end),
