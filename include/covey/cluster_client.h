@@ -10,7 +10,7 @@ COVEY_BEGIN
  * Calls methods of members that a balancer chooses, on a pool of connections, one for each member; and
  * of another member when the first refuses or dies, where that is allowed. A member must prove with its
  * certificate to be the one that was chosen. When this node comes to think of a member as failed, or
- * hears that it left, its calls under way end with UNAVAILABLE at once.
+ * hears that it left or is at another address, its calls under way end with UNAVAILABLE at once.
  *
  * It keeps the certificate that it was made with, and connections do not outlive that: for a new one make
  * another client. Everything happens on one loop of the runtime. All functions but free may be called from any thread.
@@ -108,7 +108,9 @@ COVEY_API COVEY_MUST_USE int covey_cluster_client_stream(covey_cluster_client *c
  * Calls every member that matches now, each once, at most `at_once` (1 or more) at the same time. The
  * deadline of the options is that of all: members that it leaves out get DEADLINE_EXCEEDED. `each` runs
  * for every one, in any order, then `end`, once; on the loop's thread. On an error nothing runs. Any
- * thread. `idempotent` changes nothing: each has one attempt.
+ * thread. `idempotent` changes nothing: each has one attempt. Each is one of `calls_max` while it runs:
+ * when those are all taken the next member waits for one of these calls to end, and gets
+ * RESOURCE_EXHAUSTED when none of these is under way.
  */
 struct covey_all_handler {
     covey_node_reply_handler each;

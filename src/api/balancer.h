@@ -14,7 +14,7 @@ struct covey_balancer {
     struct cv_follower follower;
     struct cv_selector *selector;
     enum covey_balance_policy policy;
-    cv_count left_out; /* the loop of membership's, as `updates` */
+    cv_count left_out; /* written under the hub's lock, as `updates`: at first by who makes it */
     cv_count updates;
     atomic_uint_fast64_t in_vain;
     struct cv_balancer_table table;

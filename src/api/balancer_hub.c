@@ -7,7 +7,7 @@ struct cv_balancer_hub {
     pthread_mutex_t lock;
     size_t references;
     unsigned counts[CV_FOLLOWER_KINDS];
-    LIST_HEAD(, cv_follower) followers;
+    TAILQ_HEAD(, cv_follower) followers; /* balancers first */
 };
 
 int cv_balancer_hub_new(covey_runtime *runtime, struct cv_balancer_hub **out)
@@ -21,7 +21,7 @@ int cv_balancer_hub_new(covey_runtime *runtime, struct cv_balancer_hub **out)
     }
     hub->runtime = runtime;
     hub->references = 1;
-    LIST_INIT(&hub->followers);
+    TAILQ_INIT(&hub->followers);
     cv_runtime_retain(runtime);
     *out = hub;
     return 0;
@@ -55,7 +55,10 @@ int cv_balancer_hub_join(struct cv_balancer_hub *hub, struct cv_follower *follow
         struct cv_snapshot *snapshot = take(user);
         hub->counts[follower->kind]++;
         hub->references++;
-        LIST_INSERT_HEAD(&hub->followers, follower, entry);
+        if (follower->kind == CV_FOLLOWER_BALANCER)
+            TAILQ_INSERT_HEAD(&hub->followers, follower, entry);
+        else
+            TAILQ_INSERT_TAIL(&hub->followers, follower, entry);
         follower->show(follower, snapshot);
         cv_snapshot_release(snapshot);
         error = 0;
@@ -68,7 +71,7 @@ void cv_balancer_hub_leave(struct cv_balancer_hub *hub, struct cv_follower *foll
 {
     pthread_mutex_lock(&hub->lock);
     hub->counts[follower->kind]--;
-    LIST_REMOVE(follower, entry);
+    TAILQ_REMOVE(&hub->followers, follower, entry);
     unlock_and_release(hub);
 }
 
@@ -80,7 +83,7 @@ bool cv_balancer_hub_show(struct cv_balancer_hub *hub, const struct cv_snapshot 
         pthread_mutex_lock(&hub->lock);
     else if (pthread_mutex_trylock(&hub->lock) != 0)
         return false;
-    LIST_FOREACH (f, &hub->followers, entry)
+    TAILQ_FOREACH (f, &hub->followers, entry)
         f->show(f, snapshot);
     pthread_mutex_unlock(&hub->lock);
     return true;

@@ -9,7 +9,8 @@
  * outlive the cluster.
  *
  * The loop of membership shows each snapshot to all of them under the hub's lock, which others take to
- * come and to go only.
+ * come and to go only. Balancers see it before any client does: a call that a client ends must not be made
+ * again by a list that has the failed one still.
  */
 struct cv_balancer_hub;
 
@@ -21,7 +22,7 @@ struct cv_follower {
     enum cv_follower_kind kind;
     /* Under the hub's lock; does not wait. NULL: the cluster has been left. */
     void (*show)(struct cv_follower *follower, const struct cv_snapshot *snapshot);
-    LIST_ENTRY(cv_follower) entry; /* the hub's */
+    TAILQ_ENTRY(cv_follower) entry; /* the hub's */
 };
 
 /* One reference, the caller's; retains the runtime. 0, COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM. */

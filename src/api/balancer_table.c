@@ -111,13 +111,22 @@ static void leave(struct cv_balancer_table *t, uint32_t slot)
     t->gone[t->gone_count++] = slot;
 }
 
-/* The slot of one that is not in the list before: that which it had, or a new one. */
-static bool enter(struct cv_balancer_table *t, const covey_node_id *id, uint32_t *slot)
+/* It is one of the first `*before`, which stay the first. */
+static void take_gone(struct cv_balancer_table *t, uint32_t at, uint32_t *before)
 {
-    for (uint32_t i = 0; i < t->gone_count; i++) {
+    t->gone[at] = t->gone[--*before];
+    t->gone[*before] = t->gone[--t->gone_count];
+}
+
+/* The slot of one that is not in the list before: that which it had, or a new one. `*before` of the gone
+ * were so before this show; the others were in that list. */
+static bool enter(struct cv_balancer_table *t, const covey_node_id *id, uint32_t *before,
+                  uint32_t *slot)
+{
+    for (uint32_t i = 0; i < *before; i++) {
         *slot = t->gone[i];
         if (memcmp(&t->owners[*slot], id, sizeof *id) == 0) {
-            t->gone[i] = t->gone[--t->gone_count];
+            take_gone(t, i, before);
             return true;
         }
     }
@@ -137,6 +146,7 @@ struct filling {
     struct cv_balancer_list *new;
     uint32_t old_count;
     uint32_t old_next;
+    uint32_t gone_before; /* this show, and not back yet */
     uint32_t count;
 };
 
@@ -168,7 +178,7 @@ static bool add(struct filling *f, const struct covey_node *node)
     cv_balancer_id_words(&node->id, id);
     if (f->count == t->nodes_max)
         return false;
-    if (!pass(f, id, &slot) && !enter(t, &node->id, &slot))
+    if (!pass(f, id, &slot) && !enter(t, &node->id, &f->gone_before, &slot))
         return false;
     write_entry(&f->new->entries[f->count], node);
     atomic_store_explicit(&f->new->slots[f->count], slot, memory_order_release);
@@ -232,6 +242,7 @@ size_t cv_balancer_table_show(struct cv_balancer_table *t,
     f.old_count = atomic_load_explicit(&f.old->count, memory_order_relaxed);
     atomic_store(&t->writing, version);
     sweep_gone(t);
+    f.gone_before = t->gone_count;
     while ((node = next(user)) != NULL)
         left_out += !add(&f, node);
     (void)pass(&f, NULL, &slot);

@@ -113,13 +113,13 @@ static int dial_or_resolve(covey_client *client)
                       : cv_resolver_ask(resolver, client->address, on_resolved, client->tie);
 }
 
-/* True when there is nothing left to do: it failed, or being tied has made the link. */
+/* True when there is nothing left to do: it failed, or being tied has made the link, or has tried to. */
 static bool tie_late(covey_client *client)
 {
     int error = cv_client_tie_to(client, client->late);
     if (error != 0)
         cv_client_connect_failed(client, error);
-    return error != 0 || client->link != NULL;
+    return error != 0 || client->link != NULL || client->next_attempt > cv_loop_now(client->loop);
 }
 
 static void open_link(covey_client *client)

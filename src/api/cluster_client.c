@@ -1,6 +1,7 @@
 #include "api/cluster_client.h"
 
 #include "api/cluster.h"
+#include "io/clock.h"
 #include "io/entropy.h"
 
 #define CONNECTIONS_MAX 4096
@@ -187,6 +188,8 @@ int covey_cluster_client_new(covey_cluster *cluster,
         config.connections_max > CONNECTIONS_MAX || config.calls_max == 0 ||
         config.calls_max > CALLS_MAX || config.idle_max == 0)
         return COVEY_ERR_INVALID_ARGUMENT;
+    if (config.identity->who.not_after_ms <= cv_clock_wall_ms())
+        return COVEY_ERR_CERTIFICATE_EXPIRED;
     covey_cluster_client *client = cv_allocate_zeroed(&cluster->runtime->alloc, 1, sizeof *client);
     if (client == NULL)
         return COVEY_ERR_NO_MEMORY;

@@ -53,7 +53,7 @@ struct cv_callee_pool {
     struct cv_map map; /* of those that are listed */
     struct cv_callees listed;
     struct cv_callees leaving;
-    size_t leaving_count; /* at most peers_max, too */
+    size_t leaving_count; /* up to 2 * peers_max: of peers_max, none is made for another */
     struct cv_callee_counters counters;
 };
 
@@ -68,12 +68,14 @@ COVEY_MUST_USE int cv_callee_pool_new(covey_runtime *runtime, struct cv_client_l
                                       const struct covey_cluster_client_config *config,
                                       struct cv_callee_pool **out);
 void cv_callee_pool_release(struct cv_callee_pool *pool);
-/* Any thread: the peer of a pick, held until cv_callee_put(). 0, COVEY_ERR_POOL_EXHAUSTED, _NO_MEMORY,
- * _ADDRESS. */
+/* Any thread: the peer of a pick, held until cv_callee_put(). One that is listed at another address has
+ * moved, unless the pick may be old: then it is right. 0, COVEY_ERR_POOL_EXHAUSTED, _NO_MEMORY, _ADDRESS,
+ * _CLOSED. */
 COVEY_MUST_USE int cv_callee_get(struct cv_callee_pool *pool, const struct covey_pick *pick,
-                                 struct cv_callee **out);
+                                 bool may_be_old, struct cv_callee **out);
 void cv_callee_put(struct cv_callee_pool *pool, struct cv_callee *peer);
-/* Any thread: those that are failed, left or gone in this snapshot end. */
+/* Any thread: calls of those that are failed, left, gone or elsewhere in this snapshot end with
+ * UNAVAILABLE, and they with them. */
 void cv_callee_pool_follow(struct cv_callee_pool *pool, const struct cv_snapshot *snapshot);
 /* The loop's thread: ends all, and makes no more. Calls end with CANCELLED meanwhile. */
 void cv_callee_pool_close(struct cv_callee_pool *pool);
@@ -135,8 +137,9 @@ struct cv_routed {
     unsigned attempts;          /* that may have begun */
     unsigned moves;             /* that surely have not */
     bool is_idempotent;
-    bool is_fixed; /* to `pick` and to nobody else */
-    bool has_pick; /* not given back */
+    bool is_counted; /* in calls_open */
+    bool is_fixed;   /* to `pick` and to nobody else */
+    bool has_pick;   /* not given back */
     bool has_node;
     covey_node_id node; /* the last that was chosen */
     struct covey_pick pick;
@@ -161,6 +164,8 @@ COVEY_MUST_USE int cv_routed_new(covey_cluster_client *client, const struct cove
 COVEY_MUST_USE int cv_routed_post(struct cv_routed *routed);
 /* Frees one that was not posted. */
 void cv_routed_drop(struct cv_routed *routed);
+/* It is not one of `calls_max` any more. Twice is once. */
+void cv_routed_uncount(struct cv_routed *routed);
 /* The loop's thread: ends those that pause with CANCELLED. */
 void cv_routed_end_paused(covey_cluster_client *client);
 

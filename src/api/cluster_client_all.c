@@ -4,7 +4,7 @@
 struct all {
     struct cv_mail mail; /* first: it names this */
     covey_cluster_client *client;
-    struct cv_routed *model; /* what each is like; never posted */
+    struct cv_routed *model; /* what each is like; never posted, and not counted as a call */
     struct covey_all_handler handler;
     unsigned at_once;
     unsigned running;
@@ -33,29 +33,34 @@ static void on_done(struct cv_routed *r, struct covey_reply *reply)
     start_more(a);
 }
 
+/* On an error the pick is the caller's still. */
 static int start_one(struct all *a, const struct covey_pick *pick)
 {
     struct cv_routed *r;
     struct covey_call_options options = a->model->options;
     options.timeout = cv_time_left(a->model->deadline);
-    const int error = cv_routed_new(a->client, &a->model->target, a->model->method,
-                                    a->model->request, &options, &r);
-    if (error != 0) {
-        covey_balancer_done(a->model->target.balancer, pick);
+    int error = cv_routed_new(a->client, &a->model->target, a->model->method, a->model->request,
+                              &options, &r);
+    if (error != 0)
         return error;
-    }
     r->is_fixed = r->has_pick = true;
     r->pick = *pick;
     r->node = pick->id;
     r->deadline = a->model->deadline;
     r->done = on_done;
     r->user = a;
-    return cv_routed_post(r);
+    error = cv_cluster_client_post(a->client, &r->mail);
+    if (error != 0) {
+        r->has_pick = false;
+        cv_routed_drop(r);
+    }
+    return error;
 }
 
 static void refuse_one(const struct all *a, const struct covey_pick *pick, int error)
 {
     struct covey_reply reply;
+    covey_balancer_done(a->model->target.balancer, pick);
     cv_reply_set_constant(&reply,
                           error == COVEY_ERR_CLOSED ? COVEY_STATUS_CANCELLED
                                                     : COVEY_STATUS_RESOURCE_EXHAUSTED,
@@ -63,15 +68,19 @@ static void refuse_one(const struct all *a, const struct covey_pick *pick, int e
     a->handler.each(&pick->id, &reply, a->handler.user);
 }
 
-/* Frees it with the last one. */
+/* Frees it with the last one. While others take all of calls_max it goes on when one of its own ends; one
+ * that has none to wait for is refused. */
 static void start_more(struct all *a)
 {
     if (a->is_starting)
         return;
     a->is_starting = true;
     while (a->next < a->count && a->running < a->at_once) {
-        const struct covey_pick *pick = &a->picks[a->next++];
+        const struct covey_pick *pick = &a->picks[a->next];
         const int error = start_one(a, pick);
+        if (error == COVEY_ERR_BUSY && a->running > 0)
+            break;
+        a->next++;
         if (error == 0)
             a->running++;
         else
@@ -92,10 +101,14 @@ static void run_start(struct cv_mail *mail, bool cancelled)
 
 /* ---- any thread ---- */
 
-static struct all *all_new(covey_cluster_client *client, covey_balancer *balancer)
+static void give_picks_back(struct all *a, covey_balancer *balancer)
 {
-    /* Members that come meanwhile are left out. */
-    const size_t room = cv_balancer_table_count(&balancer->table);
+    for (size_t i = 0; i < a->count; i++)
+        covey_balancer_done(balancer, &a->picks[i]);
+}
+
+static struct all *all_of_room(covey_cluster_client *client, covey_balancer *balancer, size_t room)
+{
     struct all *a = cv_allocate_zeroed(&client->runtime->alloc, 1,
                                        sizeof *a + room * sizeof(struct covey_pick));
     if (a == NULL)
@@ -106,13 +119,26 @@ static struct all *all_new(covey_cluster_client *client, covey_balancer *balance
     return a;
 }
 
+/* With all that are listed at one moment: once more when so many came meanwhile that not all may have
+ * found room. */
+static struct all *all_new(covey_cluster_client *client, covey_balancer *balancer)
+{
+    for (;;) {
+        const size_t room = (size_t)cv_balancer_table_count(&balancer->table) + 1;
+        struct all *a = all_of_room(client, balancer, room);
+        if (a == NULL || a->count < room)
+            return a;
+        give_picks_back(a, balancer);
+        cv_release(&client->runtime->alloc, a);
+    }
+}
+
 static int post(struct all *a)
 {
     const int error = cv_cluster_client_post(a->client, &a->mail);
     if (error == 0)
         return 0;
-    for (size_t i = 0; i < a->count; i++)
-        covey_balancer_done(a->model->target.balancer, &a->picks[i]);
+    give_picks_back(a, a->model->target.balancer);
     all_free(a);
     return error;
 }
@@ -139,6 +165,7 @@ int covey_cluster_client_call_all(covey_cluster_client *client, covey_balancer *
         return COVEY_ERR_NO_MEMORY;
     }
     a->model = model;
+    cv_routed_uncount(model);
     a->handler = *handler;
     const size_t peers_max = client->pool->peers_max;
     a->at_once = at_once < peers_max ? at_once : (unsigned)peers_max;

@@ -82,6 +82,13 @@ static bool count_open(covey_cluster_client *client)
     return false;
 }
 
+void cv_routed_uncount(struct cv_routed *r)
+{
+    if (r->is_counted)
+        atomic_fetch_sub(&r->client->calls_open, 1);
+    r->is_counted = false;
+}
+
 static int make(covey_cluster_client *client, const struct covey_call_draft *draft,
                 const struct covey_target *target, struct cv_slice request, struct cv_routed **out)
 {
@@ -95,7 +102,7 @@ static int make(covey_cluster_client *client, const struct covey_call_draft *dra
         atomic_fetch_sub(&client->calls_open, 1);
         return COVEY_ERR_NO_MEMORY;
     }
-    *r = (struct cv_routed){.client = client, .size = size};
+    *r = (struct cv_routed){.client = client, .is_counted = true, .size = size};
     init(r, draft, target, request);
     cv_balancer_retain(r->target.balancer);
     *out = r;
@@ -136,7 +143,7 @@ void cv_routed_drop(struct cv_routed *r)
     give_pick_back(r);
     cv_balancer_release(r->target.balancer);
     cv_reply_drop(&r->last);
-    atomic_fetch_sub(&client->calls_open, 1);
+    cv_routed_uncount(r);
     cv_pool_give(&client->runtime->pool, r, r->size);
 }
 
@@ -161,6 +168,7 @@ static void finish(struct cv_routed *r, struct covey_reply *reply)
     LIST_REMOVE(r, entry);
     if (reply->code == COVEY_STATUS_OK)
         cv_retry_budget_success(&client->budget);
+    cv_routed_uncount(r); /* there is room for what done() may begin */
     r->done(r, reply);
     cv_routed_drop(r);
 }
@@ -258,7 +266,7 @@ static void attempt(struct cv_routed *r)
     }
     r->tries = 0;
     r->has_pick = true;
-    int error = cv_callee_get(r->client->pool, &r->pick, &r->peer);
+    int error = cv_callee_get(r->client->pool, &r->pick, r->is_fixed, &r->peer);
     if (error != 0) {
         give_up(r, code_of(error), covey_strerror(error));
         return;
@@ -319,6 +327,7 @@ static void end_unbegun(struct cv_routed *r, enum covey_status_code code, const 
 {
     struct covey_reply reply;
     cv_reply_set_constant(&reply, code, text);
+    cv_routed_uncount(r);
     r->done(r, &reply);
     cv_routed_drop(r);
 }

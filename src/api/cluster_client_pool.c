@@ -100,12 +100,14 @@ static struct cv_slice key_of(const covey_node_id *id)
     return cv_slice_of(id->bytes, sizeof id->bytes);
 }
 
-/* The loop looks at those that leave, and at the time. */
+/* The loop looks at those that leave, and at the time. The mail has a reference: the client may be freed
+ * before it runs. */
 static void want_work(struct cv_callee_pool *p)
 {
     if (p->is_posted || p->is_closed)
         return;
     p->is_posted = true;
+    p->references++;
     cv_loop_post_sure(p->shared->loop, &p->work);
 }
 
@@ -175,12 +177,13 @@ static int add(struct cv_callee_pool *p, const struct covey_pick *pick, struct c
     return 0;
 }
 
-int cv_callee_get(struct cv_callee_pool *p, const struct covey_pick *pick, struct cv_callee **out)
+int cv_callee_get(struct cv_callee_pool *p, const struct covey_pick *pick, bool may_be_old,
+                  struct cv_callee **out)
 {
     int error = 0;
     pthread_mutex_lock(&p->lock);
     struct cv_callee *peer = cv_map_get(&p->map, key_of(&pick->id));
-    if (peer != NULL && strcmp(peer->address, pick->address) != 0) {
+    if (peer != NULL && !may_be_old && strcmp(peer->address, pick->address) != 0) {
         p->counters.dropped++;
         unlist(p, peer);
         peer = NULL;
@@ -233,14 +236,28 @@ static const struct covey_node *find(const struct cv_snapshot *snapshot, const c
     return NULL;
 }
 
+static bool is_lost(const struct cv_callee *peer, const struct cv_snapshot *snapshot)
+{
+    const struct covey_node *node = find(snapshot, &peer->id);
+    return node == NULL || node->state == COVEY_NODE_FAILED || node->state == COVEY_NODE_LEFT ||
+           strcmp(node->address, peer->address) != 0;
+}
+
 void cv_callee_pool_follow(struct cv_callee_pool *p, const struct cv_snapshot *snapshot)
 {
+    struct cv_callee *peer;
     struct cv_callee *next;
     pthread_mutex_lock(&p->lock);
-    for (struct cv_callee *peer = TAILQ_FIRST(&p->listed); peer != NULL; peer = next) {
+    /* Before the others join them: one that moved may have been found out by a pick, and is held still. */
+    TAILQ_FOREACH (peer, &p->leaving, entry) {
+        if (!is_lost(peer, snapshot))
+            continue;
+        peer->has_failed = true;
+        want_work(p);
+    }
+    for (peer = TAILQ_FIRST(&p->listed); peer != NULL; peer = next) {
         next = TAILQ_NEXT(peer, entry);
-        const struct covey_node *node = find(snapshot, &peer->id);
-        if (node != NULL && node->state != COVEY_NODE_FAILED && node->state != COVEY_NODE_LEFT)
+        if (!is_lost(peer, snapshot))
             continue;
         peer->has_failed = true;
         p->counters.dropped++;
@@ -322,9 +339,10 @@ static void run_work(struct cv_mail *mail, bool cancelled)
     pthread_mutex_lock(&p->lock);
     p->is_posted = false;
     pthread_mutex_unlock(&p->lock);
-    serve_leaving(p);
+    serve_leaving(p); /* of one that is closed there is nobody left */
     if (!cv_timer_is_set(&p->idle.timer))
         set_idle_timer(p);
+    cv_callee_pool_release(p);
 }
 
 /* Takes one out of the pool. Under the lock. */

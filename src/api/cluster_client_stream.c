@@ -34,7 +34,7 @@ static int hold(covey_cluster_client *client, const struct covey_target *callers
     *h = (struct holding){.pool = client->pool, .balancer = target.balancer};
     error = cv_target_pick(&target, NULL, &h->pick);
     if (error == 0) {
-        error = cv_callee_get(client->pool, &h->pick, &h->peer);
+        error = cv_callee_get(client->pool, &h->pick, false, &h->peer);
         if (error != 0)
             covey_balancer_done(target.balancer, &h->pick);
     }

@@ -342,6 +342,29 @@ static void slots_are_used_again(void **state)
 
 #define KEYS 20000
 
+/* Wherever among those that are gone it stands, and whoever goes in the same show. */
+static void who_comes_back_has_the_same_slot(void **state)
+{
+    (void)state;
+    struct flock f;
+    uint64_t handles[6];
+    setup(&f);
+    SHOW(&f, 1, 2, 3, 4, 5);
+    for (uint32_t i = 1; i <= 5; i++) {
+        const struct covey_pick pick = picked(&f, COVEY_BALANCE_ROUND_ROBIN, NULL);
+        handles[number_of(&pick.id)] = pick.handle;
+    }
+    SHOW(&f, 1, 2);
+    SHOW(&f, 3, 5, 6); /* 1 and 2 go while 3 and 5 come back */
+    SHOW(&f, 1, 2, 3, 4, 5);
+    for (uint32_t i = 1; i <= 5; i++) {
+        const struct covey_pick pick = picked(&f, COVEY_BALANCE_LEAST_CALLS, NULL);
+        assert_int_equal(pick.handle, handles[number_of(&pick.id)]);
+    }
+    assert_int_equal(cv_balancer_table_open(&f.table), 10);
+    teardown(&f);
+}
+
 static void owners(struct flock *f, uint32_t *out)
 {
     for (uint64_t key = 0; key < KEYS; key++) {
@@ -470,6 +493,7 @@ int main(void)
         cmocka_unit_test(given_back_twice_is_once),
         cmocka_unit_test(more_than_fit_are_counted),
         cmocka_unit_test(slots_are_used_again),
+        cmocka_unit_test(who_comes_back_has_the_same_slot),
         cmocka_unit_test(a_join_moves_one_of_n_keys),
         cmocka_unit_test(without_memory_nothing_is_there),
         cmocka_unit_test(picks_and_changes_do_not_disturb_each_other),

@@ -310,6 +310,49 @@ static void tags_are_followed_at_once(void **state)
     world_fini(&w);
 }
 
+struct order {
+    struct cv_follower follower;
+    unsigned *shown; /* so far, to all */
+    unsigned place;
+};
+
+static void take_place(struct cv_follower *follower, const struct cv_snapshot *snapshot)
+{
+    struct order *o = (struct order *)(void *)follower; /* its first member */
+    (void)snapshot;
+    o->place = (*o->shown)++;
+}
+
+static struct cv_snapshot *take_newest(void *user)
+{
+    return cv_cluster_snapshot(user);
+}
+
+/* In whichever order they came. */
+static void balancers_are_shown_it_before_clients(void **state)
+{
+    (void)state;
+    struct fixture f;
+    unsigned shown = 0;
+    struct order orders[4];
+    setup(&f);
+    for (size_t i = 0; i < 4; i++) {
+        const enum cv_follower_kind kind = i % 2 == 0 ? CV_FOLLOWER_CLIENT : CV_FOLLOWER_BALANCER;
+        orders[i] = (struct order){.follower = {.kind = kind, .show = take_place}, .shown = &shown};
+        assert_int_equal(
+            cv_balancer_hub_join(f.cluster.balancers, &orders[i].follower, take_newest, &f.cluster),
+            0);
+    }
+    shown = 0;
+    publish(&f);
+    assert_int_equal(shown, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(orders[i].place >= 2, i % 2 == 0);
+        cv_balancer_hub_leave(f.cluster.balancers, &orders[i].follower);
+    }
+    teardown(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -320,6 +363,7 @@ int main(void)
         cmocka_unit_test(there_are_at_most_so_many),
         cmocka_unit_test(more_than_fit_are_left_out),
         cmocka_unit_test(tags_are_followed_at_once),
+        cmocka_unit_test(balancers_are_shown_it_before_clients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

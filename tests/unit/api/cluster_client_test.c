@@ -8,6 +8,8 @@
 #include "api/cluster.h"
 #include "api/cluster_client.h"
 #include "base/address.h"
+#include "io/clock.h"
+#include "node/internal.h"
 #include "quic/tls.h"
 
 #define WORKERS 4
@@ -445,6 +447,33 @@ static void all_die(void **state)
     flock_free(f);
 }
 
+/* Its client is made without the loop and finds its host when somebody waits, which is when it dials. */
+static void a_first_dial_that_fails_is_not_made_twice(void **state)
+{
+    (void)state;
+    struct flock *f = flock_new(2);
+    struct cv_callee *peer;
+    struct covey_pick pick = {.id = f->workers[1].id};
+    open_client(f, NULL);
+    const struct covey_target target = target_of(f);
+    publish_state(f, 1, COVEY_NODE_SUSPECT);
+    assert_int_equal(call_name(f, &target), 0); /* the host is there */
+    f->workers[0].state = COVEY_NODE_SUSPECT;
+    publish_state(f, 1, COVEY_NODE_ALIVE);
+    snprintf(pick.address, sizeof pick.address, "%s", f->workers[1].address);
+    assert_int_equal(cv_callee_get(f->client->pool, &pick, false, &peer), 0);
+    peer->client->connect_backoff =
+        (struct cv_backoff){3 * TEST_DEADLINE, 3 * TEST_DEADLINE}; /* no second in time */
+    atomic_store(&f->world.scarce, sizeof(struct cv_link));
+    struct covey_reply reply = call(f, "name", false, NULL);
+    atomic_store(&f->world.scarce, 0);
+    assert_int_equal(reply.code, COVEY_STATUS_RESOURCE_EXHAUSTED);
+    covey_reply_clear(&reply);
+    assert_int_equal(cv_count_read(&peer->client->counters.failed), 1);
+    cv_callee_put(f->client->pool, peer);
+    flock_free(f);
+}
+
 static void two_connections(struct covey_cluster_client_config *config)
 {
     config->connections_max = 2;
@@ -501,6 +530,58 @@ static void idle_connections_are_closed(void **state)
     AWAIT(counters(f).connections == 0);
     assert_int_equal(counters(f).connections_idle, 2);
     (void)call_name(f, &target);
+    flock_free(f);
+}
+
+static void set_address(struct flock *f, size_t worker, const char *address)
+{
+    snprintf(f->workers[worker].address, sizeof f->workers[worker].address, "%s", address);
+    publish(f);
+}
+
+static void calls_of_one_that_moved_end(void **state)
+{
+    (void)state;
+    struct flock *f = flock_new(1);
+    struct tally t;
+    tally_init(&t);
+    open_client(f, NULL);
+    const struct covey_target target = target_of(f);
+    const struct covey_call_options options = options_within(TEST_DEADLINE);
+    assert_int_equal(covey_cluster_client_call_async(f->client, &target, "keep", "x", 1, &options,
+                                                     tally_node, &t),
+                     0);
+    covey_call *kept = kept_take(&f->workers[0].kept);
+    set_address(f, 0, "127.0.0.1:1"); /* without an answer to the call */
+    tally_wait(&t, 1);
+    assert_int_equal(t.codes[COVEY_STATUS_UNAVAILABLE], 1);
+    assert_int_equal(counters(f).connections_dropped, 1);
+    covey_call_finish(kept, COVEY_STATUS_OK, "");
+    tally_fini(&t);
+    flock_free(f);
+}
+
+/* A pick knows the new address before the pool is shown it: what leaves for that is still followed. */
+static void one_that_moved_and_failed_is_given_up(void **state)
+{
+    (void)state;
+    struct flock *f = flock_new(1);
+    covey_stream *stream;
+    struct cv_callee *peer;
+    open_client(f, NULL);
+    const struct covey_target target = target_of(f);
+    const struct covey_call_options options = options_within(TEST_DEADLINE);
+    assert_int_equal(
+        covey_cluster_client_open(f->client, &target, "keep_stream", &options, &stream, NULL), 0);
+    covey_call *kept = kept_take(&f->workers[0].kept);
+    const struct covey_pick pick = {.id = f->workers[0].id, .address = "127.0.0.1:1"};
+    assert_int_equal(cv_callee_get(f->client->pool, &pick, false, &peer), 0);
+    cv_callee_put(f->client->pool, peer);
+    assert_int_equal(counters(f).connections_dropped, 1);
+    publish_state(f, 0, COVEY_NODE_FAILED);
+    expect_over(stream, COVEY_STATUS_UNAVAILABLE, "");
+    covey_call_finish(kept, COVEY_STATUS_OK, "");
+    covey_stream_free(stream);
     flock_free(f);
 }
 
@@ -601,13 +682,61 @@ static void all_are_called_once(void **state)
     /* two at once, and no third before one of them is over */
     call_all(&g, "keep", TEST_DEADLINE, 2);
     AWAIT(kept_count(f) == 2);
-    assert_int_equal(counters(f).calls_open, 3); /* and the model of all */
+    assert_int_equal(counters(f).calls_open, 2);
     /* the client goes: each is told, and the end comes all the same */
     assert_int_equal(covey_cluster_client_free(f->client), 0);
     f->client = NULL;
     assert_int_equal(atomic_load(&g.ends), 2);
     assert_int_equal(g.tally.codes[COVEY_STATUS_CANCELLED], 4);
     finish_kept(f, 2);
+    tally_fini(&g.tally);
+    flock_free(f);
+}
+
+static void one_call(struct covey_cluster_client_config *config)
+{
+    config->calls_max = 1;
+}
+
+/* More than there is room for come one after the other. */
+static void all_wait_for_room(void **state)
+{
+    (void)state;
+    struct flock *f = flock_new(3);
+    struct gathering g = {.flock = f};
+    tally_init(&g.tally);
+    open_client(f, one_call);
+    call_all(&g, "name", TEST_DEADLINE, 3);
+    AWAIT(atomic_load(&g.ends) == 1);
+    assert_int_equal(g.tally.codes[COVEY_STATUS_OK], 3);
+    assert_int_equal(counters(f).calls_open, 0);
+    tally_fini(&g.tally);
+    flock_free(f);
+}
+
+/* While it waits for its turn the pool comes to know where it really is. */
+static void all_reach_one_that_moved_meanwhile(void **state)
+{
+    (void)state;
+    struct flock *f = flock_new(2);
+    struct gathering g = {.flock = f};
+    char right[sizeof f->workers[0].address];
+    const size_t last = covey_node_id_compare(&f->workers[0].id, &f->workers[1].id) < 0 ? 1 : 0;
+    tally_init(&g.tally);
+    open_client(f, NULL);
+    const struct covey_target target = target_of(f);
+    snprintf(right, sizeof right, "%s", f->workers[last].address);
+    set_address(f, last, f->workers[1 - last].address);
+    call_all(&g, "keep", TEST_DEADLINE, 1); /* by id */
+    covey_call *kept = kept_take(&f->workers[1 - last].kept);
+    set_address(f, last, right);
+    AWAIT(call_name(f, &target) == last);
+    covey_call_reply(kept, "", 0);
+    AWAIT(kept_count(f) == 2);
+    covey_call_reply(kept_take(&f->workers[last].kept), "", 0);
+    AWAIT(atomic_load(&g.ends) == 1);
+    assert_int_equal(g.tally.codes[COVEY_STATUS_OK], 2);
+    assert_int_equal(counters(f).connections_dropped, 0);
     tally_fini(&g.tally);
     flock_free(f);
 }
@@ -663,6 +792,26 @@ static void in_steps(void **state)
     AWAIT((covey_runtime_step(f->world.runtime), counters(f).connections) == 2);
     tally_fini(&t);
     tally_fini(&g.tally);
+    flock_free(f);
+}
+
+/* No turn in between: what the pool has asked of the loop comes after its client is gone. */
+static void one_is_freed_before_the_next_step(void **state)
+{
+    (void)state;
+    struct flock *f = flock_of_mode(1, COVEY_RUN_STEP);
+    struct tally t;
+    tally_init(&t);
+    open_client(f, NULL);
+    const struct covey_target target = target_of(f);
+    assert_int_equal(
+        covey_cluster_client_call_async(f->client, &target, "name", "x", 1, NULL, tally_node, &t),
+        0);
+    assert_int_equal(covey_cluster_client_free(f->client), 0);
+    f->client = NULL;
+    assert_int_equal(t.codes[COVEY_STATUS_CANCELLED], 1);
+    assert_int_equal(covey_runtime_step(f->world.runtime), 0);
+    tally_fini(&t);
     flock_free(f);
 }
 
@@ -733,6 +882,12 @@ static void what_is_wrong_is_said_at_once(void **state)
     covey_cluster_client_config_init(&config);
     assert_int_equal(covey_cluster_client_new(&f->cluster, &config, &client),
                      COVEY_ERR_INVALID_ARGUMENT); /* no identity */
+    covey_identity *identity = world_identity(&f->world, "caller", COVEY_ROLE_CLIENT);
+    identity->who.not_after_ms = cv_clock_wall_ms();
+    config.identity = identity;
+    assert_int_equal(covey_cluster_client_new(&f->cluster, &config, &client),
+                     COVEY_ERR_CERTIFICATE_EXPIRED);
+    covey_identity_free(identity);
     assert_int_equal(covey_cluster_client_free(NULL), 0);
     assert_int_equal(counters(f).calls_open, 0);
     flock_free(f);
@@ -749,12 +904,18 @@ int main(void)
         cmocka_unit_test(what_may_have_begun_is_repeated_if_idempotent),
         cmocka_unit_test(one_that_fails_in_the_middle),
         cmocka_unit_test(all_die),
+        cmocka_unit_test(a_first_dial_that_fails_is_not_made_twice),
         cmocka_unit_test(the_pool_is_bounded),
         cmocka_unit_test(idle_connections_are_closed),
+        cmocka_unit_test(calls_of_one_that_moved_end),
+        cmocka_unit_test(one_that_moved_and_failed_is_given_up),
         cmocka_unit_test(streams),
         cmocka_unit_test(all_are_called_once),
+        cmocka_unit_test(all_wait_for_room),
+        cmocka_unit_test(all_reach_one_that_moved_meanwhile),
         cmocka_unit_test(the_deadline_is_that_of_all),
         cmocka_unit_test(in_steps),
+        cmocka_unit_test(one_is_freed_before_the_next_step),
         cmocka_unit_test(calls_are_bounded_and_end_with_their_client),
         cmocka_unit_test(what_is_wrong_is_said_at_once),
     };

@@ -23,13 +23,20 @@ struct world {
     covey_runtime *runtime;
     atomic_size_t blocks; /* allocations that are out */
     atomic_bool is_poor;  /* there is no memory */
+    atomic_size_t scarce; /* there is none for so much or more at a time; 0: there is */
     struct covey_pem ca;
 };
+
+static inline bool world_has(struct world *w, size_t size)
+{
+    const size_t scarce = atomic_load(&w->scarce);
+    return !atomic_load(&w->is_poor) && (scarce == 0 || size < scarce);
+}
 
 static inline void *world_allocate(void *user, size_t size)
 {
     struct world *w = user;
-    void *memory = atomic_load(&w->is_poor) ? NULL : malloc(size);
+    void *memory = world_has(w, size) ? malloc(size) : NULL;
     if (memory != NULL)
         atomic_fetch_add(&w->blocks, 1);
     return memory;
@@ -38,7 +45,7 @@ static inline void *world_allocate(void *user, size_t size)
 static inline void *world_reallocate(void *user, void *memory, size_t size)
 {
     struct world *w = user;
-    void *moved = atomic_load(&w->is_poor) ? NULL : realloc(memory, size);
+    void *moved = world_has(w, size) ? realloc(memory, size) : NULL;
     if (memory == NULL && moved != NULL)
         atomic_fetch_add(&w->blocks, 1);
     return moved;
