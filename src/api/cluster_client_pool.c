@@ -338,10 +338,14 @@ static void run_work(struct cv_mail *mail, bool cancelled)
     (void)cancelled; /* the runtime ends after its clients */
     pthread_mutex_lock(&p->lock);
     p->is_posted = false;
+    const bool is_closed =
+        p->is_closed; /* then nobody is left, and the timers are the loop's no more */
     pthread_mutex_unlock(&p->lock);
-    serve_leaving(p); /* of one that is closed there is nobody left */
-    if (!cv_timer_is_set(&p->idle.timer))
-        set_idle_timer(p);
+    if (!is_closed) {
+        serve_leaving(p);
+        if (!cv_timer_is_set(&p->idle.timer))
+            set_idle_timer(p);
+    }
     cv_callee_pool_release(p);
 }
 
