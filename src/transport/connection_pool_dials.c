@@ -3,118 +3,6 @@
 #include <assert.h>
 #include <covey/error.h>
 
-static struct cv_slice key_of(const covey_node_id *id)
-{
-    return cv_slice_of(id->bytes, sizeof id->bytes);
-}
-
-/* ---- slots ---- */
-
-static struct cv_slice place_of(const struct cv_address *address)
-{
-    return cv_slice_of(address, sizeof *address);
-}
-
-static void leave_place(struct cv_connection_pool *pool, struct cv_pool_slot *slot)
-{
-    if (slot->is_placed)
-        cv_map_remove(&pool->places, place_of(&slot->place));
-    slot->is_placed = false;
-}
-
-/* Of two at one address the later one counts, as the other is gone. Without memory nothing is in vain. */
-void cv_pool_slot_place(struct cv_connection_pool *pool, struct cv_pool_slot *slot,
-                        const struct cv_address *address)
-{
-    struct cv_pool_slot *other = cv_map_get(&pool->places, place_of(address));
-    if (other == slot)
-        return;
-    leave_place(pool, slot);
-    if (other != NULL)
-        leave_place(pool, other);
-    slot->place = *address;
-    slot->is_placed = cv_map_put(&pool->places, place_of(&slot->place), slot) == 0;
-}
-
-struct cv_pool_slot *cv_pool_slot_of(const struct cv_connection_pool *pool, const covey_node_id *id)
-{
-    return cv_map_get(&pool->slots, key_of(id));
-}
-
-static struct cv_pool_slot *slot_new(struct cv_connection_pool *pool)
-{
-    struct cv_pool_slot *slot = cv_allocate(pool->alloc, sizeof *slot);
-    if (slot == NULL)
-        return NULL;
-    *slot = (struct cv_pool_slot){.dial = CV_POOL_DIAL_NONE};
-    TAILQ_INIT(&slot->waiters);
-    return slot;
-}
-
-int cv_pool_slot_need(struct cv_connection_pool *pool, const covey_node_id *id,
-                      struct cv_pool_slot **out)
-{
-    *out = cv_pool_slot_of(pool, id);
-    if (*out != NULL)
-        return 0;
-    struct cv_pool_slot *slot = slot_new(pool);
-    if (slot == NULL)
-        return COVEY_ERR_NO_MEMORY;
-    slot->has_id = true;
-    slot->id = *id;
-    int error = cv_map_put(&pool->slots, key_of(&slot->id), slot);
-    if (error != 0) {
-        cv_release(pool->alloc, slot);
-        return error;
-    }
-    *out = slot;
-    return 0;
-}
-
-static int unnamed_slot_need(struct cv_connection_pool *pool, const struct cv_address *address,
-                             struct cv_pool_slot **out)
-{
-    struct cv_pool_slot *slot;
-    TAILQ_FOREACH (slot, &pool->unnamed, unnamed)
-        if (cv_address_equal(&slot->address, address)) {
-            *out = slot;
-            return 0;
-        }
-    slot = slot_new(pool);
-    if (slot == NULL)
-        return COVEY_ERR_NO_MEMORY;
-    TAILQ_INSERT_TAIL(&pool->unnamed, slot, unnamed);
-    *out = slot;
-    return 0;
-}
-
-static bool counts(const struct cv_pool_slot *slot)
-{
-    bool is_ours = slot->speaker != NULL && !slot->speaker->accepted;
-    bool is_dialled = slot->dial >= CV_POOL_DIAL_WANTED;
-    return !slot->is_pinned && (is_ours || is_dialled);
-}
-
-void cv_pool_slot_settle(struct cv_connection_pool *pool, struct cv_pool_slot *slot)
-{
-    bool was_counted = slot->is_counted;
-    slot->is_counted = counts(slot);
-    pool->stats.dialled += slot->is_counted;
-    pool->stats.dialled -= was_counted;
-    if (slot->speaker == NULL && slot->dial == CV_POOL_DIAL_NONE && TAILQ_EMPTY(&slot->waiters)) {
-        leave_place(pool, slot);
-        if (slot->has_id)
-            cv_map_remove(&pool->slots, key_of(&slot->id));
-        else
-            TAILQ_REMOVE(&pool->unnamed, slot, unnamed);
-        cv_release(pool->alloc, slot);
-    }
-    if (was_counted)
-        cv_pool_serve_queue(pool);
-}
-
-/* ---- dials ---- */
-
 static struct cv_pool_slots *list_of(struct cv_connection_pool *pool, enum cv_pool_dial dial)
 {
     switch (dial) {
@@ -174,12 +62,6 @@ void cv_connection_pool_heard(struct cv_pool_slot *slot)
     slot->is_heard = true;
 }
 
-static struct cv_pool_slot *slot_at(const struct cv_connection_pool *pool,
-                                    const struct cv_address *address)
-{
-    return cv_map_get(&pool->places, place_of(address));
-}
-
 void cv_connection_pool_begun(struct cv_pool_slot *slot, void *owner)
 {
     slot->owner = owner;
@@ -188,14 +70,14 @@ void cv_connection_pool_begun(struct cv_pool_slot *slot, void *owner)
 void *cv_connection_pool_dialler(const struct cv_connection_pool *pool,
                                  const struct cv_address *address, struct cv_pool_slot **slot)
 {
-    *slot = slot_at(pool, address);
+    *slot = cv_pool_slot_at(pool, address);
     return *slot != NULL && (*slot)->dial == CV_POOL_DIAL_UNDER_WAY ? (*slot)->owner : NULL;
 }
 
 bool cv_connection_pool_is_in_vain(const struct cv_connection_pool *pool,
                                    const struct cv_address *from, covey_time now)
 {
-    const struct cv_pool_slot *slot = slot_at(pool, from);
+    const struct cv_pool_slot *slot = cv_pool_slot_at(pool, from);
     if (slot == NULL)
         return false;
     if (slot->speaker != NULL && now - slot->speaker->since < CV_POOL_CROSSING)
@@ -256,7 +138,7 @@ static int slot_for(struct cv_connection_pool *pool, const struct cv_pool_wish *
                     struct cv_pool_slot **out)
 {
     int error = wish->has_id ? cv_pool_slot_need(pool, &wish->id, out)
-                             : unnamed_slot_need(pool, &wish->address, out);
+                             : cv_pool_unnamed_slot_need(pool, &wish->address, out);
     if (error != 0)
         return error;
     struct cv_pool_slot *slot = *out;

@@ -5,7 +5,8 @@
 
 /*
  *   connection_pool.c        connections: who speaks, leases, bounds, idleness
- *   connection_pool_dials.c  what is not connected yet: slots, dials, waiters
+ *   connection_pool_slots.c  what is known of each peer
+ *   connection_pool_dials.c  what is not connected yet: dials, waiters
  */
 
 /* The dial of a slot, which is in the list of that name. */
@@ -45,18 +46,27 @@ struct cv_pooled *cv_pool_least_used(const struct cv_connection_pool *pool);
 bool cv_pool_evict(struct cv_connection_pool *pool, covey_time unused_min);
 void cv_pool_lease(struct cv_connection_pool *pool, struct cv_pooled *connection, covey_time now);
 
-/* ---- connection_pool_dials.c ---- */
+/* ---- connection_pool_slots.c ---- */
 struct cv_pool_slot *cv_pool_slot_of(const struct cv_connection_pool *pool,
                                      const covey_node_id *id);
+/* Whose place that is; NULL. */
+struct cv_pool_slot *cv_pool_slot_at(const struct cv_connection_pool *pool,
+                                     const struct cv_address *address);
 /* The slot for an id, with room for it in the map. COVEY_ERR_LIMIT, COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_pool_slot_need(struct cv_connection_pool *pool, const covey_node_id *id,
                                      struct cv_pool_slot **out);
+/* The same for an address whose peer is not known. */
+COVEY_MUST_USE int cv_pool_unnamed_slot_need(struct cv_connection_pool *pool,
+                                             const struct cv_address *address,
+                                             struct cv_pool_slot **out);
 /* Notes down where it was dialled, or was dialled from. */
 void cv_pool_slot_place(struct cv_connection_pool *pool, struct cv_pool_slot *slot,
                         const struct cv_address *address);
 /* After each change: counts it anew, starts dials that have room now, and frees it when it holds
  * nothing. */
 void cv_pool_slot_settle(struct cv_connection_pool *pool, struct cv_pool_slot *slot);
+
+/* ---- connection_pool_dials.c ---- */
 void cv_pool_dial_set(struct cv_connection_pool *pool, struct cv_pool_slot *slot,
                       enum cv_pool_dial dial);
 /* Answers all that wait: with the speaker, or with the error. */
