@@ -6,7 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
-from cluster_process import COVEY, Lab
+from cluster_process import COVEY, Lab, free_address
 
 DEADLINE = 30
 # A seed that nobody answers at is tried ten times with growing pauses; joining takes at most 120 s.
@@ -237,9 +237,7 @@ def main():
     with Lab() as lab, Lab("elsewhere") as other:
         errors = Errors(lab)
         agent = lab.start_agent("a", "--echo")
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.bind(("127.0.0.1", 0))
-            closed = f"127.0.0.1:{probe.getsockname()[1]}"
+        closed = free_address()
         joins = start_joins(lab, other, agent.address, closed)
 
         tls = lab.issue("good")

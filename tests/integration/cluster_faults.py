@@ -3,22 +3,14 @@
 seed that is gone and comes back, a key that is used twice, and everybody started again."""
 
 import signal
-import socket
 import time
 
-from cluster_process import Lab
+from cluster_process import Lab, free_address
 
 NAMES = ["a", "b", "c", "d", "e"]
 ALL_ALIVE = {name: "alive" for name in NAMES}
 SEED_IS_LATE_S = 2
 STOPPED_S = 3
-
-
-def free_address():
-    """One where nothing listens, as far as can be known."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 def start_all(lab, seed):

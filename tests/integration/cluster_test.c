@@ -93,9 +93,7 @@ static void fifty_joins_that_fail_leave_nothing(void **state)
     char address[64], name[16];
     const char *seed = address;
     world_init(&w);
-    covey_server *absent = world_server(&w, "absent");
-    snprintf(address, sizeof address, "%s", covey_server_address(absent));
-    assert_int_equal(covey_server_free(absent), 0);
+    absent_address(address, sizeof address);
     covey_cluster_config_init(&config);
     config.join_attempts = 3;
     for (unsigned i = 0; i < FAILING; i++) {

@@ -443,7 +443,7 @@ static void deadlines_and_traces_go_through_two_hops(void **state)
     struct covey_call_options options = options_within(10 * COVEY_SECOND);
     kept_init(&last.kept);
     last.keeps = false;
-    covey_server *second = server_at(&r->world, "127.0.0.1:0");
+    covey_server *second = server_at(&r->world, own_listen());
     serve(second, "last", be_last, &last);
     assert_int_equal(covey_server_start(second), 0);
     relay.client = world_client(&r->world, covey_server_address(second), COVEY_ROLE_MEMBER);

@@ -177,6 +177,7 @@ static inline void server_config_of(struct world *w, covey_identity *identity,
     covey_server_config_init(config);
     config->runtime = w->runtime;
     config->identity = identity;
+    config->listen = own_listen();
 }
 
 static inline void client_config_of(struct world *w, covey_identity *identity, const char *address,

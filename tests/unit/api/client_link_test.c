@@ -250,7 +250,7 @@ static void each_time_it_is_back_it_is_found(void **state)
 {
     struct away *a = *state;
     char address[64];
-    covey_server *server = serve_at(a, "127.0.0.1:0");
+    covey_server *server = serve_at(a, own_listen());
     snprintf(address, sizeof address, "%s", covey_server_address(server));
     connect_to(a, address, COVEY_MILLISECOND, 10 * COVEY_MILLISECOND);
     for (unsigned i = 1; i <= 5; i++) {
@@ -291,7 +291,7 @@ static void a_call_made_when_the_connection_is_lost_gets_a_new_one(void **state)
     struct covey_call_options options = options_within(COVEY_NEVER);
     kept_init(&kept);
     tally_init(&again.tally);
-    covey_server *server = serve_at(a, "127.0.0.1:0"); /* one of its loops may answer to the end */
+    covey_server *server = serve_at(a, own_listen()); /* one of its loops may answer to the end */
     serve(server, "keep", keep, &kept);
     snprintf(address, sizeof address, "%s", covey_server_address(server));
     connect_to(a, address, COVEY_MILLISECOND, 10 * COVEY_MILLISECOND);

@@ -2,14 +2,6 @@
 #include "unit/api/calling.h"
 #include "unit/api/members.h"
 
-/* Where nobody listens any more. */
-static void absent_address(struct world *w, char *address, size_t size)
-{
-    covey_server *absent = world_server(w, "absent");
-    snprintf(address, size, "%s", covey_server_address(absent));
-    assert_int_equal(covey_server_free(absent), 0);
-}
-
 /* In the background until a seed is there; the first attempts are some hundred milliseconds apart. */
 static void who_never_gives_up_joins_when_the_seed_comes(void **state)
 {
@@ -18,7 +10,7 @@ static void who_never_gives_up_joins_when_the_seed_comes(void **state)
     char address[64];
     struct member late, seed;
     world_init(&w);
-    absent_address(&w, address, sizeof address);
+    absent_address(address, sizeof address);
     const char *seeds = address;
     struct covey_cluster_config config = local_config();
     config.join_attempts = 0;
@@ -74,7 +66,7 @@ static void fifty_may_fail_at_once(void **state)
     static covey_server *servers[50];
     char address[64];
     world_init(&w);
-    absent_address(&w, address, sizeof address);
+    absent_address(address, sizeof address);
     const char *seeds = address;
     struct covey_cluster_config config = local_config();
     config.join_attempts = 2;

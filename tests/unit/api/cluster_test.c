@@ -107,9 +107,7 @@ static void an_unreachable_seed_is_an_error(void **state)
     char address[64];
     const char *seed = address;
     world_init(&w);
-    covey_server *absent = world_server(&w, "absent");
-    snprintf(address, sizeof address, "%s", covey_server_address(absent));
-    assert_int_equal(covey_server_free(absent), 0);
+    absent_address(address, sizeof address);
     covey_server *server = world_server(&w, "server");
     assert_int_equal(covey_server_start(server), 0);
     covey_cluster_config_init(&config);

@@ -7,8 +7,10 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -18,6 +20,29 @@
  * its threads go on.
  */
 #define TEST_DEADLINE (20 * COVEY_SECOND)
+
+/* A loopback address of this process alone, so that no other process's socket gets a port of it
+ * that was just freed. */
+static inline const char *own_address(char *address, size_t size, unsigned port)
+{
+    const unsigned pid = (unsigned)getpid();
+    snprintf(address, size, "127.%u.%u.%u:%u", 64 + (pid >> 16 & 63), pid >> 8 & 255, pid & 255,
+             port);
+    return address;
+}
+
+/* For a server that takes any port there. */
+static inline const char *own_listen(void)
+{
+    static _Thread_local char address[64];
+    return own_address(address, sizeof address, 0);
+}
+
+/* Where nobody listens before a test says so: the ports that servers get are others. */
+static inline const char *absent_address(char *address, size_t size)
+{
+    return own_address(address, size, 4433);
+}
 
 struct world {
     covey_runtime *runtime;
@@ -110,6 +135,7 @@ static inline covey_server *world_server(struct world *w, const char *name)
     covey_identity *identity = world_identity(w, name, COVEY_ROLE_MEMBER);
     covey_server_config_init(&config);
     config.runtime = w->runtime;
+    config.listen = own_listen();
     config.identity = identity;
     assert_int_equal(covey_server_new(&config, &server), 0);
     covey_identity_free(identity);

@@ -124,7 +124,7 @@ static int setup(void **state)
     pthread_mutex_init(&f->kept.lock, NULL);
     pthread_cond_init(&f->kept.changed, NULL);
     world_init(&f->world);
-    f->server = serve(f, "127.0.0.1:0");
+    f->server = serve(f, own_listen());
     f->client = world_client(&f->world, covey_server_address(f->server), COVEY_ROLE_CLIENT);
     *state = f;
     return 0;
