@@ -30,7 +30,7 @@ COMPLAINTS = ("Sanitizer", "runtime error:", "Assertion")
 def free_address():
     """One where nothing listens: of this process alone, and a port that nobody gets by chance."""
     pid = os.getpid()
-    return f"127.{64 + (pid >> 16 & 63)}.{pid >> 8 & 255}.{pid & 255}:4433"
+    return f"127.{64 + (pid >> 16 & 63)}.{pid >> 8 & 255}.{pid & 255}:14433"
 
 
 class Failure(Exception):

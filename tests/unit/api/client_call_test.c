@@ -2,60 +2,10 @@
 
 /* What a client does when memory ends, at each allocation in turn. */
 #include "unit/api/fixture.h"
+#include "unit/api/scarce.h"
 
 #include <pthread.h>
 #include <stdio.h>
-
-/* Fails one allocation of any thread. */
-struct scarce {
-    atomic_size_t blocks;
-    atomic_size_t calls;
-    atomic_size_t fail_at; /* counted from 1; 0: none */
-};
-
-static bool must_fail(struct scarce *s)
-{
-    return atomic_fetch_add(&s->calls, 1) + 1 == atomic_load(&s->fail_at);
-}
-
-static void *scarce_allocate(void *user, size_t size)
-{
-    struct scarce *s = user;
-    void *memory = must_fail(s) ? NULL : malloc(size);
-    if (memory != NULL)
-        atomic_fetch_add(&s->blocks, 1);
-    return memory;
-}
-
-static void *scarce_reallocate(void *user, void *memory, size_t size)
-{
-    struct scarce *s = user;
-    void *moved = must_fail(s) ? NULL : realloc(memory, size);
-    if (memory == NULL && moved != NULL)
-        atomic_fetch_add(&s->blocks, 1);
-    return moved;
-}
-
-static void scarce_release(void *user, void *memory)
-{
-    struct scarce *s = user;
-    if (memory != NULL)
-        atomic_fetch_sub(&s->blocks, 1);
-    free(memory);
-}
-
-static covey_runtime *scarce_runtime(struct scarce *s)
-{
-    struct covey_runtime_config config;
-    covey_runtime *runtime;
-    covey_runtime_config_init(&config);
-    config.allocate = scarce_allocate;
-    config.reallocate = scarce_reallocate;
-    config.release = scarce_release;
-    config.memory_user = s;
-    assert_int_equal(covey_runtime_new(&config, &runtime), 0);
-    return runtime;
-}
 
 static void twice(covey_call *call, const void *request, size_t size, void *user)
 {
@@ -161,8 +111,8 @@ static bool try_stream(covey_client *client)
 /* A client, a call and a stream, with the n-th allocation after the runtime's own failing. */
 static bool try_all(const struct fixture *f, size_t n)
 {
-    struct scarce scarce = {.blocks = 0};
-    covey_runtime *runtime = scarce_runtime(&scarce);
+    struct scarce scarce = {.fail_count = 1};
+    covey_runtime *runtime = scarce_runtime(&scarce, 0);
     struct covey_client_config config;
     covey_client *client = NULL;
     covey_client_config_init(&config);

@@ -2,12 +2,9 @@
 
 #include "api/client.h"
 
-#include "unit/api/fixture.h"
+#include "unit/api/deaf.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <stdio.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 /* ---- addresses where nobody answers ---- */
@@ -21,18 +18,6 @@ struct fixture {
     char closed_address[32];
 };
 
-static int open_deaf(char address[32])
-{
-    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof name;
-    int fd = socket(AF_INET, SOCK_DGRAM, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(bind(fd, (struct sockaddr *)&name, size), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&name, &size), 0);
-    snprintf(address, 32, "127.0.0.1:%d", ntohs(name.sin_port));
-    return fd;
-}
-
 static int setup(void **state)
 {
     struct fixture *f = calloc(1, sizeof *f);
@@ -40,8 +25,8 @@ static int setup(void **state)
     world_init(&f->world);
     f->runtime = f->world.runtime;
     f->identity = world_identity(&f->world, "robin", COVEY_ROLE_CLIENT);
-    f->deaf = open_deaf(f->deaf_address);
-    close(open_deaf(f->closed_address));
+    f->deaf = open_deaf(f->deaf_address, sizeof f->deaf_address);
+    absent_address(f->closed_address, sizeof f->closed_address);
     *state = f;
     return 0;
 }

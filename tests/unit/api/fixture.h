@@ -41,7 +41,7 @@ static inline const char *own_listen(void)
 /* Where nobody listens before a test says so: the ports that servers get are others. */
 static inline const char *absent_address(char *address, size_t size)
 {
-    return own_address(address, size, 4433);
+    return own_address(address, size, 14433);
 }
 
 struct world {
