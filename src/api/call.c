@@ -32,16 +32,20 @@ static void on_free(struct cv_exchange *x)
     covey_runtime *runtime = x->runtime;
     assert(call->owner == NULL);
     cv_exchange_fini(x);
-    cv_metadata_clear(runtime, &call->metadata);
-    cv_release(&runtime->alloc, call->text);
-    cv_release(&runtime->alloc, call->details);
-    bool is_kept = call->is_kept;
+    if (call->metadata.set != NULL)
+        cv_metadata_clear(runtime, &call->metadata);
+    if (call->text != NULL)
+        cv_release(&runtime->alloc, call->text);
+    if (call->details != NULL)
+        cv_release(&runtime->alloc, call->details);
     struct cv_caller *caller = call->caller;
-    cv_pool_give(&runtime->pool, call, call->size);
-    if (is_kept) {
-        cv_caller_release(caller);
-        cv_runtime_release(runtime);
+    if (!call->is_kept) { /* so this is the loop's thread */
+        cv_pool_share_give(call->share, call, call->size);
+        return;
     }
+    cv_pool_give(&runtime->pool, call, call->size);
+    cv_caller_release(caller);
+    cv_runtime_release(runtime);
 }
 
 /* It outlives this turn, and perhaps its link and its server. One that is finished in its handler does
@@ -162,14 +166,15 @@ covey_call *cv_call_new(const struct cv_call_begin *begin)
 {
     struct cv_slice name = begin->method->name;
     size_t size = sizeof(covey_call) + name.size + 1;
-    covey_call *call = cv_pool_take(&begin->runtime->pool, size);
+    covey_call *call = cv_pool_share_take(begin->share, size);
     if (call == NULL)
         return NULL;
     /* All but the exchange, which has its own. */
     memset((uint8_t *)call + sizeof call->x, 0, sizeof *call - sizeof call->x);
-    if (cv_metadata_copy(begin->runtime, begin->event->begin.metadata,
-                         begin->event->begin.metadata_count, &call->metadata) != 0) {
-        cv_pool_give(&begin->runtime->pool, call, size);
+    size_t pairs = begin->event->begin.metadata_count;
+    if (pairs > 0 && cv_metadata_copy(begin->runtime, begin->event->begin.metadata, pairs,
+                                      &call->metadata) != 0) {
+        cv_pool_share_give(begin->share, call, size);
         return NULL;
     }
     cv_exchange_init(&call->x, &kind, begin->runtime, begin->loop, begin->message_size_max);
@@ -180,6 +185,7 @@ covey_call *cv_call_new(const struct cv_call_begin *begin)
     call->is_stream = call->method->stream_handler != NULL;
     call->owner = begin->owner;
     call->list = begin->list;
+    call->share = begin->share;
     call->size = size;
     memcpy(call->name, name.data, name.size);
     call->name[name.size] = 0;
@@ -296,15 +302,20 @@ static void run_handler(covey_call *call, struct cv_slice request)
 
 /* ---- what happens to it ---- */
 
+static void give_back(covey_call *call, size_t size)
+{
+    struct cv_rpc_input read = {.type = CV_RPC_READ, .read = {.size = size}};
+    cv_exchange_step(&call->x, &read);
+}
+
 static void take_request(covey_call *call, struct cv_slice request)
 {
-    struct cv_rpc_input read = {.type = CV_RPC_READ, .read = {.size = request.size}};
     if (!call->has_user && call->owner != NULL) {
         call->in_handler = true;
         run_handler(call, request);
     }
     if (!call->release_due) /* which gives it back too */
-        cv_exchange_step(&call->x, &read);
+        give_back(call, request.size);
     after_handler(call);
 }
 

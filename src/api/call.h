@@ -59,13 +59,14 @@ struct covey_call {
     bool has_user;   /* the handler runs or ran */
     bool in_handler;
     bool is_said;     /* the status was, with the message */
-    bool is_kept;     /* it has references to its caller and its runtime */
+    bool is_kept;     /* it outlives the turn: it has references to its caller and its runtime */
     bool release_due; /* when the handler has returned */
     atomic_uint_fast64_t messages_sent;
     cv_count messages_received;
 
-    size_t size; /* of this memory, the name included */
-    char name[]; /* of the method */
+    struct cv_pool_share *share; /* where the memory is from */
+    size_t size;                 /* of it, the name included */
+    char name[];                 /* of the method */
 };
 
 struct cv_call_begin {
@@ -77,6 +78,7 @@ struct cv_call_begin {
     const struct cv_rpc_method *method;
     const struct cv_call_owner *owner; /* outlives the call's place in `list` */
     struct cv_call_list *list;
+    struct cv_pool_share *share; /* the loop's */
     size_t message_size_max;
 };
 

@@ -32,11 +32,12 @@ static covey_time deadline(void *user)
 }
 
 void cv_client_loop_init(struct cv_client_loop *cl, struct cv_loop *loop,
-                         const struct cv_alloc *alloc)
+                         const struct cv_alloc *alloc, struct cv_pool *pool)
 {
     *cl = (struct cv_client_loop){.loop = loop,
                                   .task = {.turn = turn, .deadline = deadline, .user = cl}};
     cv_heap_init(&cl->timers, alloc);
+    cv_pool_share_init(&cl->share, pool);
     TAILQ_INIT(&cl->doomed);
     LIST_INIT(&cl->left);
     LIST_INIT(&cl->hosts);
@@ -46,6 +47,7 @@ void cv_client_loop_fini(struct cv_client_loop *cl)
 {
     assert(cl->clients == 0 && LIST_EMPTY(&cl->hosts));
     cv_heap_fini(&cl->timers);
+    cv_pool_share_fini(&cl->share);
 }
 
 /* Before the hosts' tasks: what a timer begins leaves in the same turn. */

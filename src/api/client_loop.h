@@ -1,6 +1,7 @@
 #ifndef CV_API_CLIENT_LOOP_H
 #define CV_API_CLIENT_LOOP_H
 
+#include "api/pool.h"
 #include "base/heap.h"
 #include "io/loop.h"
 
@@ -30,6 +31,8 @@ struct cv_client_loop {
     struct cv_client_requests doomed; /* cannot go on; told in the next turn */
     struct cv_client_ties left;       /* not needed any more; untied in the next turn */
     struct cv_client_hosts hosts;
+    struct cv_pool_share
+        share; /* for the calls that begin and end on the loop, those of servers too */
     /* The answer that is shown to its user's callback just now, with a NUL behind it: one place for all
      * calls stays in the processor's cache. */
     uint8_t shown[CV_CLIENT_SHOWN_MAX + 1];
@@ -43,7 +46,7 @@ struct cv_client_timer {
 
 /* In the caller's memory; every client must have left before fini. */
 void cv_client_loop_init(struct cv_client_loop *cl, struct cv_loop *loop,
-                         const struct cv_alloc *alloc);
+                         const struct cv_alloc *alloc, struct cv_pool *pool);
 void cv_client_loop_fini(struct cv_client_loop *cl);
 
 /* One more client, one less. */

@@ -33,7 +33,7 @@ void cv_client_request_doom(struct cv_client_request *r, int error)
 static void set_timer(struct cv_client_request *r, void (*expired)(struct cv_client_timer *timer),
                       covey_time when)
 {
-    r->timer.expired = expired;
+    r->timer = (struct cv_client_timer){.expired = expired};
     r->has_timer = true;
     cv_client_loop_set(r->client->shared, &r->timer, when);
 }
@@ -127,6 +127,7 @@ void cv_client_request_begin(struct cv_client_request *r, covey_time pause)
     r->link = NULL;
     r->has_waited = false;
     r->is_begun = false;
+    r->error = 0;
     if (pause == 0) {
         begin_now(r);
         return;

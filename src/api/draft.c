@@ -4,14 +4,14 @@
 
 #include <string.h>
 
-static const struct covey_call_options defaults = {
+const struct covey_call_options cv_draft_defaults = {
     .size = sizeof(struct covey_call_options),
     .timeout = 30 * COVEY_SECOND,
 };
 
 void covey_call_options_init_sized(struct covey_call_options *options, size_t size)
 {
-    cv_config_give(options, size, &defaults, sizeof defaults);
+    cv_config_give(options, size, &cv_draft_defaults, sizeof cv_draft_defaults);
 }
 
 struct cv_draft_piece {
@@ -172,7 +172,7 @@ int cv_draft_init(struct covey_call_draft *draft, covey_client *client, const ch
     draft->client = client;
     draft->method = method;
     draft->name = cv_slice_text(method);
-    draft->options = defaults;
+    draft->options = cv_draft_defaults;
     draft->begun = 0;
     draft->metadata_count = 0;
     draft->pieces = NULL;

@@ -10,6 +10,9 @@
  */
 struct cv_draft_piece;
 
+/* Of a call without options. */
+extern const struct covey_call_options cv_draft_defaults;
+
 struct covey_call_draft {
     covey_client *client;
     const char *method;

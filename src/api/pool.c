@@ -38,6 +38,39 @@ static void release(void *user, void *memory)
 
 /* ---- small ones ---- */
 
+static void free_kept(struct cv_pool_class classes[CV_POOL_CLASSES], const struct cv_alloc *alloc)
+{
+    for (unsigned i = 0; i < CV_POOL_CLASSES; i++) {
+        struct cv_pool_class *class = &classes[i];
+        while (class->free != NULL) {
+            struct cv_pool_block *block = class->free;
+            class->free = block->next;
+            cv_release(alloc, block);
+        }
+    }
+}
+
+static struct cv_pool_block *pop(struct cv_pool_class *class)
+{
+    struct cv_pool_block *block = class->free;
+    if (block != NULL) {
+        class->free = block->next;
+        class->count--;
+    }
+    return block;
+}
+
+/* False: there are enough. */
+static bool push(struct cv_pool_class *class, struct cv_pool_block *block)
+{
+    if (class->count >= CV_POOL_BLOCKS_MAX)
+        return false;
+    block->next = class->free;
+    class->free = block;
+    class->count++;
+    return true;
+}
+
 void cv_pool_init(struct cv_pool *pool, const struct cv_alloc *alloc)
 {
     *pool = (struct cv_pool){
@@ -54,14 +87,7 @@ void cv_pool_init(struct cv_pool *pool, const struct cv_alloc *alloc)
 
 void cv_pool_fini(struct cv_pool *pool)
 {
-    for (unsigned i = 0; i < CV_POOL_CLASSES; i++) {
-        struct cv_pool_class *class = &pool->classes[i];
-        while (class->free != NULL) {
-            struct cv_pool_block *block = class->free;
-            class->free = block->next;
-            cv_release(pool->alloc, block);
-        }
-    }
+    free_kept(pool->classes, pool->alloc);
     cv_recycler_fini(&pool->large);
     pthread_mutex_destroy(&pool->large_lock);
 }
@@ -97,11 +123,7 @@ static void *take_kept(struct cv_pool *pool, struct cv_pool_class *class)
 {
     if (!enter(pool))
         return NULL;
-    struct cv_pool_block *block = class->free;
-    if (block != NULL) {
-        class->free = block->next;
-        class->count--;
-    }
+    struct cv_pool_block *block = pop(class);
     leave(pool);
     return block;
 }
@@ -119,12 +141,7 @@ static bool keep(struct cv_pool *pool, struct cv_pool_class *class, struct cv_po
 {
     if (!enter(pool))
         return false;
-    bool has_room = class->count < CV_POOL_BLOCKS_MAX;
-    if (has_room) {
-        block->next = class->free;
-        class->free = block;
-        class->count++;
-    }
+    bool has_room = push(class, block);
     leave(pool);
     return has_room;
 }
@@ -137,4 +154,31 @@ void cv_pool_give(struct cv_pool *pool, void *memory, size_t size)
         cv_release(&pool->buffers, memory);
     else if (!keep(pool, &pool->classes[class_of(size)], memory))
         cv_release(pool->alloc, memory);
+}
+
+/* ---- a loop's share ---- */
+
+void cv_pool_share_init(struct cv_pool_share *share, struct cv_pool *pool)
+{
+    *share = (struct cv_pool_share){.pool = pool};
+}
+
+void cv_pool_share_fini(struct cv_pool_share *share)
+{
+    free_kept(share->classes, share->pool->alloc);
+}
+
+void *cv_pool_share_take(struct cv_pool_share *share, size_t size)
+{
+    struct cv_pool_block *block =
+        size > CV_POOL_BLOCK_SIZE ? NULL : pop(&share->classes[class_of(size)]);
+    return block != NULL ? block : cv_pool_take(share->pool, size);
+}
+
+void cv_pool_share_give(struct cv_pool_share *share, void *memory, size_t size)
+{
+    if (memory == NULL)
+        return;
+    if (size > CV_POOL_BLOCK_SIZE || !push(&share->classes[class_of(size)], memory))
+        cv_pool_give(share->pool, memory, size);
 }

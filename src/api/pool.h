@@ -49,4 +49,22 @@ void *cv_pool_take(struct cv_pool *pool, size_t size);
 /* `size` as taken. NULL is allowed. */
 void cv_pool_give(struct cv_pool *pool, void *memory, size_t size);
 
+/*
+ * What a loop keeps of its pool for itself, so that calls which begin and end on it need no locked
+ * instruction. In the owner's memory; the loop's thread only. A piece may go back to the share or to its
+ * pool, wherever it was taken.
+ */
+struct cv_pool_share {
+    struct cv_pool *pool;
+    struct cv_pool_class classes[CV_POOL_CLASSES]; /* each of at most CV_POOL_BLOCKS_MAX */
+};
+
+void cv_pool_share_init(struct cv_pool_share *share, struct cv_pool *pool);
+/* Every piece must have been given back; the pool is still there. */
+void cv_pool_share_fini(struct cv_pool_share *share);
+
+/* As cv_pool_take() and cv_pool_give(). */
+void *cv_pool_share_take(struct cv_pool_share *share, size_t size);
+void cv_pool_share_give(struct cv_pool_share *share, void *memory, size_t size);
+
 #endif

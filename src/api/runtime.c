@@ -213,7 +213,8 @@ static int open_loop(struct covey_runtime *runtime, const struct plan *plan)
     int error = cv_loop_new(&config, &runtime->loops[index]);
     if (error != 0)
         return error;
-    cv_client_loop_init(&runtime->client_loops[index], runtime->loops[index], &runtime->alloc);
+    cv_client_loop_init(&runtime->client_loops[index], runtime->loops[index], &runtime->alloc,
+                        &runtime->pool);
     runtime->loop_count++;
     return 0;
 }

@@ -186,6 +186,7 @@ static int open_loop(covey_server *server, struct cv_host_config *host, unsigned
 {
     struct cv_server_loop *sl = &server->loops[index];
     *sl = (struct cv_server_loop){.server = server,
+                                  .share = &server->runtime->client_loops[index].share,
                                   .owner = {.ended = cv_server_call_ended,
                                             .exhausted = cv_server_exhausted,
                                             .work = cv_server_work,

@@ -38,6 +38,7 @@ struct cv_server_loop {
     struct cv_host host;
     struct cv_log_limit held_up_logged;
     struct cv_call_list calls;
+    struct cv_pool_share *share;             /* the runtime's loop's: memory for them */
     bool is_closing;                         /* its calls were abandoned: no others are taken */
     struct cv_call_owner owner;              /* of them */
     const struct cv_rpc_method *last_method; /* of the last call: the next is often of it too */

@@ -107,6 +107,7 @@ static covey_call *make(struct cv_server_loop *sl, struct cv_link *link,
         .method = method,
         .owner = &sl->owner,
         .list = &sl->calls,
+        .share = sl->share,
         .message_size_max = server->message_send_max,
     };
     bool has_room = calls_now(server) < server->calls_max;

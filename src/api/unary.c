@@ -1,4 +1,4 @@
-#include "api/unary.h"
+#include "api/unary_internal.h"
 
 #include "base/prefetch.h"
 
@@ -13,79 +13,6 @@
 #define TIMERS(client) (1 + (client)->retry.attempts + REFUSALS_MAX)
 
 static void open_attempt(struct cv_unary *u, covey_time pause);
-static void on_hedge(struct cv_client_timer *timer);
-
-/* ---- any thread ---- */
-
-static int check_options(const struct covey_call_options *options)
-{
-    return options->hedge_after > 0 && !options->idempotent ? COVEY_ERR_INVALID_ARGUMENT : 0;
-}
-
-static void init(struct cv_unary *u, const struct covey_call_draft *draft, struct cv_slice request)
-{
-    /* What attempts set is left to them. */
-    u->client = draft->client;
-    u->begun = draft->begun;
-    u->hedge_after = draft->options.hedge_after;
-    if (u->hedge_after > 0)
-        u->timer = (struct cv_client_timer){.expired = on_hedge};
-    u->is_idempotent = draft->options.idempotent;
-    u->is_decided = false;
-    u->is_unbegun = true;
-    u->has_last = false;
-    u->attempts = 0;
-    u->failures = 0;
-    LIST_INIT(&u->open);
-    cv_draft_copy(draft, u->bytes, &u->wish.header);
-    u->wish.deadline = draft->deadline;
-    u->wish.message = &u->request;
-    u->wish.wait_for_ready = draft->options.wait_for_ready;
-    uint8_t *at = u->bytes + cv_draft_size(draft);
-    if (request.size > 0)
-        memcpy(at, request.data, request.size);
-    u->request = cv_slice_of(at, request.size);
-}
-
-static int make(const struct covey_call_draft *draft, struct cv_slice request,
-                struct cv_unary **out)
-{
-    int error = check_options(&draft->options);
-    if (error != 0)
-        return error;
-    size_t size = sizeof(struct cv_unary) + cv_draft_size(draft) + request.size;
-    struct cv_unary *u = cv_pool_take(&draft->client->runtime->pool, size);
-    if (u == NULL)
-        return COVEY_ERR_NO_MEMORY;
-    init(u, draft, request);
-    u->size = size;
-    *out = u;
-    return 0;
-}
-
-int cv_unary_new(covey_client *client, const char *method, struct cv_slice request,
-                 const struct covey_call_options *options, const struct cv_unary_outcome *outcome,
-                 struct cv_unary **out)
-{
-    struct covey_call_draft draft;
-    if (client == NULL || (request.data == NULL && request.size > 0))
-        return COVEY_ERR_INVALID_ARGUMENT;
-    if (request.size > client->message_send_max)
-        return COVEY_ERR_TOO_LARGE;
-    int error = cv_draft_init(&draft, client, method, options);
-    if (error != 0)
-        return error;
-    error = make(&draft, request, out);
-    cv_draft_fini(&draft);
-    if (error == 0)
-        (*out)->outcome = outcome;
-    return error;
-}
-
-void cv_unary_drop(struct cv_unary *u)
-{
-    cv_pool_give(&u->client->runtime->pool, u, u->size);
-}
 
 /* ---- the end ---- */
 
@@ -139,22 +66,33 @@ static void drop_last(struct cv_unary *u)
     u->has_last = false;
 }
 
-/* Gives the reply, one of its own, to the user; it is freed after this. */
-static void finish(struct cv_unary *u, struct covey_reply *reply)
+/* All that it asked of the loop is over; its user is told. */
+static inline void tell(struct cv_unary *u, struct covey_reply *reply)
 {
     covey_client *client = u->client;
-    struct cv_attempt *a;
-    /* The next call but one is made in this memory, and what begins it is not in the cache. */
-    cv_prefetch(&u->wish, sizeof *u - offsetof(struct cv_unary, wish) + 128);
-    LIST_FOREACH (a, &u->open, entry)
-        cv_client_request_end(&a->request);
-    end_hedging(u);
     cv_client_loop_forget_timers(client->shared, TIMERS(client));
     cv_loop_close_work(client->loop);
     if (reply->code == COVEY_STATUS_OK)
         cv_retry_budget_success(&client->budget);
     tell_interceptors(u, reply->code, true);
     u->outcome->done(u, reply);
+}
+
+/* The next call but one is made in this memory, and what begins it is not in the cache. */
+static void fetch_for_next(const struct cv_unary *u)
+{
+    cv_prefetch(&u->wish, sizeof *u - offsetof(struct cv_unary, wish) + 128);
+}
+
+/* Gives the reply, one of its own, to the user; it is freed after this. */
+static void finish(struct cv_unary *u, struct covey_reply *reply)
+{
+    struct cv_attempt *a;
+    fetch_for_next(u);
+    LIST_FOREACH (a, &u->open, entry)
+        cv_client_request_end(&a->request);
+    end_hedging(u);
+    tell(u, reply);
     while ((a = LIST_FIRST(&u->open)) != NULL)
         free_attempt(a);
     drop_last(u);
@@ -195,8 +133,7 @@ static void set_timer(struct cv_unary *u, covey_time after)
                        after < COVEY_NEVER - now ? now + after : COVEY_NEVER);
 }
 
-/* No answer came for so long: another attempt beside those that go on. */
-static void on_hedge(struct cv_client_timer *timer)
+void cv_unary_on_hedge(struct cv_client_timer *timer)
 {
     struct cv_unary *u =
         (struct cv_unary *)(void *)((unsigned char *)timer - offsetof(struct cv_unary, timer));
@@ -297,7 +234,7 @@ static int take_large(struct cv_attempt *a, struct cv_slice message)
 }
 
 /* `is_last`: the call ends with this, and a user to whom it is only shown needs no copy that lasts. */
-static int set_answer(struct cv_attempt *a, struct cv_slice message, bool is_last)
+static inline int set_answer(struct cv_attempt *a, struct cv_slice message, bool is_last)
 {
     const struct cv_unary *u = a->unary;
     if (message.size > CV_CLIENT_SHOWN_MAX)
@@ -326,6 +263,44 @@ static int take_message(struct cv_attempt *a, struct cv_slice message, bool is_l
     return error;
 }
 
+/* What nearly every call ends with: the answer and OK, in one, for the first and only attempt. */
+static bool is_plain_end(const struct cv_attempt *a, const struct cv_rpc_output *event)
+{
+    const struct cv_unary *u = a->unary;
+    const struct cv_rpc_status *status = &event->end.status;
+    return event->end.has_message && status->code == COVEY_STATUS_OK && status->message.size == 0 &&
+           status->details.size == 0 && event->end.message.size <= CV_CLIENT_SHOWN_MAX &&
+           u->attempts == 1 && u->hedge_after == 0 && a->answer.data == NULL;
+}
+
+/* As take_message() and attempt_over() would have it, without what only others need. */
+static int end_plain(struct cv_attempt *a, struct cv_slice message)
+{
+    struct cv_unary *u = a->unary;
+    assert(a == &u->first && !u->has_last && !u->is_decided);
+    int error = set_answer(a, message, true);
+    if (error != 0)
+        return error;
+    u->is_unbegun = false;
+    fetch_for_next(u);
+    cv_client_request_end(&a->request);
+    tell(u, &a->answer);
+    cv_reply_drop(&a->answer);
+    cv_unary_drop(u);
+    return 0;
+}
+
+/* It ended with event->end. */
+static int on_status(struct cv_attempt *a, const struct cv_rpc_output *event)
+{
+    if (is_plain_end(a, event))
+        return end_plain(a, event->end.message);
+    int error = event->end.has_message ? take_message(a, event->end.message, true) : 0;
+    if (error == 0)
+        attempt_over(a, &event->end.status, event->end.not_started);
+    return error;
+}
+
 static void on_event(struct cv_client_request *r, const struct cv_rpc_output *event)
 {
     struct cv_attempt *a = (struct cv_attempt *)(void *)r;
@@ -342,11 +317,7 @@ static void on_event(struct cv_client_request *r, const struct cv_rpc_output *ev
         send_request(r);
         break;
     case CV_RPC_EVENT_STATUS:
-        error = event->end.has_message ? take_message(a, event->end.message, true) : 0;
-        if (error == 0) {
-            attempt_over(a, &event->end.status, event->end.not_started);
-            return;
-        }
+        error = on_status(a, event);
         break;
     default:
         break;
@@ -368,15 +339,10 @@ static struct cv_attempt *attempt_new(struct cv_unary *u)
         u->attempts == 0 ? &u->first : cv_pool_take(&u->client->runtime->pool, sizeof *a);
     if (a == NULL)
         return NULL;
-    *a = (struct cv_attempt){
-        .unary = u,
-        .request =
-            {
-                .client = u->client,
-                .kind = &kind,
-                .wish = &u->wish,
-            },
-    };
+    a->unary = u;
+    a->request.client = u->client;
+    a->request.kind = &kind;
+    a->request.wish = &u->wish;
     cv_reply_init(&a->answer);
     return a;
 }

@@ -41,6 +41,7 @@ struct cv_unary {
     covey_time hedge_after; /* 0: no hedges */
     unsigned attempts;      /* made so far */
     unsigned failures;      /* in a row, for the pause */
+    bool is_here;           /* its memory is the loop's share's, else the pool's */
     bool is_idempotent;
     bool is_decided; /* one attempt has an answer */
     bool is_unbegun; /* at the end: no server has begun it, surely */

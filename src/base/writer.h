@@ -3,6 +3,7 @@
 
 #include "base/slice.h"
 
+#include <assert.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,6 +34,19 @@ static inline void cv_writer_init(struct cv_writer *w, void *memory, size_t size
 static inline size_t cv_writer_left(const struct cv_writer *w)
 {
     return w->failed ? 0 : (size_t)(w->end - w->next);
+}
+
+/* For who fills more than a field at once: where the room begins, of which there is cv_writer_left(); and how much
+ * of it was filled. */
+static inline uint8_t *cv_writer_room(struct cv_writer *w)
+{
+    return w->next;
+}
+
+static inline void cv_writer_add(struct cv_writer *w, size_t size)
+{
+    assert(size <= cv_writer_left(w));
+    w->next += size;
 }
 
 void cv_write_u8(struct cv_writer *w, uint8_t value);

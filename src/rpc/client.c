@@ -2,6 +2,7 @@
 
 #include "rpc/conn.h"
 #include "rpc/end.h"
+#include "rpc/plain.h"
 #include "rpc/timeout.h"
 
 #include <assert.h>
@@ -33,7 +34,8 @@ static bool write_start(struct cv_rpc_call *call, const struct cv_rpc_start *sta
     struct cv_rpc_conn *rc = call->conn;
     if (start->room == NULL || start->message == NULL || header->timeout_us == 0 ||
         start->message->size > rc->limits.message_send_max ||
-        !cv_rpc_request_write(start->room, header, *start->message))
+        (!cv_rpc_plain_request_write(start->room, header, *start->message) &&
+         !cv_rpc_request_write(start->room, header, *start->message)))
         return false;
     cv_rpc_send_skip(&call->send);
     call->wrote = true;
@@ -136,6 +138,24 @@ bool cv_rpc_client_status(struct cv_rpc_call *call, struct cv_slice body, struct
     out->type = CV_RPC_EVENT_STATUS;
     out->end.status = status;
     out->end.has_message = false;
+    out->end.by_peer = true;
+    out->end.not_started = false;
+    return true;
+}
+
+bool cv_rpc_client_answer(struct cv_rpc_call *call, struct cv_slice bytes,
+                          struct cv_rpc_output *out)
+{
+    struct cv_slice message;
+    if (!cv_rpc_reply_read(bytes, &message) ||
+        message.size > call->conn->limits.message_receive_max)
+        return false;
+    call->answer_begun = true;
+    cv_rpc_end_answered(call);
+    out->type = CV_RPC_EVENT_STATUS;
+    out->end.status = (struct cv_rpc_status){.code = COVEY_STATUS_OK};
+    out->end.has_message = true;
+    out->end.message = message;
     out->end.by_peer = true;
     out->end.not_started = false;
     return true;

@@ -10,6 +10,10 @@ bool cv_rpc_client_frame(struct cv_rpc_call *call, const struct cv_rpc_frame *fr
 /* The same for the body of a STATUS. */
 bool cv_rpc_client_status(struct cv_rpc_call *call, struct cv_slice body,
                           struct cv_rpc_output *out);
+/* All that came of a stream that has ended. True with an EVENT_STATUS in *out that tells all of it; false, and
+ * nothing changed, when it is to be looked at frame by frame. */
+bool cv_rpc_client_answer(struct cv_rpc_call *call, struct cv_slice bytes,
+                          struct cv_rpc_output *out);
 /* The server's side ended and no whole frame is left: there was no STATUS. */
 void cv_rpc_client_end(struct cv_rpc_call *call);
 

@@ -147,6 +147,15 @@ bool cv_rpc_method_name_valid(struct cv_slice name)
     return name_valid(name, CV_RPC_METHOD_SIZE_MAX, METHOD_SET);
 }
 
+struct cv_slice cv_rpc_method_name(const char *text)
+{
+    const uint8_t *bytes = (const uint8_t *)text;
+    size_t size = 0;
+    while ((name_sets[bytes[size]] & METHOD_SET) != 0) /* the NUL is in no set */
+        size++;
+    return cv_slice_of(bytes, bytes[size] == 0 && size <= CV_RPC_METHOD_SIZE_MAX ? size : 0);
+}
+
 static bool key_valid(struct cv_slice key)
 {
     return name_valid(key, CV_RPC_METADATA_KEY_SIZE_MAX, KEY_SET);
@@ -381,17 +390,6 @@ void cv_rpc_status_write(struct cv_writer *w, const struct cv_rpc_status *status
         write_number(w, STATUS_CODE, (uint64_t)status->code);
     write_optional(w, STATUS_MESSAGE, status->message);
     write_optional(w, STATUS_DETAILS, status->details);
-}
-
-bool cv_rpc_reply_write(struct cv_writer *w, struct cv_slice message)
-{
-    static const struct cv_rpc_status ok = {.code = COVEY_STATUS_OK};
-    size_t left = cv_writer_left(w);
-    if (message.size > left || cv_rpc_message_size(message.size) + cv_rpc_status_size(&ok) > left)
-        return false;
-    cv_rpc_message_write(w, message);
-    cv_rpc_status_write(w, &ok);
-    return true;
 }
 
 /* A code that is there is not OK: each status has one encoding. */

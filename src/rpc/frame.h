@@ -63,6 +63,8 @@ struct cv_rpc_header {
 };
 
 bool cv_rpc_method_name_valid(struct cv_slice name);
+/* The name that `text` is; empty when it is none. */
+struct cv_slice cv_rpc_method_name(const char *text);
 /* 0; COVEY_ERR_INVALID_ARGUMENT (method, keys); COVEY_ERR_TOO_LARGE: more metadata than
  * CV_RPC_METADATA_COUNT_MAX, or a body above `size_max`. */
 COVEY_MUST_USE int cv_rpc_header_check(const struct cv_rpc_header *header, size_t size_max);
@@ -103,9 +105,6 @@ struct cv_slice cv_rpc_status_text(struct cv_slice message);
 void cv_rpc_status_write(struct cv_writer *w, const struct cv_rpc_status *status);
 size_t cv_rpc_status_size(const struct cv_rpc_status *status);
 size_t cv_rpc_status_body_size(const struct cv_rpc_status *status);
-/* The whole stream of an answer that is OK, with one message. False, and nothing written, when it
- * does not fit. */
-bool cv_rpc_reply_write(struct cv_writer *w, struct cv_slice message);
 /* Reads a body; the slices borrow from it. A number that is no status becomes UNKNOWN. 0 or
  * COVEY_ERR_MALFORMED, then *status is unchanged. */
 COVEY_MUST_USE int cv_rpc_status_read(struct cv_slice body, struct cv_rpc_status *status);

@@ -145,8 +145,32 @@ static bool next_received(struct cv_rpc_call *call, struct cv_rpc_output *out)
     return false;
 }
 
+/* What nearly every call is: all that the peer says came at once, in few bytes. Else, or when it is not just that,
+ * it is looked at frame by frame. */
+static bool next_plain(struct cv_rpc_call *call, struct cv_rpc_output *out)
+{
+    const struct cv_slice bytes = call->receive.lent;
+    if (bytes.size == 0 || call->peer_end != CV_RPC_PEER_FIN || !call->conn->limits.tells_whole ||
+        is_full(call))
+        return false;
+    if (call->is_client) {
+        if (!cv_rpc_client_answer(call, bytes, out))
+            return false;
+        hold(call, out->end.message.size);
+    } else {
+        if (!cv_rpc_server_request(call, bytes, out))
+            return false;
+        hold(call, out->begin.message.size);
+        cv_rpc_call_stop(call, CV_RPC_CODE_DONE);
+    }
+    call->receive.lent = (struct cv_slice){NULL, 0};
+    return true;
+}
+
 static bool next_event(struct cv_rpc_call *call, struct cv_rpc_output *out)
 {
+    if (call->receiving && next_plain(call, out))
+        return true;
     if (call->receiving && next_received(call, out)) {
         if (call->conn->limits.tells_whole)
             add_rest(call, out);

@@ -12,7 +12,7 @@ void cv_rpc_send_init(struct cv_rpc_send *s, uint8_t *own)
 
 void cv_rpc_send_fini(struct cv_rpc_send *s, struct cv_rpc_memory *m)
 {
-    cv_rpc_buffer_fini(&s->buffer, m);
+    cv_rpc_buffer_clear(&s->buffer, m);
 }
 
 size_t cv_rpc_send_waiting(const struct cv_rpc_send *s)

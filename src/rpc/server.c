@@ -2,6 +2,7 @@
 
 #include "rpc/conn.h"
 #include "rpc/end.h"
+#include "rpc/plain.h"
 #include "rpc/timeout.h"
 
 #include <assert.h>
@@ -80,6 +81,24 @@ static bool take_header(struct cv_rpc_call *call, struct cv_slice body, struct c
         return false;
     }
     begin(call, &header, out);
+    return true;
+}
+
+bool cv_rpc_server_request(struct cv_rpc_call *call, struct cv_slice bytes,
+                           struct cv_rpc_output *out)
+{
+    const struct cv_rpc_conn *rc = call->conn;
+    struct cv_rpc_header header;
+    struct cv_slice message;
+    if (call->state != CV_RPC_CALL_WAITING || rc->executing >= rc->limits.calls_max ||
+        rc->limits.header_size_max < CV_RPC_PLAIN_HEADER_SIZE_MAX ||
+        !cv_rpc_plain_request_read(bytes, &header, &message) ||
+        message.size > rc->limits.message_receive_max ||
+        (header.has_timeout && header.timeout_us == 0))
+        return false;
+    begin(call, &header, out);
+    out->begin.is_whole = true;
+    out->begin.message = message;
     return true;
 }
 

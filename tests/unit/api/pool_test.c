@@ -138,9 +138,59 @@ static void large_ones_are_kept_too(void **state)
     cv_release(&pool.buffers, NULL);
 }
 
+static void a_share_keeps_what_it_is_given(void **state)
+{
+    (void)state;
+    struct cv_pool_share share;
+    cv_pool_share_init(&share, &pool);
+    for (size_t size = 1; size <= CV_POOL_BLOCK_SIZE + 1; size += CV_POOL_BLOCK_SIZE / 2) {
+        void *first = cv_pool_share_take(&share, size);
+        assert_non_null(first);
+        memset(first, 0xff, size);
+        cv_pool_share_give(&share, first, size);
+        bool is_small = size <= CV_POOL_BLOCK_SIZE;
+        size_t calls = t.calls;
+        void *again = cv_pool_share_take(&share, size);
+        if (is_small) {
+            assert_ptr_equal(again, first);
+            assert_int_equal(t.calls, calls);
+            assert_int_equal(kept(), 0); /* by the pool itself */
+        }
+        cv_pool_share_give(&share, again, size);
+    }
+    cv_pool_share_give(&share, NULL, 1);
+    cv_pool_share_fini(&share);
+}
+
+static void a_share_has_a_bound(void **state)
+{
+    (void)state;
+    static void *pieces[CV_POOL_BLOCKS_MAX + 3];
+    const size_t count = sizeof pieces / sizeof *pieces;
+    struct cv_pool_share share;
+    cv_pool_share_init(&share, &pool);
+    for (size_t i = 0; i < count; i++) {
+        pieces[i] = cv_pool_share_take(&share, 200);
+        assert_non_null(pieces[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        cv_pool_share_give(&share, pieces[i], 200);
+    assert_int_equal(share.classes[1].count, CV_POOL_BLOCKS_MAX);
+    assert_int_equal(kept(), 3); /* the rest is the pool's */
+    /* what the share does not have it gets from there */
+    for (size_t i = 0; i < count; i++)
+        assert_non_null(cv_pool_share_take(&share, 200));
+    assert_int_equal(kept(), 0);
+    for (size_t i = 0; i < count; i++)
+        cv_pool_share_give(&share, pieces[i], 200);
+    cv_pool_share_fini(&share);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_share_keeps_what_it_is_given, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_share_has_a_bound, setup, teardown),
         cmocka_unit_test_setup_teardown(a_small_piece_is_kept_for_the_next, setup, teardown),
         cmocka_unit_test_setup_teardown(an_empty_piece_is_one, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_waits_for_another, setup, teardown),

@@ -179,6 +179,12 @@ static void assert_echo(covey_client *client)
 
 /* ---- tests ---- */
 
+static void count_ok(const struct covey_reply *reply, void *user)
+{
+    atomic_uint *counts = user;
+    atomic_fetch_add(&counts[reply->code == COVEY_STATUS_OK ? 0 : 1], 1);
+}
+
 static void an_answer_of_any_size(void **state)
 {
     struct fixture *f = *state;
@@ -208,6 +214,130 @@ static void a_status_comes_without_data(void **state)
     assert_status(f->client, "unknown", COVEY_STATUS_UNIMPLEMENTED, "");
     assert_status(f->client, "members_only", COVEY_STATUS_PERMISSION_DENIED, "");
     assert_echo(f->client);
+}
+
+/* ---- with and without options, outside of the loop and on it ---- */
+
+struct outcome {
+    int error;
+    enum covey_status_code code;
+    char message[128];
+    bool has_data;
+    char data[1300];
+    size_t size;
+};
+
+static void note_reply(struct outcome *o, const struct covey_reply *reply)
+{
+    o->code = reply->code;
+    (void)snprintf(o->message, sizeof o->message, "%s", reply->message);
+    o->has_data = reply->data != NULL;
+    o->size = reply->size;
+    assert_true(o->size <= sizeof o->data);
+    if (o->size > 0)
+        memcpy(o->data, reply->data, o->size);
+}
+
+static struct outcome outcome_of(covey_client *client, const char *method,
+                                 const struct covey_call_options *options)
+{
+    struct outcome o = {.error = 0};
+    struct covey_reply reply;
+    o.error = covey_client_call(client, method, "tweet", 5, options, &reply);
+    if (o.error == 0) {
+        note_reply(&o, &reply);
+        covey_reply_clear(&reply);
+    }
+    return o;
+}
+
+/* Begins a call from the callback of another: on the loop. */
+struct nested {
+    covey_client *client;
+    const char *method;
+    const struct covey_call_options *options;
+    struct outcome outcome;
+    atomic_bool is_done;
+};
+
+static void nested_ended(const struct covey_reply *reply, void *user)
+{
+    struct nested *n = user;
+    note_reply(&n->outcome, reply);
+    atomic_store(&n->is_done, true);
+}
+
+static void begin_nested(const struct covey_reply *reply, void *user)
+{
+    struct nested *n = user;
+    (void)reply;
+    n->outcome.error =
+        covey_client_call_async(n->client, n->method, "tweet", 5, n->options, nested_ended, n);
+    if (n->outcome.error != 0)
+        atomic_store(&n->is_done, true);
+}
+
+static struct outcome nested_outcome_of(covey_client *client, const char *method,
+                                        const struct covey_call_options *options)
+{
+    struct nested n = {.client = client, .method = method, .options = options};
+    assert_int_equal(covey_client_call_async(client, "echo", "", 0, NULL, begin_nested, &n), 0);
+    time_t end = time(NULL) + 30;
+    while (!atomic_load(&n.is_done)) {
+        if (time(NULL) > end)
+            fail_msg("%s", "the call has no end");
+        sched_yield();
+    }
+    return n.outcome;
+}
+
+static void a_call_without_options_is_one_with_the_defaults(void **state)
+{
+    const struct fixture *f = *state;
+    char longest[256], too_long[257];
+    memset(longest, 'm', sizeof longest);
+    memset(too_long, 'm', sizeof too_long);
+    longest[255] = too_long[256] = 0;
+    const char *const methods[] = {"echo",    "no",    "nothing", "twice", "members_only",
+                                   "unknown", longest, "",        "a b",   "echo\x80",
+                                   "\x80",    "echo ", too_long,  "/",     "Az09._-/"};
+    struct covey_call_options options;
+    covey_call_options_init(&options);
+    for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
+        const struct outcome outcomes[] = {outcome_of(f->client, methods[i], &options),
+                                           outcome_of(f->client, methods[i], NULL),
+                                           nested_outcome_of(f->client, methods[i], &options),
+                                           nested_outcome_of(f->client, methods[i], NULL)};
+        for (size_t o = 1; o < 4; o++) {
+            assert_int_equal(outcomes[o].error, outcomes[0].error);
+            assert_int_equal(outcomes[o].code, outcomes[0].code);
+            assert_string_equal(outcomes[o].message, outcomes[0].message);
+            assert_int_equal(outcomes[o].has_data, outcomes[0].has_data);
+            assert_int_equal(outcomes[o].size, outcomes[0].size);
+            assert_memory_equal(outcomes[o].data, outcomes[0].data, outcomes[0].size);
+        }
+        bool is_name = i < 7 || i > 12;
+        assert_int_equal(outcomes[0].error, is_name ? 0 : COVEY_ERR_INVALID_ARGUMENT);
+    }
+    struct covey_reply reply;
+    assert_int_equal(covey_client_call(f->client, NULL, "tweet", 5, NULL, &reply),
+                     COVEY_ERR_INVALID_ARGUMENT);
+}
+
+/* A call without options still has the default deadline. */
+static void the_default_deadline_travels(void **state)
+{
+    struct fixture *f = *state;
+    atomic_uint counts[2] = {0, 0};
+    assert_int_equal(covey_client_call_async(f->client, "keep", "tweet", 5, NULL, count_ok, counts),
+                     0);
+    covey_call *call = take_kept(&f->kept);
+    assert_in_range(covey_call_time_left(call), COVEY_SECOND, 30 * COVEY_SECOND);
+    assert_string_equal(covey_call_method(call), "keep");
+    covey_call_reply(call, "", 0);
+    while (atomic_load(&counts[0]) + atomic_load(&counts[1]) == 0)
+        assert_echo(f->client);
+    assert_int_equal(atomic_load(&counts[0]), 1);
 }
 
 static void a_reply_outlives_client_and_server(void **state)
@@ -369,12 +499,6 @@ static void threads_share_a_client(void **state)
     }
 }
 
-static void count_ok(const struct covey_reply *reply, void *user)
-{
-    atomic_uint *counts = user;
-    atomic_fetch_add(&counts[reply->code == COVEY_STATUS_OK ? 0 : 1], 1);
-}
-
 /* Calls that all begin before the first one's answer. */
 static void assert_all_answered(covey_client *client, unsigned count, size_t size)
 {
@@ -413,6 +537,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(an_answer_of_any_size),
         TEST(a_status_comes_without_data),
+        TEST(a_call_without_options_is_one_with_the_defaults),
+        TEST(the_default_deadline_travels),
         TEST(a_reply_outlives_client_and_server),
         TEST(a_server_that_came_back_is_found),
         TEST(a_lost_connection_ends_the_calls),
