@@ -13,4 +13,12 @@ static inline void cv_prefetch(const void *memory, size_t size)
         __builtin_prefetch((const void *)((uintptr_t)memory + at));
 }
 
+/* The same for memory that will be written, next. Without it the processor finds out that it is far away
+ * when the writes are under way already, and whatever has to wait for them waits. */
+static inline void cv_prefetch_to_write(void *memory, size_t size)
+{
+    for (size_t at = 0; at < size; at += 64)
+        __builtin_prefetch((void *)((uintptr_t)memory + at), 1);
+}
+
 #endif

@@ -21,10 +21,19 @@
 
 struct packet {
     struct cv_quic_conn *conn;
+    bool is_bulk; /* one of those before it was part of a large body */
     uint8_t *room;
+    bool has_path; /* it was begun, so its path is known: the library need not copy it again */
     ngtcp2_path_storage path;
+    struct cv_path_end local;
+    struct cv_path_end remote;
     ngtcp2_pkt_info info;
 };
+
+static ngtcp2_path *path_of(struct packet *p)
+{
+    return p->has_path ? NULL : &p->path.path;
+}
 
 static void pop_datagram(struct cv_quic_conn *c)
 {
@@ -47,9 +56,10 @@ static ngtcp2_ssize write_datagram(struct packet *p)
     size_t count = queued->size > 0 ? 1 : 0; /* a piece without bytes is an assertion */
     int accepted = 0;
     ngtcp2_ssize n = ngtcp2_conn_writev_datagram(
-        c->native, &p->path.path, &p->info, p->room, c->packet_size_max, &accepted,
+        c->native, path_of(p), &p->info, p->room, c->packet_size_max, &accepted,
         NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, &piece, count, c->endpoint->now);
     if (accepted) {
+        p->has_path = true;
         pop_datagram(c);
         cv_conn_arm_probe(c);
     }
@@ -69,12 +79,26 @@ static void note_written(struct cv_quic_stream *s, size_t size, bool fin)
         cv_stream_leave_sending(s);
 }
 
-/* The next stream's turn. */
-static void rotate(struct cv_quic_stream *s)
+/* A stream that has more than this to send is no small call. */
+#define BULK_SIZE ((size_t)16 << 10)
+
+static bool is_bulk(const struct cv_quic_stream *s)
+{
+    return cv_send_buffer_unsent(&s->out) > BULK_SIZE;
+}
+
+/* So much of a stream goes out before it is the next one's turn. A packet each would be the fairest to small
+ * calls, but large bodies would then all arrive together, at the end, and until then all of them are held
+ * in memory at both ends. */
+#define TURN_SIZE BULK_SIZE
+
+static void rotate(struct cv_quic_stream *s, size_t written)
 {
     struct cv_quic_conn *c = s->conn;
-    if (!s->is_sending)
+    s->turn_size += (uint32_t)written;
+    if (s->turn_size < TURN_SIZE || !s->is_sending)
         return;
+    s->turn_size = 0;
     TAILQ_REMOVE(&c->sending, s, sending_link);
     TAILQ_INSERT_TAIL(&c->sending, s, sending_link);
 }
@@ -99,17 +123,30 @@ static ngtcp2_ssize note_refused(struct cv_quic_stream *s, ngtcp2_ssize n)
     }
 }
 
+#define SMALL_SIZE 320 /* of a stream with a small message in itself */
+
+/* What the next packet, or the next stream's part of this one, is made of. Bytes of a large body were put there
+ * long ago: they come from afar while this packet is encrypted. */
+static void fetch_next(const struct cv_quic_stream *s, const struct cv_slice unsent[2])
+{
+    size_t packet = s->conn->packet_size_max;
+    if (unsent[0].size > packet)
+        cv_prefetch(unsent[0].data + packet, packet);
+    else if (unsent[1].size > 0)
+        cv_prefetch(unsent[1].data, packet);
+    else
+        cv_prefetch(TAILQ_NEXT(s, sending_link), SMALL_SIZE);
+}
+
 /*
  * A frame without bytes happens only as FIN behind bytes that were sent before. That is safe in
  * 0.12.1: what asserts when frames are lost is two frames at one offset, the empty first frame of a
  * stream and an empty FIN, which a stream's first write never makes here.
  */
-#define SMALL_SIZE 320 /* of a stream with a small message in itself */
 static ngtcp2_ssize write_stream(struct packet *p, struct cv_quic_stream *s)
 {
     struct cv_quic_conn *c = p->conn;
     struct cv_slice unsent[2] = {{0}};
-    cv_prefetch(TAILQ_NEXT(s, sending_link), SMALL_SIZE);
     size_t count = cv_send_buffer_next(&s->out, unsent);
     size_t size = unsent[0].size + unsent[1].size;
     assert(size > 0 || s->out.unsent > 0);
@@ -119,23 +156,26 @@ static ngtcp2_ssize write_stream(struct packet *p, struct cv_quic_stream *s)
     uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE;
     if (fin)
         flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
+    fetch_next(s, unsent);
     ngtcp2_ssize written = -1;
     ngtcp2_ssize n =
-        ngtcp2_conn_writev_stream(c->native, &p->path.path, &p->info, p->room, c->packet_size_max,
+        ngtcp2_conn_writev_stream(c->native, path_of(p), &p->info, p->room, c->packet_size_max,
                                   &written, flags, s->entry.id, pieces, count, c->endpoint->now);
-    if (written >= 0)
+    if (written >= 0) {
+        p->has_path = true;
         note_written(s, (size_t)written, fin && (size_t)written == size);
+    }
     if (n > 0)
-        rotate(s);
+        rotate(s, written > 0 ? (size_t)written : 0);
     return note_refused(s, n);
 }
 
 static ngtcp2_ssize write_rest(struct packet *p)
 {
     const struct cv_quic_conn *c = p->conn;
-    return ngtcp2_conn_writev_stream(c->native, &p->path.path, &p->info, p->room,
-                                     c->packet_size_max, NULL, NGTCP2_WRITE_STREAM_FLAG_NONE, -1,
-                                     NULL, 0, c->endpoint->now);
+    return ngtcp2_conn_writev_stream(c->native, path_of(p), &p->info, p->room, c->packet_size_max,
+                                     NULL, NGTCP2_WRITE_STREAM_FLAG_NONE, -1, NULL, 0,
+                                     c->endpoint->now);
 }
 
 /* Datagrams leave a part of the congestion window to what is repeated when it is lost. */
@@ -151,6 +191,7 @@ static ngtcp2_ssize write_packet(struct packet *p)
     struct cv_quic_conn *c = p->conn;
     bool with_datagrams = c->wrote_ready && may_send_datagrams(c);
     ngtcp2_ssize n;
+    p->has_path = false;
     do {
         struct cv_quic_stream *s = TAILQ_FIRST(&c->sending);
         if (!c->wrote_ready)
@@ -165,34 +206,28 @@ static ngtcp2_ssize write_packet(struct packet *p)
     return n;
 }
 
-/* A stream that has more than this to send is no small call. */
-#define BULK_SIZE ((size_t)16 << 10)
-
-static bool is_bulk(const struct cv_quic_stream *s)
-{
-    return cv_send_buffer_unsent(&s->out) > BULK_SIZE;
-}
-
 bool cv_conn_has_small_data(const struct cv_quic_conn *c)
 {
     const struct cv_quic_stream *s = TAILQ_FIRST(&c->sending);
     return c->state == CV_CONN_READY && s != NULL && !is_bulk(s);
 }
 
-/* Small calls leave early, so that the peer starts on them; large bodies leave in large pieces. */
-static void set_bulk(const struct cv_quic_conn *c, const struct cv_datagram_sink *sink)
+/* Small calls leave early, so that the peer starts on them; large bodies leave in large pieces, their ends
+ * and what is between them too. */
+static void set_bulk(struct packet *p, const struct cv_datagram_sink *sink)
 {
-    const struct cv_quic_stream *s = TAILQ_FIRST(&c->sending);
+    const struct cv_quic_stream *s = TAILQ_FIRST(&p->conn->sending);
+    p->is_bulk = p->is_bulk || (s != NULL && is_bulk(s));
     if (sink->bulk != NULL)
-        sink->bulk(sink->user, s != NULL && is_bulk(s));
+        sink->bulk(sink->user, p->is_bulk);
 }
 
 static void commit(struct packet *p, const struct cv_datagram_sink *sink, size_t size)
 {
     struct cv_quic_conn *c = p->conn;
-    struct cv_address local = cv_path_address(&p->path.path.local);
-    struct cv_address remote = cv_path_address(&p->path.path.remote);
-    sink->commit(sink->user, &local, &remote, (uint8_t)p->info.ecn, size);
+    const struct cv_address *local = cv_path_end_address(&p->local, &p->path.path.local);
+    const struct cv_address *remote = cv_path_end_address(&p->remote, &p->path.path.remote);
+    sink->commit(sink->user, local, remote, (uint8_t)p->info.ecn, size);
     c->endpoint->stats.packets_sent++;
     c->wrote_ready = c->wrote_ready || c->state == CV_CONN_READY;
 }
@@ -234,13 +269,15 @@ void cv_conn_write(struct cv_quic_conn *c, const struct cv_datagram_sink *sink)
 {
     struct packet p; /* what is large in it is zeroed once */
     p.conn = c;
+    p.is_bulk = false;
+    p.local.size = p.remote.size = 0;
     c->is_due = false;
     ngtcp2_path_storage_zero(&p.path);
     if (cv_ngtcp2_bytes_in_flight(c->native) == 0)
         c->progress_at = c->endpoint->now;
     ngtcp2_ssize n = cv_streams_settle(c);
     while (n == 0) {
-        set_bulk(c, sink);
+        set_bulk(&p, sink);
         p.room = sink->reserve(sink->user, c->packet_size_max);
         ngtcp2_ssize size = write_packet(&p);
         if (size <= 0) {

@@ -53,3 +53,15 @@ struct cv_address cv_path_address(const ngtcp2_addr *addr)
     }
     return address;
 }
+
+const struct cv_address *cv_path_end_address(struct cv_path_end *end, const ngtcp2_addr *addr)
+{
+    if (end->size == 0 || end->size != addr->addrlen ||
+        memcmp(&end->raw, addr->addr, end->size) != 0) {
+        end->address = cv_path_address(addr);
+        end->size = addr->addrlen;
+        if (addr->addrlen > 0)
+            memcpy(&end->raw, addr->addr, addr->addrlen);
+    }
+    return &end->address;
+}

@@ -18,4 +18,13 @@ void cv_path_init(struct cv_path *p, const struct cv_address *local,
 
 struct cv_address cv_path_address(const ngtcp2_addr *addr);
 
+/* One end of the path of packets that follow each other: nearly always it is the same one. */
+struct cv_path_end {
+    ngtcp2_socklen size; /* of `raw`; 0: none was seen yet */
+    ngtcp2_sockaddr_union raw;
+    struct cv_address address;
+};
+/* As cv_path_address(); valid until the next call with the same `end`. */
+const struct cv_address *cv_path_end_address(struct cv_path_end *end, const ngtcp2_addr *addr);
+
 #endif

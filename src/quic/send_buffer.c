@@ -3,9 +3,10 @@
 #include <assert.h>
 #include <covey/error.h>
 
-/* Large enough to make allocations rare, small enough that acknowledged memory comes back soon. */
+/* Large enough to make allocations rare, small enough that acknowledged memory comes back soon. With its head
+ * the largest is a power of two, of which allocators waste nothing. */
 #define CHUNK_SIZE_MIN 1024
-#define CHUNK_SIZE_MAX 16384
+#define CHUNK_SIZE_MAX (16384 - sizeof(struct cv_send_chunk))
 
 void cv_send_buffer_init(struct cv_send_buffer *b, const struct cv_alloc *alloc)
 {

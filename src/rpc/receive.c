@@ -1,8 +1,12 @@
 #include "rpc/receive.h"
 
+#include "base/prefetch.h"
+
 #include <assert.h>
 #include <covey/error.h>
 
+/* Of a message that comes in many packets: each fetches the place of the next one. */
+#define LARGE_SIZE 2048
 /* For one without a text. */
 #define STATUS_ROOM 16
 
@@ -89,6 +93,8 @@ static int push(struct cv_rpc_receive *r, struct cv_rpc_memory *m,
     }
     memcpy(cv_rpc_buffer_room(&r->buffer), bytes.data, bytes.size);
     cv_rpc_buffer_add(&r->buffer, bytes.size);
+    if (cv_rpc_buffer_size(&r->buffer) >= LARGE_SIZE)
+        cv_prefetch_to_write(cv_rpc_buffer_room(&r->buffer), bytes.size);
     return 0;
 }
 
