@@ -311,12 +311,14 @@ static void announce_known(const struct sim *s, struct sim_node *n)
 }
 
 /* In a large cluster that starts with full views, where each pair has its price, a node's views begin
- * as what it is given. */
+ * as what it is given. One that watches nobody does not adopt the roster, and takes its members one by
+ * one. */
 void sim_oracle_starts(struct sim *s, struct sim_node *n)
 {
     n->known_count = 0;
     n->begins_as_known = s->known != NULL && n->life == 1 && !sim_is_small(s) &&
-                         s->planted->seen == NULL && s->oracle.change == NULL;
+                         s->core.gossip.watch_count > 0 && s->planted->seen == NULL &&
+                         s->oracle.change == NULL;
     sim_views_reset(&n->views, s->config.node_count, n->begins_as_known ? &s->known_page : NULL);
     if (n->begins_as_known)
         *sim_view_edit(n, n) = (struct sim_view){.is_known = false};
