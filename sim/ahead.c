@@ -46,9 +46,8 @@ static bool is_tick(const struct cv_gossip_protocol *g, const struct sim_event *
 
 static void fetch_node(struct sim *s, const struct sim_entry *entry)
 {
-    const struct sim_node *n = &s->nodes[entry->node];
     touch(entry->event, sizeof(*entry->event) + LINE);
-    touch(n, sizeof(*n));
+    touch(&s->nodes[entry->node], offsetof(struct sim_node, name));
 }
 
 static void fetch_core(struct sim *s, const struct sim_entry *entry)
@@ -68,10 +67,8 @@ static void fetch_core(struct sim *s, const struct sim_entry *entry)
     touch(&m->state, LINE);
     touch(&m->partition, sizeof(m->partition));
     touch(&m->message, 2 * LINE);
-    if (e->kind == SIM_MESSAGE) {
+    if (e->kind == SIM_MESSAGE)
         touch(e->link, sizeof(*e->link));
-        touch(&s->nodes[e->peer].id, LINE);
-    }
 }
 
 static void fetch_places(struct sim *s, const struct sim_entry *entry)
@@ -87,7 +84,7 @@ static void fetch_places(struct sim *s, const struct sim_entry *entry)
     if (is_tick(g, e))
         touch(&g->order.ids[g->order.next], LINE);
     if (e->kind == SIM_MESSAGE) {
-        const covey_node_id *from = &s->nodes[e->peer].id;
+        const covey_node_id *from = &s->ids[e->peer];
         cv_map_prefetch(&g->links.peers, hash_of(&g->links, from));
     }
     for (size_t i = 0; is_beat(g, e) && i < g->watches.watcher_count; i++) {
@@ -95,8 +92,6 @@ static void fetch_places(struct sim *s, const struct sim_entry *entry)
         uint32_t to = sim_index_of(id);
         cv_map_prefetch(&g->links.peers, hash_of(&g->links, id));
         sim_connection_prefetch_place(&s->connections, entry->node, to);
-        if (to < s->config.node_count)
-            touch(&s->nodes[to].id, LINE);
     }
 }
 
@@ -121,7 +116,7 @@ static void fetch_peers(struct sim *s, const struct sim_entry *entry)
         sim_connection_prefetch_place(&s->connections, entry->node, sim_index_of(id));
     }
     if (e->kind == SIM_MESSAGE) {
-        const covey_node_id *from = &s->nodes[e->peer].id;
+        const covey_node_id *from = &s->ids[e->peer];
         cv_map_prefetch_value(&g->links.peers, hash_of(&g->links, from), 2 * LINE);
         fetch_watch(&g->watches, from);
     }
@@ -153,26 +148,32 @@ static void fetch_members(struct sim *s, const struct sim_entry *entry)
         sim_connection_prefetch(&s->connections, entry->node, sim_index_of(id));
     }
     if (e->kind == SIM_MESSAGE)
-        fetch_member(&g->links, &s->nodes[e->peer].id);
+        fetch_member(&g->links, &s->ids[e->peer]);
     for (size_t i = 0; is_beat(g, e) && i < g->watches.watcher_count; i++)
         fetch_member(&g->links, &g->watches.watchers[i].id);
 }
 
+static const struct {
+    size_t ahead;
+    fetch *fetch;
+} stages[SIM_AHEAD_STAGES] = {
+    {20, fetch_node}, {15, fetch_core}, {10, fetch_places}, {6, fetch_peers}, {3, fetch_members}};
+
+/* Entries are counted, not places: some that turn out to be void are taken out with the next that is not,
+ * and those behind them come nearer by more than one place. Each is to pass every stage. */
 void sim_look_ahead(struct sim *s)
 {
-    static const struct {
-        size_t ahead;
-        fetch *fetch;
-    } steps[] = {{20, fetch_node},
-                 {15, fetch_core},
-                 {10, fetch_places},
-                 {6, fetch_peers},
-                 {3, fetch_members}};
+    const uint64_t taken = sim_clock_taken(&s->clock);
     if (sim_is_small(s))
         return;
-    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
-        const struct sim_entry *entry = sim_clock_ahead(&s->clock, steps[i].ahead);
-        if (entry != NULL)
-            steps[i].fetch(s, entry);
+    for (size_t i = 0; i < SIM_AHEAD_STAGES; i++) {
+        uint64_t next = s->ahead[i] > taken ? s->ahead[i] : taken;
+        const struct sim_entry *entry;
+        while (next <= taken + stages[i].ahead &&
+               (entry = sim_clock_ahead(&s->clock, (size_t)(next - taken))) != NULL) {
+            stages[i].fetch(s, entry);
+            next++;
+        }
+        s->ahead[i] = next;
     }
 }

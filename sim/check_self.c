@@ -51,6 +51,7 @@ void sim_note_known(struct sim *s, struct sim_node *n, const struct cv_record *r
                                   .version = record->body->version};
     note_issue(s, n, record->status.incarnation, 1);
     note_own_body(s, n, &seen);
+    n->spread = (struct sim_spread){COVEY_NEVER, COVEY_NEVER}; /* nobody has to be told */
 }
 
 void sim_check_own(struct sim *s, struct sim_node *n, const struct sim_seen *seen)

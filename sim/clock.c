@@ -166,6 +166,11 @@ const struct sim_entry *sim_clock_ahead(const struct sim_clock *c, size_t index)
     return index < c->ready_count ? &c->ready[(c->ready_first + index) % SIM_AHEAD] : NULL;
 }
 
+uint64_t sim_clock_taken(const struct sim_clock *c)
+{
+    return c->taken;
+}
+
 static void look_ahead(struct sim_clock *c)
 {
     struct sim_event_heap *heap;
@@ -194,6 +199,7 @@ static bool take_first(struct sim_clock *c, covey_time end, struct sim_entry *ou
     *out = *ready_at(c, 0);
     c->ready_first = (c->ready_first + 1) % SIM_AHEAD;
     c->ready_count--;
+    c->taken++;
     return true;
 }
 

@@ -61,6 +61,7 @@ struct sim_clock {
     struct sim_entry ready[SIM_AHEAD];
     size_t ready_first;
     size_t ready_count;
+    uint64_t taken; /* entries that left the ring */
     uint64_t order; /* of the event that was set last */
     size_t event_count;
     size_t event_count_max;
@@ -86,6 +87,9 @@ struct sim_event *sim_clock_next(struct sim_clock *c, covey_time end);
 /* What comes so many events after the next one, as far as is known now; NULL when there is nothing. It
  * may be void. */
 const struct sim_entry *sim_clock_ahead(const struct sim_clock *c, size_t index);
+
+/* How many entries came before the one that is 0 ahead: the number of one, whatever its place is. */
+uint64_t sim_clock_taken(const struct sim_clock *c);
 
 /* Takes out any event, whenever it is due; NULL when there is none. */
 struct sim_event *sim_clock_take(struct sim_clock *c);

@@ -30,6 +30,7 @@ void sim_node_init(struct sim *s, uint32_t index)
     cv_rand_bytes(&s->rand, n->id.bytes, sizeof(n->id.bytes) - 4);
     for (uint32_t i = 0; i < 4; i++)
         n->id.bytes[12 + i] = (uint8_t)(index >> (8 * (3 - i)));
+    s->ids[index] = n->id;
     snprintf(n->name, sizeof(n->name), "n%" PRIu32, index);
     n->address = (struct cv_address){
         .ip = {10, (uint8_t)(index >> 16), (uint8_t)(index >> 8), (uint8_t)index},

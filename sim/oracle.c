@@ -98,8 +98,9 @@ uint32_t sim_index_of(const covey_node_id *id)
 struct sim_node *sim_node_of(struct sim *s, const covey_node_id *id)
 {
     uint32_t index = sim_index_of(id);
-    struct sim_node *n = index < s->config.node_count ? &s->nodes[index] : NULL;
-    return n != NULL && cv_node_id_equal(&n->id, id) ? n : NULL;
+    /* The node itself may be in no cache. */
+    return index < s->config.node_count && cv_node_id_equal(&s->ids[index], id) ? &s->nodes[index]
+                                                                                : NULL;
 }
 
 const struct sim_view *sim_view_of(const struct sim_node *o, const struct sim_node *subject)
@@ -183,10 +184,18 @@ static bool is_as_known(const struct sim *s, const struct sim_node *o, const str
            m->state == COVEY_NODE_ALIVE && m->trouble == NULL && m->slot != o->index;
 }
 
+/* It said something since the start. What all begin with is no news to anybody. */
+static bool has_news(const struct sim *s, const struct sim_node *n)
+{
+    return n->bodies.count > (s->known == NULL ? 0 : 1);
+}
+
 static void note_body(struct sim *s, struct sim_node *n, const struct sim_view *before,
                       const struct sim_view *after)
 {
     uint32_t last = n->bodies.count - 1;
+    if (!has_news(s, n))
+        return;
     bool showed = before->is_known && before->body == last;
     bool shows = after->is_known && after->body == last;
     n->shown_by += shows && !showed;
@@ -201,11 +210,9 @@ static void changed(void *user, const struct cv_member *m)
     struct sim_node *o = user;
     struct sim *s = o->sim;
     if (o->is_starting && o->begins_as_known && is_as_known(s, o, m)) {
-        const struct sim_view before = {.is_known = false};
         o->known_count++;
         s->oracle.checks[SIM_M2]++;
         s->oracle.checks[SIM_T1]++;
-        note_body(s, &s->nodes[m->slot], &before, sim_view_of(o, &s->nodes[m->slot]));
         return;
     }
     const struct sim_seen seen = sim_see(s, o, m);
@@ -221,6 +228,12 @@ static void changed(void *user, const struct cv_member *m)
     }
 }
 
+static void adopted(void *user, const struct cv_node_registry *r)
+{
+    for (size_t i = 0; i < cv_node_registry_count(r); i++)
+        changed(user, cv_node_registry_at(r, i));
+}
+
 static void removed(void *user, const struct cv_member *m)
 {
     struct sim_node *o = user;
@@ -231,7 +244,8 @@ static void removed(void *user, const struct cv_member *m)
 
 void sim_watch(struct sim_node *n)
 {
-    n->watcher = (struct cv_registry_watcher){.changed = changed, .removed = removed, .user = n};
+    n->watcher = (struct cv_registry_watcher){
+        .changed = changed, .removed = removed, .adopted = adopted, .user = n};
 }
 
 /* --- who is wrong about whom --- */
@@ -297,12 +311,14 @@ static void announce_known(const struct sim *s, struct sim_node *n)
 }
 
 /* In a large cluster that starts with full views, where each pair has its price, a node's views begin
- * as what it is given. */
+ * as what it is given. One that watches nobody does not adopt the roster, and takes its members one by
+ * one. */
 void sim_oracle_starts(struct sim *s, struct sim_node *n)
 {
     n->known_count = 0;
     n->begins_as_known = s->known != NULL && n->life == 1 && !sim_is_small(s) &&
-                         s->planted->seen == NULL && s->oracle.change == NULL;
+                         s->core.gossip.watch_count > 0 && s->planted->seen == NULL &&
+                         s->oracle.change == NULL;
     sim_views_reset(&n->views, s->config.node_count, n->begins_as_known ? &s->known_page : NULL);
     if (n->begins_as_known)
         *sim_view_edit(n, n) = (struct sim_view){.is_known = false};
@@ -329,7 +345,7 @@ static void forget_views(struct sim *s, const struct sim_node *o)
         struct sim_node *n = &s->nodes[i];
         const struct sim_view *v = sim_view_of(o, n);
         n->failed_by -= v->is_known && v->state == COVEY_NODE_FAILED;
-        n->shown_by -= v->is_known && n->bodies.count > 0 && v->body + 1u == n->bodies.count;
+        n->shown_by -= v->is_known && has_news(s, n) && v->body + 1u == n->bodies.count;
     }
 }
 

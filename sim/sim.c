@@ -50,6 +50,7 @@ struct sim *sim_new(const struct sim_config *config)
     sim_connections_init(&s->connections, config->node_count, config->seed);
     cv_body_table_init(&s->bodies, cv_alloc_default(), secret);
     s->nodes = sim_allocate(config->node_count, sizeof(*s->nodes));
+    s->ids = sim_allocate(config->node_count, sizeof(*s->ids));
     for (uint32_t i = 0; i < config->node_count; i++)
         sim_node_init(s, i);
     sim_oracle_init(s);
@@ -83,6 +84,7 @@ void sim_free(struct sim *s)
         cv_roster_fini(&s->roster);
     sim_address_book_fini(&s->addresses);
     free(s->known);
+    free(s->ids);
     free(s->nodes);
     free(s->trace);
     sim_arena_fini(&s->arena);

@@ -25,6 +25,9 @@
 #define SIM_EVENT_TYPES 16
 #define SIM_SEEDS_MAX   16
 
+/* ahead.c */
+#define SIM_AHEAD_STAGES 5
+
 /* Who reads the events of a small cluster (check_subscriber.c). */
 #define SIM_SUBSCRIBERS 4
 
@@ -53,6 +56,7 @@ struct sim_try {
 };
 
 struct sim_node {
+    /* What nearly every step looks at, down to the name: fetched ahead (ahead.c). */
     struct sim *sim;
     struct cv_membership *membership; /* NULL: down */
     const struct cv_member *own;      /* its own record */
@@ -64,9 +68,22 @@ struct sim_node {
     bool has_lied;    /* ever: it may still be under way */
     bool has_left;    /* this life ended with a goodbye */
     covey_node_id id;
+    int64_t clock_offset_ms;
+    covey_time busy_until; /* with a handshake */
+    struct sim_event *wake;
+    struct sim_event *free;          /* at busy_until, when something waits for it */
+    struct sim_event *waiting_first; /* what came while it was paused or busy */
+    struct sim_event *waiting_last;
+    uint64_t messages_sent;
+    uint64_t bytes_sent;
+    covey_time period_start; /* G7 */
+    uint64_t period_bytes;
+    enum cv_partition_state partition; /* as it was told last */
+    enum cv_membership_state state;    /* likewise */
+    struct sim_liar *liar;             /* NULL: honest */
+
     char name[16];
     struct cv_address address;
-    int64_t clock_offset_ms;
     int refusal;
     int join_error;
     size_t join_attempts;
@@ -76,21 +93,12 @@ struct sim_node {
     covey_time started;
     covey_time joined; /* COVEY_NEVER: not yet */
     covey_time paused;
-    covey_time resumed;    /* from a pause that was long enough to matter; 0: never */
-    covey_time leaving;    /* when it began to, in this life */
-    covey_time busy_until; /* with a handshake */
-    struct sim_event *wake;
-    struct sim_event *free;          /* at busy_until, when something waits for it */
-    struct sim_event *waiting_first; /* what came while it was paused or busy */
-    struct sim_event *waiting_last;
+    covey_time resumed; /* from a pause that was long enough to matter; 0: never */
+    covey_time leaving; /* when it began to, in this life */
     struct sim_queue held_out;
     struct sim_queue held_in;
     size_t run_count; /* of health checks */
     struct sim_run runs[SIM_HEALTH_CHECKS_MAX];
-    uint64_t messages_sent;
-    uint64_t bytes_sent;
-    covey_time period_start; /* G7 */
-    uint64_t period_bytes;
     struct cv_registry_watcher watcher;
     struct sim_issues issues;
     struct sim_bodies bodies;
@@ -101,11 +109,8 @@ struct sim_node {
     uint32_t shown_by;      /* how many others that run have its last body */
     struct sim_death death;
     struct sim_spread spread;
-    enum cv_partition_state partition; /* as it was told last */
     covey_time partition_since;
-    enum cv_membership_state state; /* likewise */
-    struct cv_snapshot *snapshot;   /* the last that was looked at; NULL: none */
-    struct sim_liar *liar;          /* NULL: honest */
+    struct cv_snapshot *snapshot; /* the last that was looked at; NULL: none */
 };
 
 /* Before a step, to be compared with what is afterwards: the queue of news (check_queue.c), */
@@ -164,10 +169,12 @@ struct sim {
     struct cv_membership_config core; /* what all cores begin with */
     struct sim_arena arena;           /* of the cores, when they are many */
     struct sim_clock clock;
+    uint64_t ahead[SIM_AHEAD_STAGES]; /* of each stage, the number of the entry that is next */
     struct cv_rand rand;
     struct sim_graph graph;
     struct sim_connections connections;
     struct sim_node *nodes;
+    covey_node_id *ids; /* of the nodes, side by side */
     struct cv_body_table bodies;
     struct cv_record *known; /* of all nodes as they first start; NULL without full views */
     struct cv_roster roster; /* the same */

@@ -344,8 +344,8 @@ int cv_node_registry_adopt(struct cv_node_registry *r, const struct cv_roster *r
                      roster->records[place].status.incarnation);
     cv_digest_add(&r->digest, own.body, own.incarnation);
     r->version += roster->count;
-    for (size_t i = 0; r->watcher != NULL && i < r->count; i++)
-        r->watcher->changed(r->watcher->user, cv_node_registry_at(r, i));
+    if (r->watcher != NULL)
+        r->watcher->adopted(r->watcher->user, r);
     return COVEY_OK;
 }
 

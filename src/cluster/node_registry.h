@@ -53,11 +53,15 @@ struct cv_member {
 
 #define CV_MEMBERS_PER_BLOCK 128
 
+struct cv_node_registry;
+
 /* Somebody who wants to know of each change, after it, and of each member that goes, before: a
- * checker of what must hold. Must not change anything itself. */
+ * checker of what must hold. Must not change anything itself. What is adopted from a roster changes all
+ * at once. */
 struct cv_registry_watcher {
     void (*changed)(void *user, const struct cv_member *m);
     void (*removed)(void *user, const struct cv_member *m);
+    void (*adopted)(void *user, const struct cv_node_registry *r);
     void *user;
 };
 

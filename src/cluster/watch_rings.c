@@ -32,9 +32,15 @@ void cv_watch_rings_init(struct cv_watch_rings *r, const covey_node_id *self, si
     *r = (struct cv_watch_rings){.self = *self, .own = spread(self), .ring_count = ring_count};
 }
 
+/* What makes each ring another one. */
+static uint64_t salt_of(size_t ring)
+{
+    return cv_mix64(ring + 1);
+}
+
 static uint64_t place_of(uint64_t spread_id, size_t ring)
 {
-    return cv_mix64(cv_mix64(ring + 1) ^ spread_id);
+    return cv_mix64(salt_of(ring) ^ spread_id);
 }
 
 static uint64_t distance_of(const struct cv_watch_rings *r, uint64_t spread_id, size_t ring)
@@ -119,16 +125,19 @@ void cv_watch_rings_choose(struct cv_watch_rings *r, const struct cv_node_regist
 {
     struct nearest nearest[CV_RINGS_MAX] = {{.count = 0}};
     uint64_t places[CV_RINGS_MAX];
-    for (size_t ring = 0; ring < r->ring_count; ring++)
+    uint64_t salts[CV_RINGS_MAX];
+    for (size_t ring = 0; ring < r->ring_count; ring++) {
         places[ring] = place_of(r->own, ring);
+        salts[ring] = salt_of(ring);
+    }
     for (size_t i = 0; i < cv_node_registry_count(registry); i++) {
         const struct cv_member *m = cv_node_registry_at(registry, i);
         if (!cv_member_is_live(m) || cv_node_id_equal(cv_member_id(m), &r->self))
             continue;
         uint64_t spread_id = spread(cv_member_id(m));
         for (size_t ring = 0; ring < r->ring_count; ring++) {
-            struct candidate candidate = {cv_member_id(m),
-                                          places[ring] - place_of(spread_id, ring)};
+            const struct candidate candidate = {cv_member_id(m),
+                                                places[ring] - cv_mix64(salts[ring] ^ spread_id)};
             offer(&nearest[ring], r->ring_count, &candidate);
         }
     }

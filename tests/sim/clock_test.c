@@ -146,6 +146,31 @@ static void what_is_set_to_the_past_comes_now(void **state)
     sim_clock_fini(&c);
 }
 
+/* What is known ahead keeps its number while those before it are taken, void ones among them. */
+static void entries_ahead_are_numbered(void **state)
+{
+    (void)state;
+    struct sim_clock c;
+    sim_clock_init(&c, 10);
+    struct sim_event *moved = NULL;
+    for (uint32_t i = 0; i < 5; i++) {
+        struct sim_event *e = at(&c, (i + 1) * MS, i);
+        moved = i == 1 ? e : moved;
+    }
+    assert_next(&c, 1 * MS, 0);
+    const uint64_t taken = sim_clock_taken(&c);
+    const struct sim_entry *third = sim_clock_ahead(&c, 1);
+    assert_non_null(third);
+    assert_int_equal(third->event->number, 2);
+    sim_clock_set(&c, moved, S); /* its entry is void, and is taken with the next */
+    assert_next(&c, 3 * MS, 2);
+    assert_int_equal(sim_clock_taken(&c), taken + 2);
+    assert_int_equal(sim_clock_ahead(&c, 0)->event->number, 3);
+    assert_next(&c, 4 * MS, 3);
+    assert_int_equal(sim_clock_taken(&c), taken + 3);
+    sim_clock_fini(&c);
+}
+
 static void there_are_so_many_at_most(void **state)
 {
     (void)state;
@@ -169,6 +194,7 @@ int main(void)
         cmocka_unit_test(an_event_happens_when_it_was_last_set_to),
         cmocka_unit_test(random_events_come_in_order),
         cmocka_unit_test(what_is_set_to_the_past_comes_now),
+        cmocka_unit_test(entries_ahead_are_numbered),
         cmocka_unit_test(there_are_so_many_at_most),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -185,9 +185,26 @@ static void all_restart_at_once(void **state)
     sim_free(s);
 }
 
+/* More than are looked at pair by pair, with full views, and nobody watches anybody. */
+static void a_large_cluster_starts_unwatched(void **state)
+{
+    (void)state;
+    struct sim_config config = sim_config_default(1, 128);
+    config.has_full_views = true;
+    config.is_unwatched = true;
+    struct sim *s = sim_new(&config);
+    for (size_t i = 0; i < config.node_count; i++)
+        sim_start(s, i);
+    assert_sim(s, sim_run_for(s, 3 * S));
+    sim_check_end(s);
+    assert_sim(s, sim_all_alive(s));
+    sim_free(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_large_cluster_starts_unwatched),
         cmocka_unit_test(tag_propagation),
         cmocka_unit_test(the_same_tag_again_is_not_news),
         cmocka_unit_test(leave_shows_left),

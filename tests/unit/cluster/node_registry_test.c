@@ -265,7 +265,8 @@ static void a_watcher_is_told_of_every_change(void **state)
 {
     (void)state;
     struct fixture f;
-    const struct cv_registry_watcher watcher = {on_changed, on_removed, &told};
+    const struct cv_registry_watcher watcher = {
+        .changed = on_changed, .removed = on_removed, .user = &told};
     setup(&f, 10);
     told = (struct told){.changed = 0};
     f.r.watcher = &watcher;

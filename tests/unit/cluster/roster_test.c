@@ -261,6 +261,38 @@ static void it_needs_memory(void **state)
     cv_roster_fini(&r);
 }
 
+static void on_adopted(void *user, const struct cv_node_registry *r)
+{
+    *(size_t *)user += cv_node_registry_count(r);
+}
+
+static void on_other(void *user, const struct cv_member *m)
+{
+    (void)user;
+    (void)m;
+    fail();
+}
+
+/* All at once, when all are there. */
+static void a_watcher_is_told_of_an_adoption(void **state)
+{
+    (void)state;
+    struct cv_roster r;
+    struct cv_node_registry registry;
+    size_t seen = 0;
+    const struct cv_registry_watcher watcher = {
+        .changed = on_other, .removed = on_other, .adopted = on_adopted, .user = &seen};
+    assert_int_equal(make(&r, 100), COVEY_OK);
+    cv_node_registry_init(&registry, &core.t.alloc, secret, COUNT);
+    assert_int_equal(cv_node_registry_reserve(&registry, 1), COVEY_OK);
+    struct cv_member *self = cv_node_registry_insert(&registry, &records[7], SEC);
+    registry.watcher = &watcher;
+    assert_int_equal(cv_node_registry_adopt(&registry, &r, &self), COVEY_OK);
+    assert_int_equal(seen, 100);
+    cv_node_registry_fini(&registry);
+    cv_roster_fini(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -268,6 +300,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_does_not_fit_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_core_begins_as_if_told_one_by_one, setup, teardown),
         cmocka_unit_test_setup_teardown(a_registry_that_had_others_adopts, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_watcher_is_told_of_an_adoption, setup, teardown),
         cmocka_unit_test_setup_teardown(a_roster_of_others_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(there_is_a_bound, setup, teardown),
         cmocka_unit_test_setup_teardown(it_needs_memory, setup, teardown),
