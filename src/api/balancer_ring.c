@@ -160,26 +160,15 @@ static uint32_t next_staying(const struct cv_balancer_ring *old, uint32_t at,
     return at;
 }
 
-static uint32_t count_staying(const struct cv_balancer_ring *old,
-                              bool (*stays)(const void *user, uint32_t slot), const void *user)
-{
-    const uint32_t size = (uint32_t)atomic_load(&old->size);
-    uint32_t count = 0;
-    for (uint32_t at = 0; at < size; at++)
-        count += stays(user, slot_at(old, at));
-    return count;
-}
-
 void cv_balancer_ring_merge(struct cv_balancer_ring *r, const struct cv_balancer_ring *old,
-                            const covey_node_id *owners,
+                            uint32_t nodes, const covey_node_id *owners,
                             bool (*stays)(const void *user, uint32_t slot), const void *user)
 {
-    const uint32_t size = count_staying(old, stays, user) + r->fresh;
-    const unsigned bits = bits_of(size);
+    const unsigned bits = bits_of(nodes * CV_RING_POINTS);
     struct merging m = {.ring = r, .shift = 64 - bits};
     const uint32_t old_size = (uint32_t)atomic_load(&old->size);
     uint32_t fresh = r->size_max - r->fresh;
-    assert(size <= r->size_max);
+    assert(nodes * CV_RING_POINTS <= r->size_max);
     sort_fresh(r, owners);
     uint32_t at = next_staying(old, 0, stays, user);
     /* The fresh stand at the end: what is written never comes to one that was not read. */
@@ -191,6 +180,7 @@ void cv_balancer_ring_merge(struct cv_balancer_ring *r, const struct cv_balancer
             append(&m, r, fresh++);
         }
     }
+    assert(m.size == nodes * CV_RING_POINTS);
     index_up_to(&m, UINT32_C(1) << bits);
     atomic_store_explicit(&r->shift, m.shift, memory_order_release);
     atomic_store_explicit(&r->size, m.size, memory_order_release);

@@ -49,14 +49,14 @@ void cv_balancer_ring_fini(struct cv_balancer_ring *ring);
 
 /*
  * The writer makes a ring of another: begins it, enters each node that comes, and merges those with the
- * nodes of `old` that stay. `owners` are ids by slot; they decide between equal points. Costs a few steps
+ * nodes of `old` that stay, `nodes` in all. `owners` are ids by slot; they decide between equal points. Costs a few steps
  * for each point of both, and sorting those of the nodes that come.
  */
 void cv_balancer_ring_begin(struct cv_balancer_ring *ring);
 /* Up to nodes_max with those that stay. */
 void cv_balancer_ring_enter(struct cv_balancer_ring *ring, const covey_node_id *id, uint32_t slot);
 void cv_balancer_ring_merge(struct cv_balancer_ring *ring, const struct cv_balancer_ring *old,
-                            const covey_node_id *owners,
+                            uint32_t nodes, const covey_node_id *owners,
                             bool (*stays)(const void *user, uint32_t slot), const void *user);
 
 /* Any thread: the slot of the node that has this key when the one of slot `avoid` is not there, who is

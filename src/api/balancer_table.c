@@ -242,7 +242,7 @@ static void close_ring(const struct filling *f)
     struct cv_balancer_table *t = f->table;
     uint32_t ring = (uint32_t)atomic_load_explicit(&f->old->ring, memory_order_relaxed);
     if (f->is_new) {
-        cv_balancer_ring_merge(f->ring, &t->rings[ring], t->owners, is_listed, f);
+        cv_balancer_ring_merge(f->ring, &t->rings[ring], f->count, t->owners, is_listed, f);
         ring = 1 - ring;
     }
     atomic_store_explicit(&f->new->ring, ring, memory_order_release);

@@ -63,6 +63,7 @@ static bool stays(const void *user, uint32_t slot)
 static void change(struct flock *f, uint32_t from, uint32_t end, uint32_t gone, uint32_t gone_end)
 {
     struct cv_balancer_ring *new = &f->rings[1 - f->shown];
+    uint32_t nodes = 0;
     cv_balancer_ring_begin(new);
     for (uint32_t i = gone; i < gone_end; i++)
         f->is_in[i] = false;
@@ -70,7 +71,9 @@ static void change(struct flock *f, uint32_t from, uint32_t end, uint32_t gone, 
         assert_false(f->is_in[i]);
         cv_balancer_ring_enter(new, &f->owners[i], i);
     }
-    cv_balancer_ring_merge(new, &f->rings[f->shown], f->owners, stays, f);
+    for (uint32_t i = 0; i < NODES; i++)
+        nodes += f->is_in[i];
+    cv_balancer_ring_merge(new, &f->rings[f->shown], nodes + end - from, f->owners, stays, f);
     for (uint32_t i = from; i < end; i++)
         f->is_in[i] = true;
     f->shown = 1 - f->shown;
