@@ -2,6 +2,7 @@
  * What a pick costs: each policy of covey_balancer, picked and given back, among members that are
  * published anew all the time; beside what a program would do without one.
  */
+#include "balancer_follow.h"
 #include "discovery_cluster.h"
 #include "process.h"
 
@@ -15,12 +16,13 @@
 
 #define PUBLISH_INTERVAL_NS 10000000u
 #define OPEN_PER_NODE       3
-#define NODES_MAX           4096
+#define NODES_MAX           DISCOVERY_NODES_MAX
 
 struct plan {
     unsigned nodes;
     unsigned picks;
     bool json;
+    bool follow;
 };
 
 static double user_ns(void)
@@ -132,6 +134,20 @@ static int measure(struct discovery_cluster *d, const struct plan *plan)
     return status;
 }
 
+static int print_follow(const struct plan *plan)
+{
+    const struct balancer_follow f = balancer_follow_measure(plan->nodes);
+    if (plan->json)
+        printf("{\"bench\":\"balancer\",\"nodes\":%u,\"seconds\":%.6f,\"errors\":%" PRIu64
+               ",\"first_us\":%.1f,\"same_us\":%.1f,\"one_us\":%.1f,\"half_us\":%.1f}\n",
+               plan->nodes, f.seconds, f.errors, f.first_us, f.same_us, f.one_us, f.half_us);
+    else
+        printf("balancer: following %u members: all come %.1f us, the same %.1f us, one comes or "
+               "goes %.1f us, half of them %.1f us, %" PRIu64 " errors\n",
+               plan->nodes, f.first_us, f.same_us, f.one_us, f.half_us, f.errors);
+    return f.errors != 0;
+}
+
 static bool number(unsigned max, unsigned *out)
 {
     char *end;
@@ -144,6 +160,7 @@ static bool parse(int argc, char **argv, struct plan *plan)
 {
     static const struct option flags[] = {{"nodes", required_argument, NULL, 'n'},
                                           {"picks", required_argument, NULL, 'p'},
+                                          {"follow", no_argument, NULL, 'f'},
                                           {"json", no_argument, NULL, 'j'},
                                           {NULL, 0, NULL, 0}};
     int flag;
@@ -152,6 +169,8 @@ static bool parse(int argc, char **argv, struct plan *plan)
     while (is_right && (flag = getopt_long(argc, argv, "", flags, NULL)) != -1) {
         if (flag == 'j')
             plan->json = true;
+        else if (flag == 'f')
+            plan->follow = true;
         else
             is_right = flag == 'n'   ? number(NODES_MAX, &plan->nodes)
                        : flag == 'p' ? number(100000000, &plan->picks)
@@ -166,10 +185,13 @@ int main(int argc, char **argv)
     struct plan plan;
     opterr = 0;
     if (!parse(argc, argv, &plan)) {
-        fprintf(stderr, "balancer: usage: balancer [--nodes 1..%d] [--picks N] [--json]\n",
+        fprintf(stderr,
+                "balancer: usage: balancer [--nodes 1..%d] [--picks N] [--follow] [--json]\n",
                 NODES_MAX);
         return 2;
     }
+    if (plan.follow)
+        return print_follow(&plan);
     const struct discovery_shape shape = {
         .nodes = plan.nodes, .tags = 2, .matches = plan.nodes, .changes = 5};
     discovery_cluster_start(&cluster, &shape);

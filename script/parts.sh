@@ -114,7 +114,7 @@ listening_address() {
 }
 
 # A director and workers of these names; the director's address in $director. $worker_options go to
-# each worker.
+# each worker, $first_options to worker-1, too.
 start_cluster() {
     issue director member
     start director director --listen 127.0.0.1:0 --profile local
@@ -130,8 +130,10 @@ start_cluster() {
 }
 
 start_worker() {
+    own_options=
+    [ "$1" != worker-1 ] || own_options=${first_options:-}
     # shellcheck disable=SC2086
-    start "$1" worker --listen 127.0.0.1:0 --join "$director" --profile local ${worker_options:-}
+    start "$1" worker --listen 127.0.0.1:0 --join "$director" --profile local ${worker_options:-} $own_options
 }
 
 # Who serves the client now.

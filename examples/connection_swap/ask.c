@@ -2,7 +2,9 @@
  * How many get_worker calls a director answers in a second: so many under way at any time, on one
  * connection, for some seconds. Every answer is read; one that names no worker is an error.
  *
- *     ask --tls DIR --director HOST:PORT [--inflight N] [--seconds S]
+ *     ask --tls DIR --director HOST:PORT [--inflight N] [--seconds S] [--at-least N] [--json]
+ *
+ * With --at-least it ends with status 1, too, when there are fewer in a second than that.
  */
 #include "arguments.h"
 #include "assignment.h"
@@ -59,14 +61,40 @@ static void take_answer(const struct covey_reply *reply, void *user)
         end_one(load);
 }
 
-static bool run(struct load *load, unsigned inflight, unsigned seconds)
+struct plan {
+    unsigned inflight;
+    unsigned seconds;
+    unsigned at_least;
+    bool json;
+};
+
+/* Whether it is good. */
+static bool show(const struct load *load, const struct plan *plan, covey_time begin)
+{
+    const double seconds = (double)(load->last_at - begin) / 1e9;
+    const double rate = (double)load->answers / seconds;
+
+    if (plan->json)
+        printf("{\"bench\":\"ask\",\"inflight\":%u,\"seconds\":%.3f,\"answers\":%llu,"
+               "\"errors\":%llu,\"answers_per_s\":%.0f}\n",
+               plan->inflight, seconds, (unsigned long long)load->answers,
+               (unsigned long long)load->errors, rate);
+    else
+        printf("%.0f answers/s, %llu answers, %llu errors, %u under way\n", rate,
+               (unsigned long long)load->answers, (unsigned long long)load->errors, plan->inflight);
+    if (rate < plan->at_least)
+        complain("fewer than %u answers/s", plan->at_least);
+    return load->errors == 0 && rate >= plan->at_least;
+}
+
+static bool run(struct load *load, const struct plan *plan)
 {
     const covey_time begin = clock_now();
     bool is_good = true;
 
-    load->end = begin + seconds * COVEY_SECOND;
-    load->under_way = inflight;
-    for (unsigned i = 0; i < inflight; i++) {
+    load->end = begin + plan->seconds * COVEY_SECOND;
+    load->under_way = plan->inflight;
+    for (unsigned i = 0; i < plan->inflight; i++) {
         if (!ask_one(load)) {
             is_good = false;
             end_one(load);
@@ -78,10 +106,7 @@ static bool run(struct load *load, unsigned inflight, unsigned seconds)
     pthread_mutex_unlock(&load->mutex);
     if (load->answers == 0 || load->last_at <= begin)
         return false;
-    printf("%.0f answers/s, %llu answers, %llu errors, %u under way\n",
-           (double)load->answers * 1e9 / (double)(load->last_at - begin),
-           (unsigned long long)load->answers, (unsigned long long)load->errors, inflight);
-    return is_good && load->errors == 0;
+    return show(load, plan, begin) && is_good;
 }
 
 int main(int argc, char **argv)
@@ -93,20 +118,22 @@ int main(int argc, char **argv)
     char reason[COVEY_REASON_SIZE] = "";
     const char *tls = NULL;
     const char *director = NULL;
-    unsigned inflight = 64;
-    unsigned seconds = 3;
+    struct plan plan = {.inflight = 64, .seconds = 3};
     const struct argument known[] = {
         {.name = "tls", .text = &tls, .is_required = true},
         {.name = "director", .text = &director, .is_required = true},
-        {.name = "inflight", .number = &inflight},
-        {.name = "seconds", .number = &seconds},
+        {.name = "inflight", .number = &plan.inflight},
+        {.name = "seconds", .number = &plan.seconds},
+        {.name = "at-least", .number = &plan.at_least},
+        {.name = "json", .flag = &plan.json},
     };
     bool is_good = false;
 
     say_begin("ask");
     if (!arguments_read(known, sizeof known / sizeof known[0], argc, argv))
         return EXIT_FAILURE;
-    if (inflight == 0 || inflight > INFLIGHT_MAX || seconds == 0 || seconds > 60)
+    if (plan.inflight == 0 || plan.inflight > INFLIGHT_MAX || plan.seconds == 0 ||
+        plan.seconds > 60)
         return complain("1 to %d calls under way, 1 to 60 seconds", INFLIGHT_MAX);
     if (covey_identity_load(tls, &identity, reason) != 0)
         return complain("%s", reason);
@@ -123,7 +150,7 @@ int main(int argc, char **argv)
     if (error != 0)
         complain("%s", covey_strerror(error));
     else
-        is_good = run(&load, inflight, seconds);
+        is_good = run(&load, &plan);
     covey_client_free(load.client);
     covey_runtime_free(runtime);
     covey_identity_free(identity);

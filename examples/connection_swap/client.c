@@ -4,10 +4,11 @@
  * connection and under the same name.
  *
  *     client --tls DIR --director HOST:PORT... [--first N] [--count N] [--connection NAME]
- *            [--token-timeout MS] [--patience S] [--record FILE]
+ *            [--token-timeout MS] [--patience S] [--record FILE] [--lateness]
  *
  * It does not trust silence: without a token for --token-timeout (1 s) a worker counts as gone, whatever
- * anybody says. Without one for --patience (60 s) from any worker it gives up.
+ * anybody says. Without one for --patience (60 s) from any worker it gives up. --lateness says with each
+ * failover how late the machine was meanwhile.
  */
 #include "clock.h"
 #include "directors.h"
@@ -30,6 +31,7 @@ struct options {
     unsigned count;
     unsigned token_timeout_ms;
     unsigned patience_s;
+    bool lateness;
 };
 
 struct client {
@@ -37,6 +39,7 @@ struct client {
     covey_identity *identity;
     covey_runtime *runtime;
     struct reception reception;
+    struct lateness lateness;
     struct assignment_request wish;
 };
 
@@ -51,6 +54,7 @@ static bool read_options(struct options *options, int argc, char **argv)
         {.name = "count", .number = &options->count},
         {.name = "token-timeout", .number = &options->token_timeout_ms},
         {.name = "patience", .number = &options->patience_s},
+        {.name = "lateness", .flag = &options->lateness},
     };
 
     *options =
@@ -170,6 +174,8 @@ static bool open_client(struct client *client, const struct options *options)
         complain("there is no good name for the connection");
         return false;
     }
+    if (options->lateness && lateness_start(&client->lateness))
+        client->reception.lateness = &client->lateness;
     memcpy(client->wish.connection, client->reception.connection, sizeof client->wish.connection);
     return true;
 }
@@ -180,6 +186,8 @@ static bool close_client(struct client *client)
 
     if (!is_written)
         complain("%s cannot be written", client->options->record);
+    if (client->reception.lateness != NULL)
+        lateness_stop(&client->lateness);
     covey_runtime_free(client->runtime);
     covey_identity_free(client->identity);
     return is_written;

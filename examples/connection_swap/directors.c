@@ -2,8 +2,9 @@
 
 #include "say.h"
 
-/* A director tries for one second to find a worker. */
-#define ANSWER_TIMEOUT (2 * COVEY_SECOND)
+/* A director tries for one second to find a worker. One that was killed is known by this alone: a connection counts
+ * as lost after 15 s of silence. */
+#define ANSWER_TIMEOUT (1500 * COVEY_MILLISECOND)
 
 void directors_init(struct directors *directors, covey_runtime *runtime,
                     const covey_identity *identity, const struct text_list *addresses)

@@ -44,9 +44,23 @@ struct token_request reception_begin_stream(struct reception *reception)
     return request;
 }
 
-static void note_first(struct reception *reception, const struct token *token)
+/* What the failover cost, and for how long of that the machine kept this program from running. */
+static void say_wait(const struct reception *reception, covey_time late)
+{
+    const unsigned waited = (unsigned)(reception->tokens.last_wait / COVEY_MILLISECOND);
+
+    if (reception->lateness == NULL)
+        say("went on after %u ms", waited);
+    else
+        say("went on after %u ms, the machine was late by %u ms", waited,
+            (unsigned)(late / COVEY_MILLISECOND));
+}
+
+static void note_first(struct reception *reception, const struct token *token, covey_time late)
 {
     say("%s serves from token %u", token->worker, token->number);
+    if (reception->was_cut)
+        say_wait(reception, late);
     reception->failovers += reception->was_cut;
     reception->was_cut = false;
     reception->is_first_of_stream = false;
@@ -68,8 +82,10 @@ bool reception_take(struct reception *reception, const void *message, size_t siz
         say("got token %u from %s, which is not its turn", token.number, token.worker);
         return false;
     }
+    const covey_time late = reception->lateness == NULL ? 0 : lateness_total(reception->lateness);
     if (reception->is_first_of_stream)
-        note_first(reception, &token);
+        note_first(reception, &token, late - reception->late_at_last);
+    reception->late_at_last = late;
     if (reception->tokens.received % PROGRESS_EVERY == 0)
         say("token %u from %s", token.number, token.worker);
     return true;
@@ -92,7 +108,7 @@ bool reception_is_complete(const struct reception *reception)
 bool reception_show(const struct reception *reception)
 {
     const struct token_count *tokens = &reception->tokens;
-    const unsigned lost = token_count_missing(tokens);
+    const unsigned lost = token_count_missing(tokens) + tokens->left_out;
 
     say("waited at most %u ms for a token", (unsigned)(tokens->longest_wait / COVEY_MILLISECOND));
     printf("%u tokens, %u failover%s, %u lost, %u repeated\n", tokens->received,

@@ -1,6 +1,7 @@
 #ifndef EXAMPLE_RECEPTION_H
 #define EXAMPLE_RECEPTION_H
 
+#include "lateness.h"
 #include "token.h"
 #include "token_count.h"
 
@@ -14,7 +15,9 @@
 struct reception {
     char connection[CONNECTION_ID_MAX + 1];
     struct token_count tokens;
-    FILE *record; /* every number that came, one a line; NULL: none */
+    FILE *record;              /* every number that came, one a line; NULL: none */
+    struct lateness *lateness; /* the machine's, told with each failover; NULL: not measured */
+    covey_time late_at_last;   /* when the last token was taken */
     unsigned failovers;
     bool was_cut;
     bool is_first_of_stream;
@@ -37,7 +40,8 @@ bool reception_end_stream(struct reception *reception);
 
 bool reception_is_complete(const struct reception *reception);
 
-/* Prints "N tokens, F failovers, L lost, R repeated"; true when none was lost or repeated. */
+/* Prints "N tokens, F failovers, L lost, R repeated"; true when none was lost or repeated. Lost are those that
+ * never came, and those that a worker left out even if they came when they were asked for again. */
 bool reception_show(const struct reception *reception);
 
 #endif

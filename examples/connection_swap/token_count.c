@@ -14,11 +14,14 @@ enum token_kind token_count_note(struct token_count *tokens, unsigned number, co
         return TOKEN_REPEATED;
     }
     if (number != next || token_count_missing(tokens) == 0) {
+        if (number > next && number < tokens->first + tokens->count)
+            tokens->left_out += number - next;
         tokens->refused++;
         return TOKEN_REFUSED;
     }
-    if (tokens->received > 0 && now - tokens->last_at > tokens->longest_wait)
-        tokens->longest_wait = now - tokens->last_at;
+    tokens->last_wait = tokens->received > 0 ? now - tokens->last_at : 0;
+    if (tokens->last_wait > tokens->longest_wait)
+        tokens->longest_wait = tokens->last_wait;
     tokens->last_at = now;
     tokens->received++;
     return TOKEN_NEXT;

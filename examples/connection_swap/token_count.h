@@ -6,15 +6,18 @@
 
 /*
  * The tokens that came. Only the next one in the sequence is taken: one that came before is counted
- * as repeated, and one that leaves others out is refused.
+ * as repeated, and one that leaves others out is refused and they are counted. They are asked for again, but
+ * that a worker left them out is not forgotten for it.
  */
 struct token_count {
     unsigned first;
     unsigned count;    /* wanted */
     unsigned received; /* so the next one is first + received */
     unsigned repeated;
+    unsigned left_out;
     unsigned refused;
-    covey_time last_at; /* when the last one was taken */
+    covey_time last_at;   /* when the last one was taken */
+    covey_time last_wait; /* for that one */
     covey_time longest_wait;
 };
 

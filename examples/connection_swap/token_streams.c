@@ -90,6 +90,15 @@ static enum covey_status_code status_of(int error)
     }
 }
 
+/* How often the next token is sent. */
+static unsigned count_token(struct token_streams *streams)
+{
+    pthread_mutex_lock(&streams->mutex);
+    const unsigned number = ++streams->sent;
+    pthread_mutex_unlock(&streams->mutex);
+    return number == streams->skip_at ? 0 : number == streams->repeat_at ? 2 : 1;
+}
+
 /* Sends until the end, an error, or COVEY_ERR_CLOSED when this worker stops or fails. */
 static int send_tokens(struct stream *stream)
 {
@@ -98,7 +107,9 @@ static int send_tokens(struct stream *stream)
     for (; stream->next < end_of(stream); stream->next++) {
         if (is_stopping(owner) || !availability_is_up(owner->availability))
             return COVEY_ERR_CLOSED;
-        const int error = send_token(stream);
+        int error = 0;
+        for (unsigned times = count_token(owner); times > 0 && error == 0; times--)
+            error = send_token(stream);
         if (error != 0)
             return error;
         availability_count_token(owner->availability);

@@ -21,6 +21,10 @@ struct token_streams {
     pthread_cond_t changed;
     unsigned active;
     bool stopping;
+    unsigned sent; /* tokens in all */
+    /* What no worker should do, once, so that it can be seen who notices; 0: never. */
+    unsigned skip_at;   /* this one of all is not sent */
+    unsigned repeat_at; /* this one is sent twice */
 };
 
 /* The name and the availability are borrowed. */

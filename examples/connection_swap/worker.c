@@ -4,9 +4,11 @@
  *
  *     worker --tls DIR --listen HOST:PORT --join HOST:PORT [--profile local|lan|wan]
  *            [--interval MS] [--fail-every TOKENS] [--down-for MS] [--tag-delay MS] [--v1-compat]
+ *            [--skip-at N] [--repeat-at N]
  *
  * With --tag-delay the cluster hears of each change of `available` so much later. --v1-compat answers
- * the heartbeats of v1 clients.
+ * the heartbeats of v1 clients. --skip-at and --repeat-at are for tests of who counts tokens: the N-th token
+ * that it sends is left out, or sent twice.
  */
 #include "availability.h"
 #include "member.h"
@@ -24,6 +26,8 @@ struct options {
     unsigned fail_every;
     unsigned down_for_ms;
     unsigned tag_delay_ms;
+    unsigned skip_at;
+    unsigned repeat_at;
     bool v1_compat;
 };
 
@@ -38,6 +42,8 @@ static bool read_options(struct options *options, int argc, char **argv)
         {.name = "fail-every", .number = &options->fail_every},
         {.name = "down-for", .number = &options->down_for_ms},
         {.name = "tag-delay", .number = &options->tag_delay_ms},
+        {.name = "skip-at", .number = &options->skip_at},
+        {.name = "repeat-at", .number = &options->repeat_at},
         {.name = "v1-compat", .flag = &options->v1_compat},
     };
 
@@ -98,6 +104,8 @@ int main(int argc, char **argv)
         return complain("%s", covey_strerror(COVEY_ERR_NO_MEMORY));
     token_streams_init(&streams, covey_identity_name(member.identity),
                        options.interval_ms * COVEY_MILLISECOND, availability);
+    streams.skip_at = options.skip_at;
+    streams.repeat_at = options.repeat_at;
     const bool ran = run(&member, &options, &streams);
     availability_stop(availability);
     token_streams_stop(&streams);

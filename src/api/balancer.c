@@ -94,7 +94,7 @@ int covey_balancer_new(covey_cluster *cluster, const struct covey_balancer_confi
     if (b == NULL)
         return COVEY_ERR_NO_MEMORY;
     b->runtime = cluster->runtime;
-    b->table.alloc = b->table.open.alloc = &b->runtime->alloc;
+    b->table.alloc = &b->runtime->alloc;
     atomic_init(&b->references, 1);
     error = fill(b, cluster, &config);
     if (error != 0) {

@@ -219,33 +219,50 @@ int cv_balancer_table_pick(struct cv_balancer_table *t, enum covey_balance_polic
     }
 }
 
-/* The node with the highest number for this key (Thaler and Ravishankar 1998). */
-static uint32_t with_highest(const struct reading *r, uint64_t hash)
+/* ---- by key ---- */
+
+/* The slot of the one that is avoided, UINT32_MAX when it is not listed: entries are in the order of ids. */
+static uint32_t avoided_slot(const struct reading *r)
 {
-    uint32_t best = 0;
-    uint64_t highest = 0;
-    for (uint32_t i = 0; i < r->count; i++) {
-        const struct cv_balancer_entry *e = &r->list->entries[i];
-        const uint64_t score =
-            cv_mix64(read_word(&e->id[0]) ^ cv_mix64(read_word(&e->id[1]) ^ hash)) | 1;
-        if (score > highest && !is_avoided(r, i)) {
-            highest = score;
-            best = i;
-        }
+    uint32_t low = 0;
+    uint32_t high = r->avoids ? r->count : 0;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        const struct cv_balancer_entry *e = &r->list->entries[middle];
+        const uint64_t first = read_word(&e->id[0]);
+        const uint64_t second = read_word(&e->id[1]);
+        if (first == r->avoid[0] && second == r->avoid[1])
+            return slot_at(r, middle);
+        if (first < r->avoid[0] || (first == r->avoid[0] && second < r->avoid[1]))
+            low = middle + 1;
+        else
+            high = middle;
     }
-    return best;
+    return UINT32_MAX;
+}
+
+/* False: the list or its ring was overwritten. */
+static bool with_key(const struct reading *r, uint64_t hash, uint32_t *position)
+{
+    const uint32_t ring = (uint32_t)atomic_load_explicit(&r->list->ring, memory_order_acquire);
+    uint32_t slot;
+    if (!cv_balancer_ring_find(&r->table->rings[ring], hash, avoided_slot(r), &slot))
+        return false;
+    *position = (uint32_t)atomic_load_explicit(&r->list->positions[slot], memory_order_acquire);
+    return *position < r->count && slot_at(r, *position) == slot;
 }
 
 int cv_balancer_table_pick_for(struct cv_balancer_table *t, uint64_t hash,
                                const covey_node_id *avoid, struct covey_pick *pick)
 {
     struct reading r;
+    uint32_t position;
     reading_init(&r, t, avoid);
     for (;;) {
         begin(&r);
         if (r.count == 0 && is_whole(&r))
             return COVEY_ERR_NOT_FOUND;
-        if (r.count > 0 && take(&r, with_highest(&r, hash), pick))
+        if (r.count > 0 && with_key(&r, hash, &position) && take(&r, position, pick))
             return 0;
     }
 }

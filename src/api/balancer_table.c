@@ -22,8 +22,12 @@ static int allocate(struct cv_balancer_table *t)
     t->owners = cv_allocate_zeroed(t->alloc, t->slots_max, sizeof *t->owners);
     if (t->free == NULL || t->gone == NULL || t->owners == NULL)
         return COVEY_ERR_NO_MEMORY;
-    const int error = list_init(&t->lists[0], t->alloc, t->nodes_max, t->slots_max);
-    return error != 0 ? error : list_init(&t->lists[1], t->alloc, t->nodes_max, t->slots_max);
+    int error = 0;
+    for (size_t i = 0; i < 2 && error == 0; i++)
+        error = list_init(&t->lists[i], t->alloc, t->nodes_max, t->slots_max);
+    for (size_t i = 0; i < 2 && error == 0; i++)
+        error = cv_balancer_ring_init(&t->rings[i], t->alloc, t->nodes_max);
+    return error;
 }
 
 int cv_balancer_table_init(struct cv_balancer_table *t, const struct cv_alloc *alloc,
@@ -31,7 +35,6 @@ int cv_balancer_table_init(struct cv_balancer_table *t, const struct cv_alloc *a
 {
     *t = (struct cv_balancer_table){
         .alloc = alloc, .nodes_max = nodes_max, .slots_max = 2 * nodes_max};
-    t->open.alloc = alloc;
     int error = cv_pick_counts_init(&t->open, alloc, t->slots_max, knows_least);
     if (error == 0)
         error = allocate(t);
@@ -47,16 +50,18 @@ int cv_balancer_table_init(struct cv_balancer_table *t, const struct cv_alloc *a
 
 void cv_balancer_table_fini(struct cv_balancer_table *t)
 {
+    t->open.alloc = t->rings[0].alloc = t->rings[1].alloc = t->alloc;
     for (size_t i = 0; i < 2; i++) {
         cv_release(t->alloc, t->lists[i].positions);
         cv_release(t->alloc, t->lists[i].slots);
         cv_release(t->alloc, t->lists[i].entries);
+        cv_balancer_ring_fini(&t->rings[i]);
     }
     cv_pick_counts_fini(&t->open);
     cv_release(t->alloc, t->free);
     cv_release(t->alloc, t->gone);
     cv_release(t->alloc, t->owners);
-    *t = (struct cv_balancer_table){.alloc = t->alloc, .open.alloc = t->alloc};
+    *t = (struct cv_balancer_table){.alloc = t->alloc};
 }
 
 /* ---- words ---- */
@@ -144,10 +149,12 @@ struct filling {
     struct cv_balancer_table *table;
     const struct cv_balancer_list *old;
     struct cv_balancer_list *new;
+    struct cv_balancer_ring *ring; /* to be filled when somebody comes or goes */
     uint32_t old_count;
     uint32_t old_next;
     uint32_t gone_before; /* this show, and not back yet */
     uint32_t count;
+    bool is_new; /* somebody came or went */
 };
 
 /* Those before `id` are not listed any more; all without one. True when it was listed itself. */
@@ -165,6 +172,7 @@ static bool pass(struct filling *f, const uint64_t *id, uint32_t *slot)
             return true;
         }
         leave(f->table, *slot);
+        f->is_new = true;
     }
     return false;
 }
@@ -178,8 +186,12 @@ static bool add(struct filling *f, const struct covey_node *node)
     cv_balancer_id_words(&node->id, id);
     if (f->count == t->nodes_max)
         return false;
-    if (!pass(f, id, &slot) && !enter(t, &node->id, &f->gone_before, &slot))
-        return false;
+    if (!pass(f, id, &slot)) {
+        if (!enter(t, &node->id, &f->gone_before, &slot))
+            return false;
+        cv_balancer_ring_enter(f->ring, &node->id, slot);
+        f->is_new = true;
+    }
     write_entry(&f->new->entries[f->count], node);
     atomic_store_explicit(&f->new->slots[f->count], slot, memory_order_release);
     atomic_store_explicit(&f->new->positions[slot], f->count, memory_order_release);
@@ -215,6 +227,27 @@ static uint32_t next_turn(const struct filling *f, uint32_t turn)
     return t->has_last ? position_after(f, t->last) : 0;
 }
 
+static bool is_listed(const void *user, uint32_t slot)
+{
+    const struct filling *f = user;
+    const uint32_t position =
+        (uint32_t)atomic_load_explicit(&f->new->positions[slot], memory_order_relaxed);
+    return position < f->count &&
+           atomic_load_explicit(&f->new->slots[position], memory_order_relaxed) == slot;
+}
+
+/* The ring of the new list: as before, or the other one. */
+static void close_ring(const struct filling *f)
+{
+    struct cv_balancer_table *t = f->table;
+    uint32_t ring = (uint32_t)atomic_load_explicit(&f->old->ring, memory_order_relaxed);
+    if (f->is_new) {
+        cv_balancer_ring_merge(f->ring, &t->rings[ring], f->count, t->owners, is_listed, f);
+        ring = 1 - ring;
+    }
+    atomic_store_explicit(&f->new->ring, ring, memory_order_release);
+}
+
 static void show(const struct filling *f, uint32_t version)
 {
     struct cv_balancer_table *t = f->table;
@@ -239,13 +272,16 @@ size_t cv_balancer_table_show(struct cv_balancer_table *t,
     uint32_t slot;
     size_t left_out = 0;
     f.new = &t->lists[version % 2];
+    f.ring = &t->rings[1 - atomic_load_explicit(&f.old->ring, memory_order_relaxed)];
     f.old_count = atomic_load_explicit(&f.old->count, memory_order_relaxed);
     atomic_store(&t->writing, version);
     sweep_gone(t);
+    cv_balancer_ring_begin(f.ring);
     f.gone_before = t->gone_count;
     while ((node = next(user)) != NULL)
         left_out += !add(&f, node);
     (void)pass(&f, NULL, &slot);
+    close_ring(&f);
     show(&f, version);
     return left_out;
 }

@@ -1,6 +1,7 @@
 #ifndef CV_API_BALANCER_TABLE_H
 #define CV_API_BALANCER_TABLE_H
 
+#include "api/balancer_ring.h"
 #include "api/pick_counts.h"
 
 #include <covey/balancer.h>
@@ -22,6 +23,9 @@
  * A reader of version v reads words and looks at `writing` afterwards: up to v + 1 nobody has touched
  * its list. Else it begins anew, which takes two publications within one pick.
  *
+ * Beside them are two rings, which say who has a key. A list names its ring, and the next one names the same
+ * while nobody comes or goes; else the writer fills the other ring, which only lists before that named.
+ *
  * A node has a slot as long as it is listed or has picks open. There its picks are counted, wherever in
  * which list it is. A slot whose node is gone and has none open gets a new owner, but not before
  * `writing` is two past the last version that had it: a reader of that one takes its count back.
@@ -39,6 +43,7 @@ struct cv_balancer_list {
     atomic_uint_least32_t *slots;     /* by position */
     atomic_uint_least32_t *positions; /* by slot, of those that are in this list */
     struct cv_balancer_entry *entries;
+    atomic_uint_least32_t ring; /* 0 or 1 */
 };
 
 struct cv_balancer_table {
@@ -47,6 +52,7 @@ struct cv_balancer_table {
     uint32_t slots_max;
     struct cv_pick_counts open; /* by slot */
     struct cv_balancer_list lists[2];
+    struct cv_balancer_ring rings[2];
     atomic_uint_least32_t writing;
     atomic_uint_fast64_t shown;  /* version << 32 | position whose turn it is */
     atomic_uint_fast64_t ticket; /* of random choices */
@@ -76,7 +82,7 @@ size_t cv_balancer_table_show(struct cv_balancer_table *t,
 COVEY_MUST_USE int cv_balancer_table_pick(struct cv_balancer_table *t,
                                           enum covey_balance_policy policy,
                                           const covey_node_id *avoid, struct covey_pick *pick);
-/* By a hash of the key. */
+/* By a hash of the key, all of whose bits count. */
 COVEY_MUST_USE int cv_balancer_table_pick_for(struct cv_balancer_table *t, uint64_t hash,
                                               const covey_node_id *avoid, struct covey_pick *pick);
 /* All that are listed at one moment, by id: up to `max`, which is how many fit. Returns how many. */

@@ -22,6 +22,7 @@ DISCOVERY_KEYS = ["bench", "path", "writer", "nodes", "tags", "matches", "change
                   "clock_ns", "publications", "publish_us"]
 
 BALANCER_KEYS = ["bench", "policy", "nodes", "seconds", "errors", "pick_ns", "list_ns", "ratio"]
+FOLLOW_KEYS = ["bench", "nodes", "seconds", "errors", "first_us", "same_us", "one_us", "half_us"]
 CLUSTER_KEYS = ["bench", "nodes", "profile", "form_s", "form_cpu_s", "form_dials_per_node",
                 "form_failed_handshakes", "phi_trigger_ms", "suspect_first_s", "failed_first_s",
                 "failed_all_s", "tag_all_ms", "idle_s", "idle_cpu_pct_per_node",
@@ -145,6 +146,7 @@ def main():
     check_run(problems, "connections", ["--connections", "20"], CONNECTIONS_KEYS)
     check_run(problems, "stream", ["--mib", "4"], STREAM_KEYS, 2)
     check_run(problems, "balancer", ["--picks", "1000", "--nodes", "20"], BALANCER_KEYS, 6)
+    check_run(problems, "balancer", ["--follow", "--nodes", "50"], FOLLOW_KEYS)
     check_run(problems, "discovery", ["--seconds", "1"], DISCOVERY_KEYS, 4)
     for program, lines in REFUSED.items():
         for arguments in lines:

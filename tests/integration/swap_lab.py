@@ -90,6 +90,20 @@ class SwapLab(Lab):
         waited = client.find_line("waited at most ")
         return int(waited.split("waited at most ")[1].split()[0])
 
+    def check_waits(self, client, count_min, max_ms, turns):
+        """What each failover cost, of a client with --lateness. A machine that is busy may keep each
+        process that has to do something from running as long as it kept the client's timer: so much is
+        allowed on top, for each of so many turns."""
+        waits = [line.split(" after ")[1].split() for line in list(client.lines)
+                 if ": went on after " in line]
+        self.check(len(waits) >= count_min, f"{client.name} told of {len(waits)} failovers")
+        for wait in waits:
+            waited, late = int(wait[0]), int(wait[-2])
+            self.check(waited <= max_ms + turns * late,
+                       f"{client.name} waited {waited} ms, more than {max_ms}; the machine was late "
+                       f"by {late} ms of that")
+        return ", ".join(f"{wait[0]} ({wait[-2]} late)" for wait in waits)
+
     def call(self, address, method, data="", name="viewer", role="client"):
         """What `covey call` makes of it: status 0 and the answer, or 64 + the call's code."""
         return self.run("call", method, "--tls", self.issue(name, role), "--addr", address,

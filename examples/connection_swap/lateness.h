@@ -1,0 +1,27 @@
+#ifndef EXAMPLE_LATENESS_H
+#define EXAMPLE_LATENESS_H
+
+#include <covey/types.h>
+#include <pthread.h>
+#include <stdbool.h>
+
+/*
+ * How late this machine is: a thread sleeps for 2 ms again and again, and adds up how much longer it was.
+ * On a machine that is not busy that is next to nothing. What a program waited for while the machine was late
+ * is not all the fault of what it waited for.
+ */
+struct lateness {
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    covey_time total;
+    covey_time due; /* of the sleep that is on */
+    bool stopping;
+};
+
+/* False: no thread could be made. */
+bool lateness_start(struct lateness *lateness);
+/* All of it so far, that of the sleep that is on included. */
+covey_time lateness_total(struct lateness *lateness);
+void lateness_stop(struct lateness *lateness);
+
+#endif
