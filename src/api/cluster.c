@@ -256,10 +256,10 @@ static int join_result(const covey_cluster *cluster)
 
 int covey_cluster_wait_joined(covey_cluster *cluster, covey_time timeout)
 {
-    if (cv_runtime_is_loop_thread(cluster->runtime))
+    if (timeout > 0 && cv_runtime_is_loop_thread(cluster->runtime))
         return COVEY_ERR_WRONG_THREAD;
     covey_time deadline = cv_deadline_after(timeout);
-    bool in_time = true;
+    bool in_time = timeout > 0;
     pthread_mutex_lock(&cluster->lock);
     while (in_time && cluster->state == CV_MEMBERSHIP_JOINING)
         in_time = cv_condition_wait(&cluster->changed, &cluster->lock, deadline);
