@@ -120,8 +120,10 @@ COVEY_API int covey_server_drain(covey_server *server, covey_time timeout);
  * certificate they show, in place of those that were refused before; none (count 0) refuses nobody.
  * Connections that they have, for calls and for gossip, are closed at once; handshakes that come later
  * end with an alert (certificate_revoked) and are counted, and this node does not accept them where it
- * dials either. The others of the cluster do not learn of it: give each node the list. A member that
- * only some deny stays a member, of which those hear through the others; balancers go on choosing it. `ids` is copied; any order. 0, or
+ * dials either. The balancers and the cluster clients of its cluster leave them out from then on; calls and
+ * streams that those have open to them end with UNAVAILABLE. A covey_client is the program's own: it knows no list.
+ * The others of the cluster do not learn of it: give each node the list. A member that
+ * only some deny stays a member, of which those hear through the others. `ids` is copied; any order. 0, or
  *   COVEY_ERR_LIMIT  more than COVEY_DENIED_MAX; nothing changed
  *   COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_WRONG_THREAD (a loop's, unless it is the only one); nothing
  *                    changed
