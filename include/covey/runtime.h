@@ -71,7 +71,7 @@ struct covey_runtime_config {
     /* When a server's loop was without a turn for so long though one was due, or makes one that takes so long:
      * a warning in the log, at most one a second, a count in covey_server_stats when it is over and, in a
      * cluster, COVEY_EVENT_LOOP_HELD_UP. With COVEY_RUN_THREADS the loop of membership looks at the others
-     * twice in this time, so it tells of one that never goes on, too; else it can be told of afterwards only:
+     * about once in this time, so it tells of one that never goes on, too; else it can be told of afterwards only:
      * covey_runtime_held_up() is for a thread of the user's that looks meanwhile. 500 ms, half of what members
      * expect a heartbeat in; not 0; COVEY_NEVER: never. */
     covey_time watchdog;

@@ -48,7 +48,7 @@ struct cv_server_loop {
 /* COVEY_RUN_THREADS: the loop of membership looks at the others. That loop's. */
 struct cv_server_watch {
     struct cv_loop_task task;
-    covey_time next;
+    covey_time looked_at;
     struct cv_log_limit logged;
     bool is_on;
 };

@@ -2,8 +2,8 @@
  * Tells that a loop of a server's makes no turns.
  *
  * Each finds out by itself, before its next turn, that there was none for long. Loops with threads of their own do not
- * wait for that: the loop of membership, on which nothing of the user's runs, looks at the others twice in the
- * time that is allowed, so that one that never goes on is told of, too. Events are published on that loop, so what
+ * wait for that: the loop of membership, on which nothing of the user's runs, looks at the others once in the
+ * time that is allowed, twice when it is awake anyway, so that one that never goes on is told of, too. Events are published on that loop, so what
  * the others find out they leave for it, and it finds that at its next look.
  */
 #include "api/cluster.h"
@@ -111,16 +111,19 @@ static void look_at(covey_server *server, unsigned index, covey_time now)
 static void watch_turn(void *user, covey_time now)
 {
     covey_server *server = user;
-    if (now < server->watch.next)
+    if (now - server->watch.looked_at < server->runtime->watchdog / 2)
         return;
-    server->watch.next = now + server->runtime->watchdog / 2;
+    server->watch.looked_at = now;
     for (unsigned i = 1; i < server->loop_count; i++)
         look_at(server, i, cv_clock_now());
 }
 
 static covey_time watch_deadline(void *user)
 {
-    return ((const covey_server *)user)->watch.next;
+    const covey_server *server = user;
+    const covey_time pause = server->runtime->watchdog;
+    return pause < COVEY_NEVER - server->watch.looked_at ? server->watch.looked_at + pause
+                                                         : COVEY_NEVER;
 }
 
 void cv_server_watch_begin(covey_server *server)
