@@ -150,6 +150,25 @@ static void who_does_not_want_to_know_is_not_told(void **state)
     lab_fini(&lab);
 }
 
+/* Where the user makes the turns another thread of his can see that there is none. */
+static void that_nobody_steps_can_be_seen_meanwhile(void **state)
+{
+    (void)state;
+    static struct lab lab;
+    struct tally tally;
+    lab_init(&lab, COVEY_NEVER);
+    tally_init(&tally);
+    call_async(lab.client, "slow", NULL, &tally);
+    step(&lab); /* the handshake has begun, and will want its next packet to be sent again */
+    AWAIT(covey_runtime_held_up(lab.world.runtime) >= PATIENCE);
+    const covey_time before = cv_clock_now();
+    step(&lab);
+    assert_true(covey_runtime_held_up(lab.world.runtime) <= cv_clock_now() - before);
+    STEP_UNTIL(&lab, tally_count(&tally) == 1);
+    tally_fini(&tally);
+    lab_fini(&lab);
+}
+
 static void no_patience_at_all_makes_no_sense(void **state)
 {
     (void)state;
@@ -251,6 +270,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_handler_that_takes_long_is_told_of),
         cmocka_unit_test(who_does_not_want_to_know_is_not_told),
+        cmocka_unit_test(that_nobody_steps_can_be_seen_meanwhile),
         cmocka_unit_test(no_patience_at_all_makes_no_sense),
         cmocka_unit_test(a_loop_that_does_not_go_on_is_told_of_meanwhile),
     };
