@@ -10,8 +10,8 @@ COVEY_BEGIN
  * Chooses one member after the other among those of a cluster that say certain things of themselves.
  * It follows what this node learns as queries do, and is as new as the snapshot that they read: a
  * member whose tag changed is chosen, or not, before the event about it is heard of. Only alive
- * members are chosen; a suspect is not, until it has refuted. Tags are what each member says of
- * itself: one that lies is believed about itself only.
+ * members are chosen; a suspect is not, until it has refuted; nor is one that covey_server_deny() names. Tags are
+ * what each member says of itself: one that lies is believed about itself only.
  *
  * A pick neither locks, waits nor allocates, from any number of threads. All functions but free may
  * be called from any thread; free when nobody is inside another.

@@ -69,8 +69,8 @@ covey_call_send_metadata(covey_call *call, const struct covey_metadata *set, siz
 COVEY_API COVEY_MUST_USE int covey_call_send(covey_call *call, const void *message, size_t size);
 
 /*
- * Waits until there is room for a message. 0, COVEY_ERR_TIMEOUT, COVEY_ERR_CANCELLED,
- * COVEY_ERR_WRONG_THREAD on a loop's thread.
+ * Waits until there is room for a message; 0 as timeout does not wait. 0, COVEY_ERR_TIMEOUT,
+ * COVEY_ERR_CANCELLED, COVEY_ERR_WRONG_THREAD when it would wait on a loop's thread.
  */
 COVEY_API COVEY_MUST_USE int covey_call_wait_writable(covey_call *call, covey_time timeout);
 

@@ -34,10 +34,14 @@ COVEY_BEGIN
  * NODE_CONFLICT        another process uses this node's key
  * PEER_MISBEHAVED      `node`, NULL when it is no member, broke the protocol too often: it was closed
  * EVENTS_DROPPED       this receiver was too slow
- * LOOP_HELD_UP         where the user makes the turns (COVEY_RUN_STEP, COVEY_RUN_UV): for `held_up`, and
- *                      `watchdog` of the runtime's configuration or more, there was none, because one of
- *                      them took long or the next did not come. Members may take this node for dead if
- *                      that goes on. Told when the turns go on, so not while they do not.
+ * LOOP_HELD_UP         a loop of this server's has made no turn for `held_up`, and `watchdog` of the runtime's
+ *                      configuration or more, because one of them took long or the next did not come:
+ *                      COVEY_RUN_THREADS  a loop for calls, whose handler does not return, say. With `goes_on` while
+ *                                         it is so, once, told by the loop of membership; and once more when it
+ *                                         is over. Also that loop itself, when it is over: it runs nothing of
+ *                                         the user's but his allocator and his log
+ *                      otherwise          the only loop, when the turns go on, so not while they do not.
+ *                                         Members may take this node for dead if that goes on
  */
 
 enum covey_event_type {
@@ -59,6 +63,8 @@ struct covey_event {
     const struct covey_partition_status *partition; /* PARTITION_DETECTED; else NULL */
     const char *check;  /* HEALTH_CHECK_FAILED of this node; else NULL */
     covey_time held_up; /* LOOP_HELD_UP; else 0 */
+    bool goes_on;       /* LOOP_HELD_UP: it is not over, and `held_up` is so far */
+    unsigned loop;      /* LOOP_HELD_UP: which, 0 is that of membership */
 };
 
 /*

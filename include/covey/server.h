@@ -98,7 +98,7 @@ covey_server_add_interceptor(covey_server *server,
  *   covey.methods          a line for each method, in the order of their names: its name; "unary" if
  *                          it takes one message, "stream" if any number, whatever it answers; and
  *                          the roles that `allow` lets call it, with commas
- *   covey.cluster.*, covey.admin.*   what covey/admin.h asks for
+ *   covey.server.*, covey.cluster.*, covey.admin.*   what covey/admin.h asks for
  */
 COVEY_API COVEY_MUST_USE int covey_server_start(covey_server *server);
 
@@ -120,8 +120,10 @@ COVEY_API int covey_server_drain(covey_server *server, covey_time timeout);
  * certificate they show, in place of those that were refused before; none (count 0) refuses nobody.
  * Connections that they have, for calls and for gossip, are closed at once; handshakes that come later
  * end with an alert (certificate_revoked) and are counted, and this node does not accept them where it
- * dials either. The others of the cluster do not learn of it: give each node the list. A member that
- * only some deny stays a member, of which those hear through the others; balancers go on choosing it. `ids` is copied; any order. 0, or
+ * dials either. The balancers and the cluster clients of its cluster leave them out from then on; calls and
+ * streams that those have open to them end with UNAVAILABLE. A covey_client is the program's own: it knows no list.
+ * The others of the cluster do not learn of it: give each node the list. A member that
+ * only some deny stays a member, of which those hear through the others. `ids` is copied; any order. 0, or
  *   COVEY_ERR_LIMIT  more than COVEY_DENIED_MAX; nothing changed
  *   COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_WRONG_THREAD (a loop's, unless it is the only one); nothing
  *                    changed
@@ -161,23 +163,42 @@ COVEY_API COVEY_MUST_USE int covey_server_reload(covey_server *server,
     X(no_name)        /* no usable covey:// URI */                                                 \
     X(wrong_usage)    /* key usages that do not fit the role */
 
+/* What a server does and did. X(number, name, text); the numbers are the wire's and never change. Refusals are of
+ * handshakes, and among handshakes_failed. */
+#define COVEY_SERVER_COUNTERS(X)                                                                   \
+    X(1, connections, "connections for calls now: of clients, and of members that make some")      \
+    X(2, calls, "calls now: begun and not finished by their handlers")                             \
+    X(3, calls_begun, "calls in all: given to a handler")                                          \
+    X(4, calls_refused, "UNIMPLEMENTED, PERMISSION_DENIED, a judge's word, read-only")             \
+    X(5, calls_exhausted, "refused for a limit: calls_max, connection_calls_max, workers")         \
+    X(6, calls_rejected, "refused while draining")                                                 \
+    X(7, calls_cancelled, "by their clients, or with their connections")                           \
+    X(8, deadlines_exceeded, "calls whose deadline passed")                                        \
+    X(9, protocol_errors, "frames that clients got wrong")                                         \
+    X(10, handshakes_failed, "handshakes failed")                                                  \
+    X(11, connections_refused, "for identity_connections_max")                                     \
+    X(12, connections_denied, "closed by covey_server_deny()")                                     \
+    X(13, times_held_up, "found by the watchdog of covey/runtime.h")                               \
+    X(14, refused_no_certificate, "refused: no certificate")                                       \
+    X(15, refused_untrusted, "refused: of no CA of ours, or broken")                               \
+    X(16, refused_self_signed, "refused: self-signed")                                             \
+    X(17, refused_expired, "refused: expired")                                                     \
+    X(18, refused_not_yet_valid, "refused: not yet valid")                                         \
+    X(19, refused_wrong_cluster, "refused: of another cluster")                                    \
+    X(20, refused_wrong_role, "refused: a client where a member belongs")                          \
+    X(21, refused_wrong_identity, "refused: not the node that was dialled")                        \
+    X(22, refused_denied, "refused: denied by covey_server_deny()")                                \
+    X(23, refused_no_protocol, "refused: no ALPN in common")                                       \
+    X(24, refused_malformed, "refused: an unreadable certificate")                                 \
+    X(25, refused_chain_too_long, "refused: too long a chain")                                     \
+    X(26, refused_costly_key, "refused: a key that is slow to verify with")                        \
+    X(27, refused_no_name, "refused: no usable covey:// name")                                     \
+    X(28, refused_wrong_usage, "refused: key usages that do not fit the role")
+
 struct covey_server_stats {
-    size_t size;              /* of this struct as the caller knows it */
-    uint64_t connections;     /* now, those for calls: of clients, and of members that make some */
-    uint64_t calls;           /* now: begun and not finished by their handlers */
-    uint64_t calls_begun;     /* in all: given to a handler */
-    uint64_t calls_refused;   /* UNIMPLEMENTED, PERMISSION_DENIED, a judge's word, read-only */
-    uint64_t calls_exhausted; /* refused for a limit: calls_max, connection_calls_max, workers */
-    uint64_t calls_rejected;  /* while draining */
-    uint64_t calls_cancelled; /* by their clients, or with their connections */
-    uint64_t deadlines_exceeded;
-    uint64_t protocol_errors; /* frames that clients got wrong */
-    uint64_t handshakes_failed;
-    uint64_t connections_refused;        /* for identity_connections_max */
-    uint64_t connections_denied;         /* closed by covey_server_deny() */
-    uint64_t times_held_up;              /* found by the watchdog of covey/runtime.h */
-#define X(name) uint64_t refused_##name; /* in all: handshakes, among handshakes_failed */
-    COVEY_REFUSALS(X)
+    size_t size; /* of this struct as the caller knows it */
+#define X(number, name, text) uint64_t name;
+    COVEY_SERVER_COUNTERS(X)
 #undef X
 };
 /* Asks each loop, so it waits for what runs there. 0, COVEY_ERR_WRONG_THREAD on a loop's thread,

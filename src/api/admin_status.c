@@ -93,3 +93,20 @@ int covey_admin_stats(covey_client *client, covey_time timeout, struct covey_clu
         cv_config_give(stats, stats->size, &full, sizeof full);
     return error;
 }
+
+static int read_server_stats(struct cv_slice answer, void *out)
+{
+    return cv_server_stats_read(answer, out);
+}
+
+int covey_admin_server_stats(covey_client *client, covey_time timeout,
+                             struct covey_server_stats *stats, struct covey_reply *reply)
+{
+    struct covey_server_stats full;
+    if (!is_sized(stats))
+        return COVEY_ERR_INVALID_ARGUMENT;
+    int error = ask(client, timeout, "covey.server.stats", read_server_stats, &full, reply);
+    if (error == 0)
+        cv_config_give(stats, stats->size, &full, sizeof full);
+    return error;
+}

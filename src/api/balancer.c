@@ -39,7 +39,7 @@ static void show(struct cv_follower *follower, const struct cv_snapshot *snapsho
     if (snapshot == NULL) {
         (void)cv_balancer_table_show(&b->table, nobody, NULL);
     } else {
-        cv_selection_begin(&selection, b->selector, snapshot);
+        cv_selection_begin(&selection, b->selector, follower->denied, snapshot);
         left_out = cv_balancer_table_show(&b->table, next_selected, &selection);
     }
     atomic_store_explicit(&b->left_out, left_out, memory_order_relaxed);

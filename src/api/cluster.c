@@ -141,6 +141,23 @@ static int advertised_address(const covey_server *server, struct cv_address *out
     return cv_address_is_usable(out) ? 0 : COVEY_ERR_ADDRESS;
 }
 
+static struct cv_snapshot *take_snapshot(void *user)
+{
+    return cv_cluster_snapshot(user);
+}
+
+int cv_cluster_deny(covey_cluster *cluster, const covey_node_id *ids, size_t count)
+{
+    return cv_balancer_hub_deny(cluster->balancers, ids, count, take_snapshot, cluster);
+}
+
+/* Whom the server denies already. */
+static int deny_known(covey_cluster *cluster)
+{
+    const struct cv_deny_list *denied = cv_tls_denied(cv_cluster_host(cluster->server)->tls);
+    return cv_cluster_deny(cluster, denied->ids, denied->count);
+}
+
 struct enabling {
     covey_server *server;
     covey_cluster *cluster;
@@ -165,6 +182,8 @@ static void enable_on_loop(void *user)
     if (cluster_of(server) != NULL)
         return;
     e->error = advertised_address(server, &config.address);
+    if (e->error == 0)
+        e->error = deny_known(e->cluster);
     if (e->error == 0)
         e->error = cv_node_enable_cluster(cv_cluster_host(server)->node, &config,
                                           cv_loop_now(cv_cluster_host(server)->loop));
@@ -256,10 +275,10 @@ static int join_result(const covey_cluster *cluster)
 
 int covey_cluster_wait_joined(covey_cluster *cluster, covey_time timeout)
 {
-    if (cv_runtime_is_loop_thread(cluster->runtime))
+    if (timeout > 0 && cv_runtime_is_loop_thread(cluster->runtime))
         return COVEY_ERR_WRONG_THREAD;
     covey_time deadline = cv_deadline_after(timeout);
-    bool in_time = true;
+    bool in_time = timeout > 0;
     pthread_mutex_lock(&cluster->lock);
     while (in_time && cluster->state == CV_MEMBERSHIP_JOINING)
         in_time = cv_condition_wait(&cluster->changed, &cluster->lock, deadline);

@@ -88,6 +88,8 @@ void cv_cluster_end(covey_server *server);
 /* A thread that may free the server: leaves if there is a cluster, and waits for that up to 250 ms; where the
  * turns are made by this thread it makes them. It has left in any case. */
 void cv_cluster_shut_down(covey_server *server);
+/* The loop's thread: balancers and cluster clients leave these out. As cv_balancer_hub_deny(). */
+COVEY_MUST_USE int cv_cluster_deny(covey_cluster *cluster, const covey_node_id *ids, size_t count);
 /* The loop's thread: the core that asked is gone; their answers are for nobody. */
 void cv_cluster_give_up_questions(covey_server *server);
 /* The loop's thread, when the resolver will not answer any more. */

@@ -68,14 +68,12 @@ int cv_cluster_client_post(covey_cluster_client *client, struct cv_mail *mail)
     return error;
 }
 
-/* Without one it has been left, and what is connected may go on. */
 static void follow(struct cv_follower *follower, const struct cv_snapshot *snapshot)
 {
     const covey_cluster_client *client =
         (covey_cluster_client *)(void *)((unsigned char *)follower -
                                          offsetof(covey_cluster_client, follower));
-    if (snapshot != NULL)
-        cv_callee_pool_follow(client->pool, snapshot);
+    cv_callee_pool_follow(client->pool, snapshot, follower->denied);
 }
 
 static struct cv_snapshot *take(void *user)

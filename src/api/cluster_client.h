@@ -49,12 +49,14 @@ struct cv_callee_pool {
     size_t references;
     bool is_closed;
     bool is_posted; /* `work` is on its way to the loop */
+    bool is_early;  /* and may come before calls that it is to end */
     struct cv_mail work;
     struct cv_map map; /* of those that are listed */
     struct cv_callees listed;
     struct cv_callees leaving;
     size_t leaving_count; /* up to 2 * peers_max: of peers_max, none is made for another */
     struct cv_callee_counters counters;
+    struct cv_denied *denied; /* retained; NULL: nobody */
 };
 
 /* Timers on the loop that the pool's owner wants for it: each client has one. */
@@ -70,13 +72,14 @@ COVEY_MUST_USE int cv_callee_pool_new(covey_runtime *runtime, struct cv_client_l
 void cv_callee_pool_release(struct cv_callee_pool *pool);
 /* Any thread: the peer of a pick, held until cv_callee_put(). One that is listed at another address has
  * moved, unless the pick may be old: then it is right. 0, COVEY_ERR_POOL_EXHAUSTED, _NO_MEMORY, _ADDRESS,
- * _CLOSED. */
+ * _CLOSED, _REFUSED: it was denied since it was picked, and balancers give it no more. */
 COVEY_MUST_USE int cv_callee_get(struct cv_callee_pool *pool, const struct covey_pick *pick,
                                  bool may_be_old, struct cv_callee **out);
 void cv_callee_put(struct cv_callee_pool *pool, struct cv_callee *peer);
-/* Any thread: calls of those that are failed, left, gone or elsewhere in this snapshot end with
- * UNAVAILABLE, and they with them. */
-void cv_callee_pool_follow(struct cv_callee_pool *pool, const struct cv_snapshot *snapshot);
+/* Any thread: calls of those that are failed, left, gone or elsewhere in this snapshot, or denied, end with
+ * UNAVAILABLE, and they with them. Without a snapshot the cluster has been left, and what is connected may go on. */
+void cv_callee_pool_follow(struct cv_callee_pool *pool, const struct cv_snapshot *snapshot,
+                           struct cv_denied *denied);
 /* The loop's thread: ends all, and makes no more. Calls end with CANCELLED meanwhile. */
 void cv_callee_pool_close(struct cv_callee_pool *pool);
 
@@ -117,6 +120,13 @@ COVEY_MUST_USE int cv_target_take(struct covey_target *own, const struct covey_t
 /* 0, COVEY_ERR_NOT_FOUND. */
 COVEY_MUST_USE int cv_target_pick(const struct covey_target *target, const covey_node_id *avoid,
                                   struct covey_pick *pick);
+
+/* Whether the balancer leaves out whom this client does not call: both are of one cluster. */
+static inline bool cv_cluster_client_shares(const covey_cluster_client *client,
+                                            const covey_balancer *balancer)
+{
+    return client->hub == balancer->hub;
+}
 
 /* ---- a unary call, or one to each of many ---- */
 

@@ -249,7 +249,15 @@ static int call_peer(struct cv_routed *r)
 
 static enum covey_status_code code_of(int error)
 {
+    if (error == COVEY_ERR_REFUSED)
+        return COVEY_STATUS_UNAVAILABLE;
     return error == COVEY_ERR_CLOSED ? COVEY_STATUS_CANCELLED : COVEY_STATUS_RESOURCE_EXHAUSTED;
+}
+
+/* The one that was picked has been denied since, and is not picked again. */
+static bool may_pick_another(const struct cv_routed *r)
+{
+    return !r->is_fixed && cv_cluster_client_shares(r->client, r->target.balancer);
 }
 
 static void attempt(struct cv_routed *r)
@@ -267,6 +275,11 @@ static void attempt(struct cv_routed *r)
     r->tries = 0;
     r->has_pick = true;
     int error = cv_callee_get(r->client->pool, &r->pick, r->is_fixed, &r->peer);
+    if (error == COVEY_ERR_REFUSED && may_pick_another(r)) {
+        give_pick_back(r);
+        if (pause_for(r, 0))
+            return;
+    }
     if (error != 0) {
         give_up(r, code_of(error), covey_strerror(error));
         return;

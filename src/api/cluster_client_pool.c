@@ -35,6 +35,7 @@ static void pool_free(struct cv_callee_pool *p)
     cv_release(alloc, p->identity.cert_pem);
     cv_release(alloc, p->identity.key_pem);
     cv_map_fini(&p->map);
+    cv_denied_release(p->denied);
     pthread_mutex_destroy(&p->lock);
     cv_release(alloc, p);
     cv_runtime_release(runtime);
@@ -190,6 +191,8 @@ int cv_callee_get(struct cv_callee_pool *p, const struct covey_pick *pick, bool 
     }
     if (p->is_closed)
         error = COVEY_ERR_CLOSED;
+    else if (cv_denied_has(p->denied, &pick->id))
+        error = COVEY_ERR_REFUSED;
     else if (peer == NULL)
         error = add(p, pick, &peer);
     if (error == 0) {
@@ -236,28 +239,44 @@ static const struct covey_node *find(const struct cv_snapshot *snapshot, const c
     return NULL;
 }
 
-static bool is_lost(const struct cv_callee *peer, const struct cv_snapshot *snapshot)
+static bool is_lost(const struct cv_callee_pool *p, const struct cv_callee *peer,
+                    const struct cv_snapshot *snapshot)
 {
+    if (cv_denied_has(p->denied, &peer->id))
+        return true;
+    if (snapshot == NULL)
+        return false;
     const struct covey_node *node = find(snapshot, &peer->id);
     return node == NULL || node->state == COVEY_NODE_FAILED || node->state == COVEY_NODE_LEFT ||
            strcmp(node->address, peer->address) != 0;
 }
 
-void cv_callee_pool_follow(struct cv_callee_pool *p, const struct cv_snapshot *snapshot)
+static void follow_denied(struct cv_callee_pool *p, struct cv_denied *denied)
+{
+    if (p->denied == denied)
+        return;
+    cv_denied_release(p->denied);
+    p->denied = cv_denied_retain(denied);
+}
+
+void cv_callee_pool_follow(struct cv_callee_pool *p, const struct cv_snapshot *snapshot,
+                           struct cv_denied *denied)
 {
     struct cv_callee *peer;
     struct cv_callee *next;
     pthread_mutex_lock(&p->lock);
+    follow_denied(p, denied);
+    p->is_early = p->is_posted;
     /* Before the others join them: one that moved may have been found out by a pick, and is held still. */
     TAILQ_FOREACH (peer, &p->leaving, entry) {
-        if (!is_lost(peer, snapshot))
+        if (!is_lost(p, peer, snapshot))
             continue;
         peer->has_failed = true;
         want_work(p);
     }
     for (peer = TAILQ_FIRST(&p->listed); peer != NULL; peer = next) {
         next = TAILQ_NEXT(peer, entry);
-        if (!is_lost(peer, snapshot))
+        if (!is_lost(p, peer, snapshot))
             continue;
         peer->has_failed = true;
         p->counters.dropped++;
@@ -337,6 +356,12 @@ static void run_work(struct cv_mail *mail, bool cancelled)
                                           offsetof(struct cv_callee_pool, work));
     (void)cancelled; /* the runtime ends after its clients */
     pthread_mutex_lock(&p->lock);
+    if (p->is_early && !p->is_closed) {
+        p->is_early = false;
+        cv_loop_post_sure(p->shared->loop, &p->work);
+        pthread_mutex_unlock(&p->lock);
+        return;
+    }
     p->is_posted = false;
     const bool is_closed =
         p->is_closed; /* then nobody is left, and the timers are the loop's no more */

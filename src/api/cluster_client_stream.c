@@ -19,6 +19,22 @@ static void let_go(void *user)
     cv_release(&runtime->alloc, h);
 }
 
+/* One that was denied since it was picked is not picked again. */
+static int take_callee(const covey_cluster_client *client, const struct covey_target *target,
+                       struct holding *h)
+{
+    int error;
+    do {
+        error = cv_target_pick(target, NULL, &h->pick);
+        if (error != 0)
+            return error;
+        error = cv_callee_get(h->pool, &h->pick, false, &h->peer);
+        if (error != 0)
+            covey_balancer_done(target->balancer, &h->pick);
+    } while (error == COVEY_ERR_REFUSED && cv_cluster_client_shares(client, h->balancer));
+    return error;
+}
+
 static int hold(covey_cluster_client *client, const struct covey_target *callers,
                 struct holding **out)
 {
@@ -32,12 +48,7 @@ static int hold(covey_cluster_client *client, const struct covey_target *callers
     if (h == NULL)
         return COVEY_ERR_NO_MEMORY;
     *h = (struct holding){.pool = client->pool, .balancer = target.balancer};
-    error = cv_target_pick(&target, NULL, &h->pick);
-    if (error == 0) {
-        error = cv_callee_get(client->pool, &h->pick, false, &h->peer);
-        if (error != 0)
-            covey_balancer_done(target.balancer, &h->pick);
-    }
+    error = take_callee(client, &target, h);
     if (error != 0) {
         cv_release(&client->runtime->alloc, h);
         return error;

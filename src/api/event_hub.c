@@ -186,6 +186,8 @@ static void fill(struct covey_event_receiver *r, const struct cv_event *from,
         .type = from->type,
         .timestamp_ms = from->wall_ms,
         .held_up = from->held_up,
+        .goes_on = from->goes_on,
+        .loop = from->loop,
     };
     if (r->node != NULL) {
         r->view = cv_cluster_node_view(r->node, from->state, from->incarnation);

@@ -121,10 +121,10 @@ int cv_exchange_send(struct cv_exchange *x, struct cv_slice message)
 
 int cv_exchange_wait_room(struct cv_exchange *x, covey_time timeout)
 {
-    if (cv_runtime_is_loop_thread(x->runtime))
+    if (timeout > 0 && cv_runtime_is_loop_thread(x->runtime))
         return COVEY_ERR_WRONG_THREAD;
     covey_time deadline = cv_deadline_after(timeout);
-    bool in_time = true;
+    bool in_time = timeout > 0;
     pthread_mutex_lock(&x->lock);
     while (in_time && !atomic_load(&x->is_over) &&
            atomic_load(&x->out_size) > CV_EXCHANGE_QUEUED_MAX)

@@ -386,6 +386,18 @@ bool cv_runtime_is_loop_thread(const covey_runtime *runtime)
     return false;
 }
 
+covey_time covey_runtime_held_up(const covey_runtime *runtime)
+{
+    const covey_time now = cv_clock_now();
+    covey_time longest = 0;
+    for (unsigned i = 0; i < runtime->loop_count; i++) {
+        const covey_time from = cv_loop_late_from(runtime->loops[i]);
+        if (now > from && now - from > longest)
+            longest = now - from;
+    }
+    return longest;
+}
+
 bool cv_runtime_may_ask_loops(const covey_runtime *runtime)
 {
     return runtime->loop_count == 1 || !cv_runtime_is_loop_thread(runtime);

@@ -63,9 +63,10 @@ int cv_selector_new(const struct cv_alloc *alloc, const struct covey_selector *c
 }
 
 void cv_selection_begin(struct cv_selection *s, const struct cv_selector *selector,
-                        const struct cv_snapshot *snapshot)
+                        const struct cv_denied *denied, const struct cv_snapshot *snapshot)
 {
     s->selector = selector;
+    s->denied = denied;
     cv_snapshot_with_all_tags(snapshot, selector->all, selector->all_count, &s->query);
 }
 
@@ -91,6 +92,7 @@ const struct covey_node *cv_selection_next(struct cv_selection *s)
     const struct covey_node *node;
     do
         node = cv_tag_query_next(&s->query);
-    while (node != NULL && !is_selected(s->selector, node));
+    while (node != NULL &&
+           (!is_selected(s->selector, node) || cv_denied_has(s->denied, &node->id)));
     return node;
 }

@@ -1,6 +1,7 @@
 #ifndef CV_API_SELECTOR_H
 #define CV_API_SELECTOR_H
 
+#include "api/denied.h"
 #include "cluster/snapshot.h"
 
 #include <covey/balancer.h>
@@ -23,13 +24,14 @@ COVEY_MUST_USE int cv_selector_new(const struct cv_alloc *alloc,
                                    const struct covey_selector *callers, const covey_node_id *self,
                                    struct cv_selector **out);
 
-/* A walk through the members of a snapshot that are selected, by id; borrows both. */
+/* A walk through the members of a snapshot that are selected and not denied, by id; borrows all three. */
 struct cv_selection {
     const struct cv_selector *selector;
+    const struct cv_denied *denied;
     struct cv_tag_query query;
 };
 void cv_selection_begin(struct cv_selection *s, const struct cv_selector *selector,
-                        const struct cv_snapshot *snapshot);
+                        const struct cv_denied *denied, const struct cv_snapshot *snapshot);
 /* NULL at the end. */
 const struct covey_node *cv_selection_next(struct cv_selection *s);
 

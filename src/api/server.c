@@ -148,7 +148,7 @@ static struct cv_host_config host_config(covey_server *server,
         .hand_over = hand_over,
         .hand_over_user = server,
         .unreachable = pass_on_unreachable,
-        .turn = config->runtime->mode == COVEY_RUN_THREADS ? NULL : cv_server_on_turn,
+        .turn = cv_server_on_turn,
     };
     cv_quic_limits_init(&host.quic_limits);
     cv_rpc_limits_init(&host.rpc_limits);
@@ -402,6 +402,11 @@ static void start_on_loop(void *user)
     s->error = cv_host_start(&s->loop->host);
 }
 
+static void watch_on_loop(void *user)
+{
+    cv_server_watch_begin(user);
+}
+
 /* A loop that was started stays so when a later one cannot be: only freeing is left then. */
 static int start_all(covey_server *server)
 {
@@ -412,7 +417,7 @@ static int start_all(covey_server *server)
         if (error == 0)
             error = starting.error;
     }
-    return error;
+    return error == 0 ? cv_loop_call(server->loops[0].host.loop, watch_on_loop, server) : error;
 }
 
 int covey_server_start(covey_server *server)

@@ -37,6 +37,8 @@ struct cv_server_loop {
     struct cv_server_counters counters;
     struct cv_host host;
     struct cv_log_limit held_up_logged;
+    atomic_uint_fast64_t was_held_up; /* for so long, and the loop of membership is to tell; 0 */
+    covey_time told_from;             /* that loop's: told already that it is late from then on */
     struct cv_call_list calls;
     struct cv_pool_share *share;             /* the runtime's loop's: memory for them */
     bool is_closing;                         /* its calls were abandoned: no others are taken */
@@ -44,11 +46,20 @@ struct cv_server_loop {
     const struct cv_rpc_method *last_method; /* of the last call: the next is often of it too */
 };
 
+/* COVEY_RUN_THREADS: the loop of membership looks at the others. That loop's. */
+struct cv_server_watch {
+    struct cv_loop_task task;
+    covey_time looked_at;
+    struct cv_log_limit logged;
+    bool is_on;
+};
+
 /* The inside of a server. What is not marked otherwise is for any thread and does not change. */
 struct covey_server {
     covey_runtime *runtime;
     struct cv_server_loop *loops; /* the runtime's, in its order */
     unsigned loop_count;
+    struct cv_server_watch watch;
     struct cv_port_group *group;  /* their sockets */
     struct cv_handover *handover; /* of what came to the wrong one; NULL when there is one loop */
     size_t message_send_max;
@@ -90,8 +101,14 @@ void cv_server_call_loop(struct cv_loop *loop, void (*function)(void *user), voi
 /* What happens on the links of a loop, whose `user` is a struct cv_server_loop. */
 void cv_server_on_call(void *user, struct cv_link *link, const struct cv_rpc_output *event);
 void cv_server_on_link_closed(void *user, struct cv_link *link, int error);
-/* Where the user makes the turns, before each. */
+
+/* server_watchdog.c. Before each turn of a server's loop, whose part `user` is. */
 void cv_server_on_turn(void *user);
+/* The loop of membership: looks at the others from now on, if they are of threads of their own. Twice is once. */
+void cv_server_watch_begin(covey_server *server);
+void cv_server_watch_end(covey_server *server);
+/* Any thread: which loop has made no turn for as long as the watchdog waits; -1: none. */
+int cv_server_find_held_up(const covey_server *server);
 /* For the owner of a loop's calls. */
 void cv_server_exhausted(void *user);
 void cv_server_work(void *user, int change);

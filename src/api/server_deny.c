@@ -1,5 +1,5 @@
 /* Whom a server refuses whatever he shows. */
-#include "api/server.h"
+#include "api/cluster.h"
 
 #include "quic/deny_list.h"
 
@@ -15,7 +15,10 @@ struct denying {
 static void deny_on_loop(void *user)
 {
     struct denying *d = user;
+    covey_cluster *cluster = covey_server_cluster(d->loop->server);
     d->error = cv_node_deny(d->loop->host.node, d->ids, d->count);
+    if (d->error == 0 && cluster != NULL && d->loop == d->loop->server->loops)
+        d->error = cv_cluster_deny(cluster, d->ids, d->count);
     cv_loop_again(d->loop->host.loop);
 }
 

@@ -29,6 +29,8 @@ static void close_on_loop(void *user)
     assert(TAILQ_EMPTY(&sl->calls));
     if (server->handover != NULL)
         cv_handover_close(server->handover, (unsigned)(sl - server->loops));
+    if (sl == server->loops)
+        cv_server_watch_end(server);
     cv_loop_close_work(sl->host.loop);
     cv_host_close(&sl->host);
     if (sl == server->loops)

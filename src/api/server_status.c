@@ -5,6 +5,8 @@
 
 #include "io/clock.h"
 
+#include <stdio.h>
+
 /* What fills a writer, or says why not. */
 typedef int (*writing)(struct cv_writer *w, covey_cluster *cluster);
 
@@ -72,4 +74,34 @@ void cv_server_tell_stats(covey_call *call, const void *request, size_t size, vo
     (void)request;
     (void)size;
     answer(call, user, write_stats);
+}
+
+/* One that is held up would hold up this worker, and the next ones that ask. */
+static bool is_refused_for_a_loop(covey_call *call, const covey_server *server)
+{
+    char text[64];
+    const int held_up = cv_server_find_held_up(server);
+    if (held_up < 0)
+        return false;
+    (void)snprintf(text, sizeof text, "loop %d of this server is held up", held_up);
+    covey_call_finish(call, COVEY_STATUS_UNAVAILABLE, text);
+    return true;
+}
+
+void cv_server_tell_server_stats(covey_call *call, const void *request, size_t size, void *user)
+{
+    uint8_t bytes[CV_STATUS_SIZE_MAX];
+    struct covey_server_stats stats = {.size = sizeof stats};
+    struct cv_writer w;
+    (void)request;
+    (void)size;
+    if (is_refused_for_a_loop(call, user))
+        return;
+    int error = covey_server_stats(user, &stats);
+    cv_writer_init(&w, bytes, sizeof bytes);
+    cv_server_stats_write(&w, &stats);
+    if (error == 0)
+        covey_call_reply(call, bytes, cv_writer_size(&w));
+    else
+        covey_call_finish(call, COVEY_STATUS_INTERNAL, covey_strerror(error));
 }

@@ -274,3 +274,36 @@ int cv_stats_read(struct cv_slice answer, struct covey_cluster_stats *out)
         *out = stats;
     return error;
 }
+
+/* ---- server stats ---- */
+
+void cv_server_stats_write(struct cv_writer *w, const struct covey_server_stats *stats)
+{
+#define X(number, name, text) cv_field_write_u64(w, number, stats->name);
+    COVEY_SERVER_COUNTERS(X)
+#undef X
+}
+
+static bool read_server_counter(void *user, struct cv_field *field)
+{
+    struct covey_server_stats *stats = user;
+    switch (field->key) {
+#define X(number, name, text)                                                                      \
+    case number:                                                                                   \
+        stats->name = cv_read_u64(&field->value);                                                  \
+        return true;
+        COVEY_SERVER_COUNTERS(X)
+#undef X
+    default:
+        return false;
+    }
+}
+
+int cv_server_stats_read(struct cv_slice answer, struct covey_server_stats *out)
+{
+    struct covey_server_stats stats = {.size = sizeof stats};
+    int error = read_answer(answer, 0, read_server_counter, &stats);
+    if (error == 0)
+        *out = stats;
+    return error;
+}

@@ -4,8 +4,8 @@
 #include "base/slice.h"
 #include "base/writer.h"
 
-#include <covey/cluster.h>
 #include <covey/export.h>
+#include <covey/server.h>
 
 /*
  * The answers of the built-in methods that tell how a member is: fields in the form of
@@ -18,6 +18,7 @@
  *                              1 name, 2 status u8, 3 age of the status u64 (ns), 4 last duration u64 (ns),
  *                              5 consecutive failures u32, 6 hangs u8, 7 message
  *   covey.cluster.stats      each counter by its number in covey/cluster.h, u64
+ *   covey.server.stats       the same of covey/server.h
  */
 #define CV_STATUS_SIZE_MAX 16384 /* of any of them */
 
@@ -35,5 +36,8 @@ COVEY_MUST_USE int cv_health_read(struct cv_slice answer, covey_time now,
 
 void cv_stats_write(struct cv_writer *w, const struct covey_cluster_stats *stats);
 COVEY_MUST_USE int cv_stats_read(struct cv_slice answer, struct covey_cluster_stats *out);
+
+void cv_server_stats_write(struct cv_writer *w, const struct covey_server_stats *stats);
+COVEY_MUST_USE int cv_server_stats_read(struct cv_slice answer, struct covey_server_stats *out);
 
 #endif

@@ -116,7 +116,7 @@ int covey_stream_finish(covey_stream *stream, covey_time timeout, struct covey_r
     covey_runtime *runtime = cv_stream_runtime(stream);
     struct cv_stream_answer *answer = cv_stream_answer(stream);
     cv_reply_init(reply);
-    if (cv_runtime_is_loop_thread(runtime))
+    if (timeout > 0 && cv_runtime_is_loop_thread(runtime))
         return COVEY_ERR_WRONG_THREAD;
     covey_stream_end(stream);
     int error = take_answer(stream, runtime, cv_deadline_after(timeout), answer);

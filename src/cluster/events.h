@@ -31,6 +31,8 @@ struct cv_event {
     /* Of HEALTH_CHECK_FAILED of this node: the check; "" when it is a member that phi calls silent. */
     char check[COVEY_CHECK_NAME_MAX + 1];
     covey_time held_up; /* of LOOP_HELD_UP */
+    bool goes_on;       /* likewise */
+    unsigned loop;
 };
 
 struct cv_event_channel;

@@ -286,7 +286,8 @@ enum cv_membership_state cv_membership_state(const struct cv_membership *m)
 
 bool cv_membership_keeps(struct cv_membership *m, const covey_node_id *id)
 {
-    return cv_gossip_protocol_is_warm(&m->gossip, id);
+    return cv_node_registry_get(&m->gossip.registry, id) != NULL &&
+           cv_gossip_protocol_is_warm(&m->gossip, id);
 }
 
 bool cv_membership_wants(struct cv_membership *m, const covey_node_id *id)

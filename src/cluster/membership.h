@@ -189,8 +189,8 @@ bool cv_membership_poll(struct cv_membership *m, struct cv_output *output);
 covey_time cv_membership_deadline(const struct cv_membership *m);
 
 enum cv_membership_state cv_membership_state(const struct cv_membership *m);
-/* Whether it wants to stay connected with this node for good: what it closes by itself is not among them.
- */
+/* Whether it wants to stay connected with this node for good: what it closes by itself is not among them, nor is
+ * one of whom it knows nothing. */
 bool cv_membership_keeps(struct cv_membership *m, const covey_node_id *id);
 /* Whether a connection with it would be of use: one to keep, or one that a ping waits for. */
 bool cv_membership_wants(struct cv_membership *m, const covey_node_id *id);

@@ -19,6 +19,7 @@ void cv_loop_turn_begin(struct cv_loop *loop)
 
 void cv_loop_note_delay(struct cv_loop *loop)
 {
+    atomic_store_explicit(&loop->late_from, loop->now, memory_order_relaxed);
     const covey_time late = loop->now > loop->due_at ? loop->now - loop->due_at : 0;
     loop->held_up = late > loop->took ? late : loop->took;
 }
@@ -98,6 +99,7 @@ void cv_loop_turn_end(struct cv_loop *loop)
     loop->took = loop->ended_at - loop->now;
     /* Whoever makes turns by hand leaves the timer as it is: one that is due says no more than that. */
     loop->due_at = loop->again || loop->armed <= loop->ended_at ? loop->ended_at : loop->armed;
+    atomic_store_explicit(&loop->late_from, loop->due_at, memory_order_relaxed);
     if (loop->mode == CV_LOOP_UV)
         set_idle(loop);
     if (loop->mode != CV_LOOP_THREAD)
@@ -125,6 +127,11 @@ covey_time cv_loop_idle_time(const struct cv_loop *loop)
 covey_time cv_loop_held_up(const struct cv_loop *loop)
 {
     return loop->held_up;
+}
+
+covey_time cv_loop_late_from(const struct cv_loop *loop)
+{
+    return atomic_load_explicit(&loop->late_from, memory_order_relaxed);
 }
 
 covey_time cv_loop_timeout(const struct cv_loop *loop)
@@ -172,6 +179,7 @@ int cv_loop_new(const struct cv_loop_config *config, struct cv_loop **out)
     loop->mode = config->mode;
     loop->armed = COVEY_NEVER;
     loop->due_at = COVEY_NEVER;
+    atomic_init(&loop->late_from, COVEY_NEVER);
     loop->again = loop->mode == CV_LOOP_STEP; /* libuv watches nothing before its first round */
     cv_busy_poll_init(&loop->busy_poll, config->busy_poll);
     atomic_store(&loop->owner, cv_loop_thread_mark());

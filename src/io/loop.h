@@ -170,6 +170,9 @@ covey_time cv_loop_now(const struct cv_loop *loop);
 /* How long no turn could begin before this one: the last one took so long, or the timer's time had come
  * and nobody made the turn. */
 covey_time cv_loop_held_up(const struct cv_loop *loop);
+/* Any thread: since when there should have been a turn, or the end of one: when that which is under way began, or
+ * else when the next is due, which is later than now as long as all is well; COVEY_NEVER: none is. */
+covey_time cv_loop_late_from(const struct cv_loop *loop);
 /* How long there was nothing to do before this turn. */
 covey_time cv_loop_idle_time(const struct cv_loop *loop);
 

@@ -75,8 +75,9 @@ struct cv_loop {
     covey_time took;     /* the last turn */
     covey_time due_at;   /* the next turn, if nothing comes before */
     covey_time held_up;
-    bool begun;  /* there is something for the check to end */
-    bool inside; /* a callback of ours */
+    atomic_uint_fast64_t late_from; /* for other threads */
+    bool begun;                     /* there is something for the check to end */
+    bool inside;                    /* a callback of ours */
     bool again;
     bool is_direct; /* the last turn was one without libuv */
     unsigned looks; /* since libuv was last asked */

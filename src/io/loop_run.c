@@ -77,9 +77,13 @@ static bool is_for_libuv(struct cv_loop *loop)
 /* Without a system call but those of the watches. */
 static void look(struct cv_loop *loop)
 {
+    const covey_time late_from = atomic_load_explicit(&loop->late_from, memory_order_relaxed);
+    atomic_store_explicit(&loop->late_from, loop->now, memory_order_relaxed);
     loop->inside = true;
     loop->begun = cv_loop_look(loop);
     loop->inside = false;
+    if (!loop->begun)
+        atomic_store_explicit(&loop->late_from, late_from, memory_order_relaxed);
     cv_loop_turn_end(loop);
 }
 

@@ -114,6 +114,11 @@ int cv_tls_deny(struct cv_tls *tls, const covey_node_id *ids, size_t count)
     return cv_deny_list_set(&tls->denied, tls->alloc, ids, count);
 }
 
+const struct cv_deny_list *cv_tls_denied(const struct cv_tls *tls)
+{
+    return &tls->denied;
+}
+
 bool cv_tls_denies(const struct cv_tls *tls, const covey_node_id *id)
 {
     return cv_deny_list_has(&tls->denied, id);

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/slice.h"
+#include "quic/deny_list.h"
 #include "quic/identity.h"
 
 #include <covey/export.h>
@@ -82,6 +83,8 @@ uint64_t cv_tls_valid_until_ms(const struct cv_tls *tls);
 /* The nodes that are refused whatever they show, in place of those that were. As cv_deny_list_set().
  * Connections that there are stay: cv_quic_endpoint_close_denied(). */
 COVEY_MUST_USE int cv_tls_deny(struct cv_tls *tls, const covey_node_id *ids, size_t count);
+/* Those that are refused so now; until the next cv_tls_deny(). */
+const struct cv_deny_list *cv_tls_denied(const struct cv_tls *tls);
 bool cv_tls_denies(const struct cv_tls *tls, const covey_node_id *id);
 
 /* The wall clock by which the next handshakes are judged. */

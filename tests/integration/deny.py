@@ -2,6 +2,7 @@
 """Four agents; one is denied by a file that the others read again, and let in anew when it is empty. One
 whose file is wrong keeps what it had; one that is denied from the start does not get in at all."""
 
+import json
 import signal
 
 from cluster_process import Lab
@@ -32,6 +33,10 @@ def main():
         lab.check(b"refused" in refused.stderr, f"why d may not call a: {refused.stderr!r}")
         lab.must("call", "echo", "--tls", agents["b"].tls, "--addr", agents["a"].address,
                  "--data", "x")
+        server = json.loads(lab.must("status", "--tls", agents["b"].tls, "--addr",
+                                     agents["a"].address, "--json"))["server"]
+        lab.check(server["refused_denied"] > 0 and server["connections_denied"] > 0 and
+                  server["handshakes_failed"] >= server["refused_denied"], f"who is denied in {server}")
 
         files["a"].write_text("a typo\n")
         agents["a"].signal(signal.SIGHUP)

@@ -104,7 +104,8 @@ def check_status_command(lab, agent):
     to_agent = ("--tls", client, "--addr", agent.address)
     status = json.loads(lab.must("status", *to_agent, "--json"))
     lab.check_equal(status, json.loads(lab.must("status", *to_agent, "--format", "json"))
-                    | {"stats": status["stats"]}, "both ways to ask for JSON")
+                    | {"stats": status["stats"], "server": status["server"]},
+                    "both ways to ask for JSON")
     partition = {"state": "healthy", "alive": 3, "expected": 3, "quorum": 2, "minority": False,
                  "read_only": False, "grace_ms": 0}
     lab.check_equal(status["partition"], partition, "the partition's state")
@@ -113,10 +114,24 @@ def check_status_command(lab, agent):
     lab.check_equal((stats["members_alive"], stats["members_failed"], stats["connections"]),
                     (3, 0, 2), "members and connections")
     lab.check(stats["heartbeats_received"] > 0, f"heartbeats in {stats}")
+    server = status["server"]
+    lab.check(server["calls"] == 1 and server["calls_begun"] > 0 and server["refused_denied"] == 0,
+              f"the server's counters in {server}")
+    lab.check_equal(sum(name.startswith("refused_") for name in server), 15, "reasons to refuse")
     lines = lab.must("status", *to_agent).decode().splitlines()
     lab.check_equal(lines[0], "partition  healthy: 3 of 3 members alive, the quorum is 2", "line 1")
     lab.check_equal(lines[1].split(), ["health", "healthy"], "line 2")
     lab.check(any(line.split()[:2] == ["members_alive", "3"] for line in lines), f"in {lines}")
+    lab.check(any(line.split()[:2] == ["calls", "1"] for line in lines), f"this call in {lines}")
+
+
+def check_streams(lab, agent):
+    """`call` is for unary methods, and says so when one is none."""
+    client = lab.issue("onlooker", "client")
+    done = lab.run("call", "covey.cluster.members", "--tls", client, "--addr", agent.address)
+    check_status(lab, done, "UNIMPLEMENTED")
+    lab.check(b"is no unary method" in done.stderr, f"{done.stderr!r} says so")
+    lab.check_equal(done.stdout, b"", "what is written of a stream")
 
 
 def check_leaving(lab, agents):
@@ -146,6 +161,7 @@ def main():
         check_calls(lab, agents)
         check_table(lab, agents["a"])
         check_status_command(lab, agents["a"])
+        check_streams(lab, agents["a"])
         check_leaving(lab, agents)
         print("tags, roles, calls and leaving are as they should be")
 

@@ -18,7 +18,7 @@
  *
  *     member 0 ---------> port 1 | switch | port 0 ---------> member 1
  *
- * So nothing notices but that datagrams stay away. Others than members may be called past it. 127.0.0.1
+ * So nothing notices but that datagrams stay away. Others than members may be called past it. IPv4 loopback
  * only.
  */
 #define SWITCH_PORTS_MAX 16
@@ -29,6 +29,7 @@ struct udp_switch {
     int sockets[SWITCH_PORTS_MAX];
     char addresses[SWITCH_PORTS_MAX][32];
     atomic_uint members[SWITCH_PORTS_MAX]; /* the UDP port that each listens on; 0: none */
+    atomic_uint hosts[SWITCH_PORTS_MAX];   /* and where, in network order */
     atomic_bool is_cut[SWITCH_PORTS_MAX][SWITCH_PORTS_MAX]; /* from, to */
     atomic_ulong passed, dropped;
     atomic_bool ending;
@@ -59,6 +60,7 @@ static inline void switch_pass(struct udp_switch *s, unsigned to)
         return;
     }
     struct sockaddr_in target = switch_address_of(atomic_load(&s->members[to]));
+    target.sin_addr.s_addr = atomic_load(&s->hosts[to]);
     (void)sendto(s->sockets[from], bytes, (size_t)length, 0,
                  (const struct sockaddr *)(const void *)&target, sizeof target);
     atomic_fetch_add(&s->passed, 1);
@@ -105,11 +107,13 @@ static inline void switch_fini(struct udp_switch *s)
         close(s->sockets[i]);
 }
 
-/* Member `number` listens at 127.0.0.1:PORT. Before it says a word. */
+/* Member `number` listens at this address of IPv4. Before it says a word. */
 static inline void switch_plug(struct udp_switch *s, unsigned number, const char *address)
 {
     unsigned port = 0;
-    (void)sscanf(strrchr(address, ':'), ":%u", &port);
+    char host[32] = "";
+    (void)sscanf(address, "%31[0-9.]:%u", host, &port);
+    atomic_store(&s->hosts[number], inet_addr(host));
     atomic_store(&s->members[number], port);
 }
 

@@ -5,6 +5,7 @@
 #include "report.h"
 #include "values.h"
 
+#include <covey/stream.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,36 +28,80 @@ static bool read_data(const char *command, const char *text, char **data, size_t
     return *data != NULL;
 }
 
-static int show_reply(const struct covey_reply *reply)
+static int show_status(enum covey_status_code code, const char *message)
 {
-    if (reply->code == COVEY_STATUS_OK) {
-        if (reply->size > 0)
-            fwrite(reply->data, 1, reply->size, stdout);
-        return EXIT_SUCCESS;
-    }
-    fprintf(stderr, "%s: ", covey_status_name(reply->code));
-    for (const char *c = reply->message; *c != '\0'; c++)
+    fprintf(stderr, "%s: ", covey_status_name(code));
+    for (const char *c = message; *c != '\0'; c++)
         fputc((unsigned char)*c < 0x20 || *c == 0x7f ? ' ' : *c, stderr);
     fputc('\n', stderr);
-    return EXIT_STATUS_BASE + (int)reply->code;
+    return EXIT_STATUS_BASE + (int)code;
 }
 
+/* The messages of an answer: the first is kept, others only show that the method is no unary one. */
+struct answer {
+    void *data; /* for free() */
+    size_t size;
+    unsigned count;
+};
+
+/* Until the end, or a second message. 0 or COVEY_ERR_NO_MEMORY. */
+static int receive(covey_stream *stream, struct answer *answer)
+{
+    const void *message;
+    size_t size;
+
+    while (answer->count < 2 && covey_stream_receive(stream, COVEY_NEVER, &message, &size) == 0) {
+        if (answer->count++ > 0)
+            break;
+        answer->data = malloc(size > 0 ? size : 1);
+        if (answer->data == NULL)
+            return COVEY_ERR_NO_MEMORY;
+        memcpy(answer->data, message, size);
+        answer->size = size;
+    }
+    return 0;
+}
+
+static int show_answer(covey_stream *stream, const char *method, const struct answer *answer)
+{
+    const char *message = "";
+    char text[512];
+    const enum covey_status_code code = covey_stream_status(stream, &message);
+
+    if (answer->count < 2 && code != COVEY_STATUS_OK)
+        return show_status(code, message);
+    if (answer->count != 1) {
+        snprintf(text, sizeof text,
+                 "'%s' is no unary method, it answers with %s: this command takes one", method,
+                 answer->count == 0 ? "no message" : "more than one message");
+        return show_status(COVEY_STATUS_UNIMPLEMENTED, text);
+    }
+    if (answer->size > 0)
+        fwrite(answer->data, 1, answer->size, stdout);
+    return EXIT_SUCCESS;
+}
+
+/* As a stream, which sees how many messages come, where a unary call would only fail. */
 static int call(const char *command, covey_client *client, const char *method, const char *data,
                 size_t size, const covey_time *deadline)
 {
     struct covey_call_options options;
-    struct covey_reply reply;
+    struct answer answer = {0};
+    covey_stream *stream;
 
     covey_call_options_init(&options);
     if (deadline != NULL)
         options.timeout = *deadline;
-    const int error = covey_client_call(client, method, data, size, &options, &reply);
+    int error = covey_client_stream(client, method, data, size, &options, &stream);
     if (error == COVEY_ERR_INVALID_ARGUMENT)
         return report(command, "'%s' is no name for a method", method);
     if (error != 0)
         return report(command, "%s", covey_strerror(error));
-    const int status = show_reply(&reply);
-    covey_reply_clear(&reply);
+    error = receive(stream, &answer);
+    const int status = error != 0 ? report(command, "%s", covey_strerror(error))
+                                  : show_answer(stream, method, &answer);
+    free(answer.data);
+    covey_stream_free(stream);
     return status;
 }
 

@@ -88,6 +88,11 @@ json_t *event_to_json(const struct covey_event *event)
         json_object_set_new(object, "held_up_ms",
                             json_integer((json_int_t)(event->held_up / COVEY_MILLISECOND))) != 0)
         goto fail;
+    if (event->type == COVEY_EVENT_LOOP_HELD_UP &&
+        json_object_set_new(object, "loop", json_integer((json_int_t)event->loop)) != 0)
+        goto fail;
+    if (event->goes_on && json_object_set_new(object, "goes_on", json_true()) != 0)
+        goto fail;
     return object;
 fail:
     json_decref(object);

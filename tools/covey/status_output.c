@@ -44,7 +44,7 @@ static void print_check(const struct covey_check_health *check)
 static void print_counter(const char *name, const char *text, uint64_t value)
 {
     if (value > 0)
-        printf("  %-20s %12" PRIu64 "  %s\n", name, value, text);
+        printf("  %-22s %12" PRIu64 "  %s\n", name, value, text);
 }
 
 void print_status_text(const struct member_status *status)
@@ -56,6 +56,16 @@ void print_status_text(const struct member_status *status)
     printf("counters   of membership, those that are not 0\n");
 #define X(number, name, text) print_counter(#name, text, status->stats.name);
     COVEY_CLUSTER_COUNTERS(X)
+#undef X
+    printf("counters   of the server, those that are not 0\n");
+    if (!status->has_server) {
+        printf("  not known: ");
+        print_visible(status->why_no_server);
+        printf("\n");
+        return;
+    }
+#define X(number, name, text) print_counter(#name, text, status->server.name);
+    COVEY_SERVER_COUNTERS(X)
 #undef X
 }
 
@@ -99,14 +109,43 @@ static json_t *stats_to_json(const struct covey_cluster_stats *stats)
     return object;
 }
 
+static json_t *server_to_json(const struct covey_server_stats *stats)
+{
+    json_t *object = json_object();
+    int failed = 0;
+
+#define X(number, name, text)                                                                      \
+    failed |= json_object_set_new(object, #name, json_integer((json_int_t)stats->name));
+    COVEY_SERVER_COUNTERS(X)
+#undef X
+    if (failed != 0) {
+        json_decref(object);
+        object = NULL;
+    }
+    return object;
+}
+
+/* False when memory is out. */
+static bool add_server(json_t *object, const struct member_status *status)
+{
+    json_t *server = status->has_server ? server_to_json(&status->server) : json_null();
+
+    if (json_object_set_new(object, "server", server) != 0)
+        return false;
+    return status->has_server ||
+           json_object_set_new(object, "server_error", json_string(status->why_no_server)) == 0;
+}
+
 bool print_status_json(const struct member_status *status)
 {
     json_t *object =
         json_pack("{s:o, s:o, s:o}", "partition", partition_to_json(&status->partition), "health",
                   health_to_json(status), "stats", stats_to_json(&status->stats));
 
-    if (object == NULL)
+    if (object == NULL || !add_server(object, status)) {
+        json_decref(object);
         return false;
+    }
     const int failed = json_dumpf(object, stdout, JSON_COMPACT);
     json_decref(object);
     putchar('\n');

@@ -12,7 +12,19 @@ static void say(struct cv_gossip_protocol *p, const covey_node_id *to,
 static void ask(struct cv_gossip_protocol *p, struct cv_watch *watch)
 {
     watch->renew_at = p->now + CV_WATCH_RENEWAL;
+    if (watch->asks < UINT8_MAX)
+        watch->asks++;
     say(p, &watch->subject, &(struct cv_message_head){.type = CV_MESSAGE_WATCH});
+}
+
+/* How long to wait for what asking brings: some asks may be lost, but who says nothing to many has no place for us. */
+#define PATIENT_ASKS 3
+
+static covey_time patience(const struct cv_watch *watch, covey_time time)
+{
+    for (unsigned i = PATIENT_ASKS; i < watch->asks && time < CV_WATCH_RENEWAL; i++)
+        time = 2 * time < CV_WATCH_RENEWAL ? 2 * time : CV_WATCH_RENEWAL;
+    return time;
 }
 
 static void wake(struct cv_gossip_protocol *p, struct cv_watch *watch, covey_time time)
@@ -100,6 +112,8 @@ static covey_time judge(struct cv_gossip_protocol *p, struct cv_watch *watch, st
         cv_probing_urgent(p, m);
     } else {
         watch->is_probed = cv_probing_is_urgent(p, &watch->subject);
+        if (!watch->is_probed)
+            return p->now + patience(watch, period);
     }
     return p->now + period;
 }
@@ -115,6 +129,8 @@ void cv_watching_alarm(struct cv_gossip_protocol *p, struct cv_watch *watch)
         cv_gossip_protocol_dial(p, m);
     if (m->link == CV_LINK_UP && (!watch->is_heard || p->now >= watch->renew_at))
         ask(p, watch);
+    if (m->link == CV_LINK_UP && !watch->is_heard)
+        next = p->now + patience(watch, p->config.heartbeat_interval);
     if (m->link == CV_LINK_UP && watch->is_heard) {
         covey_time probe_at = cv_phi_accrual_reaches(&watch->phi, p->probe_z);
         next = p->now < probe_at ? probe_at : judge(p, watch, m);
@@ -144,6 +160,7 @@ void cv_watching_heard(struct cv_gossip_protocol *p, const covey_node_id *from, 
     if (p->now - p->paused_at >= p->config.heartbeat_interval / 4)
         watch->spans_pause = false;
     watch->number = number;
+    watch->asks = 0;
     watch->is_heard = true;
     watch->is_probed = false;
     watch->is_unanswered = false;
@@ -163,6 +180,7 @@ void cv_watching_probed(struct cv_gossip_protocol *p, const covey_node_id *targe
 /* What was heard on the last connection may be of the node's last life, which counted on its own. */
 static void forget_heard(struct cv_watch *watch)
 {
+    watch->asks = 0;
     watch->is_heard = false;
     watch->is_probed = false;
     watch->is_unanswered = false;

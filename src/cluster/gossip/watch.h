@@ -21,6 +21,9 @@
  *        |              silence                 x
  *        |  phi > threshold / 2: a probe with all means
  *        |  phi > threshold, probe unanswered: suspect
+ *
+ * A subject whose places are taken by better ones sends nothing, and answers probes: it is asked again more and more
+ * seldom, down to once in the time of a renewal.
  */
 #define CV_WATCH_RENEWAL     (30 * COVEY_SECOND)
 #define CV_WATCH_LIFETIME    (90 * COVEY_SECOND)
@@ -34,6 +37,7 @@ struct cv_watch {
     bool is_probed;      /* its silence caused a probe */
     bool is_unanswered;  /* nobody answered that probe */
     bool spans_pause;    /* we paused since the last heartbeat */
+    uint8_t asks;        /* since the last heartbeat, or the connection's begin */
     uint32_t number;     /* of the last heartbeat */
     covey_time renew_at; /* the next WATCH */
     struct cv_phi_accrual phi;

@@ -305,7 +305,7 @@ static void an_end_with_messages_waiting(void **state)
 
 struct wrong {
     struct cv_exchange *x;
-    int receive, room, poll;
+    int receive, room, room_now, poll;
 };
 
 static void block(void *user)
@@ -313,7 +313,8 @@ static void block(void *user)
     struct wrong *w = user;
     struct cv_slice got;
     w->receive = cv_exchange_receive(w->x, 1, &got);
-    w->room = cv_exchange_wait_room(w->x, 0);
+    w->room = cv_exchange_wait_room(w->x, 1);
+    w->room_now = cv_exchange_wait_room(w->x, 0);
     w->poll = cv_exchange_receive(w->x, 0, &got);
 }
 
@@ -324,6 +325,7 @@ static void a_loop_does_not_wait(void **state)
     on_loop(f, block, &w);
     assert_int_equal(w.receive, COVEY_ERR_WRONG_THREAD);
     assert_int_equal(w.room, COVEY_ERR_WRONG_THREAD);
+    assert_int_equal(w.room_now, 0);
     assert_int_equal(w.poll, COVEY_ERR_TIMEOUT);
     let_go(f);
 }

@@ -86,10 +86,10 @@ static void try_to_block(const struct covey_reply *reply, void *user)
     w->results[w->count++] = covey_server_drain(r->server, 0);
     w->results[w->count++] = covey_server_stats(r->server, &stats);
     w->results[w->count++] = covey_stream_receive(w->stream, 1, &message, &size);
-    w->results[w->count++] = covey_stream_wait_writable(w->stream, 0);
-    w->results[w->count++] = covey_stream_finish(w->stream, 0, &own);
+    w->results[w->count++] = covey_stream_wait_writable(w->stream, 1);
+    w->results[w->count++] = covey_stream_finish(w->stream, 1, &own);
     w->results[w->count++] = covey_call_receive(w->call, 1, &message, &size);
-    w->results[w->count++] = covey_call_wait_writable(w->call, 0);
+    w->results[w->count++] = covey_call_wait_writable(w->call, 1);
     tally_reply(reply, &w->tally);
 }
 
@@ -124,7 +124,7 @@ static void handler_tries_to_block(covey_call *call, const void *request, size_t
     w->results[w->count++] = covey_client_call(w->rig->client, "echo", NULL, 0, NULL, &own);
     w->results[w->count++] = covey_server_free(w->rig->server);
     w->results[w->count++] = covey_server_drain(w->rig->server, 0);
-    w->results[w->count++] = covey_call_wait_writable(call, 0);
+    w->results[w->count++] = covey_call_wait_writable(call, 1);
     covey_call_reply(call, "", 0);
 }
 

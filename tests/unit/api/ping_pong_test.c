@@ -256,7 +256,7 @@ static void all_kinds_of_calls_in_steps(void **state)
         call_async(s->client, "echo", NULL, &t);
     assert_int_equal(covey_client_stream_async(s->client, "echo", "x", 1, NULL, &handler), 0);
     assert_int_equal(covey_client_open(s->client, "pong", NULL, &stream), 0);
-    assert_int_equal(covey_stream_finish(stream, 0, &reply), COVEY_ERR_WRONG_THREAD);
+    assert_int_equal(covey_stream_finish(stream, 1, &reply), COVEY_ERR_WRONG_THREAD);
     for (int i = 0; i < 10; i++)
         assert_int_equal(covey_stream_send(stream, "x", 1), 0);
     covey_stream_end(stream);

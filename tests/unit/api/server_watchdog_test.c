@@ -1,4 +1,7 @@
-/* On a loop that the user steps: what is told when there was no turn for long. */
+#define _POSIX_C_SOURCE 200809L
+/* What is told when there was no turn for long: on a loop that the user steps, afterwards; on one with a thread of
+ * its own, meanwhile too. */
+#include "api/server.h"
 #include "io/clock.h"
 #include "unit/api/calling.h"
 #include "unit/api/members.h"
@@ -147,6 +150,25 @@ static void who_does_not_want_to_know_is_not_told(void **state)
     lab_fini(&lab);
 }
 
+/* Where the user makes the turns another thread of his can see that there is none. */
+static void that_nobody_steps_can_be_seen_meanwhile(void **state)
+{
+    (void)state;
+    static struct lab lab;
+    struct tally tally;
+    lab_init(&lab, COVEY_NEVER);
+    tally_init(&tally);
+    call_async(lab.client, "slow", NULL, &tally);
+    step(&lab); /* the handshake has begun, and will want its next packet to be sent again */
+    AWAIT(covey_runtime_held_up(lab.world.runtime) >= PATIENCE);
+    const covey_time before = cv_clock_now();
+    step(&lab);
+    assert_true(covey_runtime_held_up(lab.world.runtime) <= cv_clock_now() - before);
+    STEP_UNTIL(&lab, tally_count(&tally) == 1);
+    tally_fini(&tally);
+    lab_fini(&lab);
+}
+
 static void no_patience_at_all_makes_no_sense(void **state)
 {
     (void)state;
@@ -157,12 +179,100 @@ static void no_patience_at_all_makes_no_sense(void **state)
     assert_int_equal(covey_runtime_new(&config, &runtime), COVEY_ERR_INVALID_ARGUMENT);
 }
 
+/* ---- loops with threads of their own ---- */
+
+#define LONGER (100 * COVEY_MILLISECOND)
+
+/* A handler that holds up its loop until the test lets it go. */
+struct hold {
+    struct world *world;
+    atomic_int loop; /* which it is; -1 before */
+    atomic_bool may_go;
+};
+
+static void hold_loop(covey_call *call, const void *request, size_t size, void *user)
+{
+    struct hold *hold = user;
+    const covey_runtime *runtime = hold->world->runtime;
+    (void)request;
+    (void)size;
+    for (unsigned i = 0; i < runtime->loop_count; i++) {
+        if (cv_loop_is_current(runtime->loops[i]))
+            atomic_store(&hold->loop, (int)i);
+    }
+    while (!atomic_load(&hold->may_go))
+        sched_yield();
+    covey_call_reply(call, "", 0);
+}
+
+/* The next event about that loop. */
+static struct covey_event held_up_event(struct member *m, unsigned loop)
+{
+    struct covey_event event = {.size = sizeof event};
+    do {
+        const int error = covey_event_receive(m->events, TEST_DEADLINE, &event);
+        if (error != 0)
+            fail_msg("no event: %s", covey_strerror(error));
+    } while (event.type != COVEY_EVENT_LOOP_HELD_UP || event.loop != loop);
+    return event;
+}
+
+/* It is told of while it goes on, once, by the loop of membership, and once more when it is over. */
+static void a_loop_that_does_not_go_on_is_told_of_meanwhile(void **state)
+{
+    (void)state;
+    static struct world w;
+    static struct hold hold;
+    struct covey_runtime_config config;
+    struct covey_server_stats stats = {.size = sizeof stats};
+    struct member m;
+    struct tally tally;
+    struct covey_reply reply;
+    memset(&w, 0, sizeof w);
+    hold = (struct hold){.world = &w};
+    atomic_init(&hold.loop, -1);
+    tally_init(&tally);
+    assert_int_equal(covey_pki_make_ca("flock", COVEY_KEY_ED25519, 10, &w.ca), 0);
+    covey_runtime_config_init(&config);
+    config.loops = 1;
+    config.watchdog = LONGER;
+    assert_int_equal(covey_runtime_new(&config, &w.runtime), 0);
+    start(&w, &m, "owl", NULL);
+    serve(m.server, "hold", hold_loop, &hold);
+    covey_client *client = world_client(&w, covey_server_address(m.server), COVEY_ROLE_CLIENT);
+    call_async(client, "hold", NULL, &tally);
+
+    AWAIT(atomic_load(&hold.loop) >= 0);
+    const unsigned loop = (unsigned)atomic_load(&hold.loop);
+    assert_int_equal(loop, 1);
+    struct covey_event event = held_up_event(&m, loop);
+    assert_true(event.goes_on);
+    assert_true(event.held_up >= LONGER);
+    assert_int_equal(tally_count(&tally), 0);
+    AWAIT(covey_runtime_held_up(w.runtime) >= 6 * LONGER); /* it had been looked at again */
+    assert_int_equal(cv_server_find_held_up(m.server), (int)loop);
+    atomic_store(&hold.may_go, true);
+    tally_wait(&tally, 1);
+    AWAIT(covey_admin_server_stats(client, TEST_DEADLINE, &stats, &reply) == 0 &&
+          stats.times_held_up >= 1);
+    event = held_up_event(&m, loop);
+    assert_false(event.goes_on);
+    assert_true(event.held_up >= 6 * LONGER);
+    assert_int_equal(covey_client_free(client), 0);
+    stop(&m);
+    assert_int_equal(covey_runtime_free(w.runtime), 0);
+    covey_pem_free(&w.ca);
+    tally_fini(&tally);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_handler_that_takes_long_is_told_of),
         cmocka_unit_test(who_does_not_want_to_know_is_not_told),
+        cmocka_unit_test(that_nobody_steps_can_be_seen_meanwhile),
         cmocka_unit_test(no_patience_at_all_makes_no_sense),
+        cmocka_unit_test(a_loop_that_does_not_go_on_is_told_of_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -205,6 +205,52 @@ static void texts_of_others_are_bounded(void **state)
     }
 }
 
+/* The server's counters: each once, by its number, the struct's in the same order. */
+static void a_servers_stats_come_back(void **state)
+{
+    (void)state;
+    struct covey_server_stats stats = {.size = sizeof stats}, back;
+    uint64_t next = UINT64_C(1) << 40;
+    uint64_t count = 0;
+#define X(number, name, text)                                                                      \
+    stats.name = next++;                                                                           \
+    assert_int_equal(number, ++count);
+    COVEY_SERVER_COUNTERS(X)
+#undef X
+    assert_int_equal(sizeof stats, sizeof stats.size + count * sizeof(uint64_t));
+    struct cv_writer w;
+    cv_writer_init(&w, bytes, sizeof bytes);
+    cv_server_stats_write(&w, &stats);
+    assert_int_equal(cv_server_stats_read(cv_writer_bytes(&w), &back), 0);
+    assert_memory_equal(&back, &stats, sizeof stats);
+    /* a newer one says more, an older one less */
+    assert_int_equal(
+        cv_server_stats_read(cv_slice_of("\x16\x08\0\0\0\0\0\0\0\x09\x3f\x01x", 13), &back), 0);
+    assert_int_equal(back.refused_denied, 9);
+    assert_int_equal(back.connections, 0);
+    assert_int_equal(cv_server_stats_read(cv_slice_of("\x16\x01\x09", 3), &back),
+                     COVEY_ERR_MALFORMED);
+}
+
+/* Each reason to refuse has its counter on the wire, in the same order. */
+static void every_refusal_is_a_counter(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+#define X(number, name, text) #name,
+        COVEY_SERVER_COUNTERS(X)
+#undef X
+    };
+    static const char *const refusals[] = {
+#define X(name) "refused_" #name,
+        COVEY_REFUSALS(X)
+#undef X
+    };
+    const size_t first = sizeof names / sizeof *names - sizeof refusals / sizeof *refusals;
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+        assert_string_equal(names[first + i], refusals[i]);
+}
+
 static void stats_come_back(void **state)
 {
     (void)state;
@@ -255,6 +301,8 @@ int main(void)
         cmocka_unit_test(too_many_checks_are_malformed),
         cmocka_unit_test(texts_of_others_are_bounded),
         cmocka_unit_test(stats_come_back),
+        cmocka_unit_test(a_servers_stats_come_back),
+        cmocka_unit_test(every_refusal_is_a_counter),
         cmocka_unit_test(any_bytes_do_no_harm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,21 @@ static covey_time task_deadline(void *user)
     return t->deadline;
 }
 
+/* A task that looks at its loop as others do. */
+struct seeing {
+    struct task task; /* first: the turn's user */
+    struct cv_loop *loop;
+    covey_time now;
+    covey_time late_from;
+};
+
+static void see_turn(void *user, covey_time now)
+{
+    struct seeing *s = user;
+    s->now = now;
+    s->late_from = cv_loop_late_from(s->loop);
+}
+
 static struct task task_with(covey_time deadline)
 {
     return (struct task){.deadline = deadline};
@@ -117,12 +132,36 @@ static void who_has_nothing_to_do_is_not_late(void **state)
     fini(&f);
 }
 
+/* Other threads see since when a turn is under way, and between turns when the next is due. */
+static void others_see_since_when_it_is_late(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    init_step(&f);
+    assert_true(cv_loop_late_from(f.loop) == COVEY_NEVER);
+    struct seeing seeing = {.loop = f.loop, .task = task_with(COVEY_NEVER)};
+    seeing.task.task =
+        (struct cv_loop_task){.turn = see_turn, .deadline = task_deadline, .user = &seeing.task};
+    cv_loop_add(f.loop, &seeing.task.task);
+    cv_loop_step(f.loop);
+    assert_true(seeing.late_from == seeing.now);
+    assert_true(cv_loop_late_from(f.loop) == COVEY_NEVER);
+    seeing.task.deadline = seeing.now + 3600 * COVEY_SECOND;
+    cv_loop_again(f.loop);
+    cv_loop_step(f.loop);
+    assert_true(seeing.late_from == seeing.now);
+    assert_true(cv_loop_late_from(f.loop) == seeing.task.deadline);
+    cv_loop_remove(f.loop, &seeing.task.task);
+    fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_that_comes_late_is_seen),
         cmocka_unit_test(a_turn_that_takes_long_is_seen),
         cmocka_unit_test(who_has_nothing_to_do_is_not_late),
+        cmocka_unit_test(others_see_since_when_it_is_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

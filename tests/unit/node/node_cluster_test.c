@@ -166,6 +166,70 @@ static void a_peer_cannot_fill_the_pool(void **state)
     net_fini(&n);
 }
 
+static struct cv_pool_stats pool_of(const struct station *s)
+{
+    struct cv_pool_stats stats;
+    cv_node_pool_stats(s->node, &stats);
+    return stats;
+}
+
+static uint64_t dead_count(const struct station *s)
+{
+    struct cv_node_stats stats;
+    cv_node_stats(s->node, &stats);
+    return stats.connections_dead;
+}
+
+/* Whether one of its connections is pinged so that the next look tells whether it lives. */
+static bool watches_one(const struct station *s)
+{
+    const struct cv_gossip_conn *peer;
+    TAILQ_FOREACH (peer, &s->node->peers, all) {
+        if (peer->is_watched)
+            return true;
+    }
+    return false;
+}
+
+/* A connection that nobody uses, to one of whom the core knows nothing, is looked at each `check_interval`: pinged
+ * before the second look, and given up when that brought nothing, long before QUIC would. */
+static void a_cold_connection_is_closed_when_it_is_dead(void **state)
+{
+    (void)state;
+    struct net n;
+    net_init(&n);
+    all_join(&n, 2);
+    struct station *victim = &n.stations[0];
+    struct station *stranger = net_add_named(&n, "c", CV_ROLE_MEMBER);
+    const covey_time interval = victim->node->pool.config.check_interval;
+    station_join(stranger, NULL);
+    const struct cv_message_head head = {
+        .type = CV_MESSAGE_PING_REQ,
+        .sequence = 1000,
+        .target = stranger->id,
+        .address = stranger->port->address,
+    };
+    send_to(&n.stations[1], victim, &head);
+    while (pool_of(victim).open < 2)
+        assert_true(test_wire_step(&n.wire, n.wire.now + COVEY_SECOND));
+    station_kill(stranger); /* before it says who it is */
+    test_wire_run(&n.wire, interval);
+    assert_int_equal(alive_count(victim), 2);
+    assert_int_equal(pool_of(victim).open, 2);
+    assert_true(watches_one(victim));
+    assert_int_equal(dead_count(victim), 0);
+    test_wire_run(&n.wire, interval);
+    assert_int_equal(dead_count(victim), 1);
+    assert_int_equal(pool_of(victim).open, 1);
+    assert_int_equal(pool_of(victim).idle, 0);
+    test_wire_run(&n.wire, 4 * interval); /* those that answer are left */
+    assert_int_equal(dead_count(victim), 1);
+    assert_int_equal(dead_count(&n.stations[1]), 0);
+    assert_int_equal(pool_of(victim).open, 1);
+    assert_int_equal(victim->failed + n.stations[1].failed, 0);
+    net_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +239,7 @@ int main(void)
         cmocka_unit_test(goodbye_is_not_failure),
         cmocka_unit_test(a_client_cannot_join),
         cmocka_unit_test(loss_fails_nobody),
+        cmocka_unit_test(a_cold_connection_is_closed_when_it_is_dead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -24,11 +24,11 @@ static void probed(bool *pinged)
     core_run_answering(2 * NUMBERS * SEC, NOBODY, CV_MESSAGE_PING, pinged);
 }
 
-/* Whom we watch: they get a WATCH each second, since nobody sends a heartbeat here. */
+/* Whom we watch: they get a WATCH in each time of a renewal at the latest, since nobody sends a heartbeat here. */
 static void watched(bool *subjects)
 {
     memset(subjects, 0, NUMBERS * sizeof(*subjects));
-    core_run_answering(1500 * MS, NOBODY, CV_MESSAGE_WATCH, subjects);
+    core_run_answering(CV_WATCH_RENEWAL + 1500 * MS, NOBODY, CV_MESSAGE_WATCH, subjects);
 }
 
 /* A cluster of us and `count` others, all of them connected. */

@@ -187,13 +187,54 @@ static void the_rings_move_on(void **state)
     assert_true(unwatched > 0);
     assert_true(watched >= unwatched);
     size_t now = 0;
-    covey_time end = core.now + SEC;
+    covey_time end = core.now + CV_WATCH_RENEWAL;
     while (core.now < end) {
         core_tick();
         now += core_count_sent(CV_MESSAGE_WATCH);
     }
-    /* None of the five has ever sent a heartbeat, so each is asked once a second. */
+    /* None of the five has ever sent a heartbeat, so each is asked as seldom as can be. */
     assert_true(now >= 5 && now <= 10);
+}
+
+/* ---- as a watcher without a place ---- */
+
+/* In how many of so many seconds node 1 was asked for heartbeats, which it sends or not. Everybody answers pings. */
+static size_t count_asks(unsigned seconds, uint32_t *heartbeat)
+{
+    size_t asks = 0;
+    for (unsigned i = 0; i < seconds; i++) {
+        bool told[CORE_OUTPUTS_MAX] = {false};
+        core_run_answering(SEC, 0, CV_MESSAGE_WATCH, told);
+        asks += told[1];
+        if (heartbeat != NULL)
+            assert_int_equal(core_head(1, CV_MESSAGE_HEARTBEAT, ++*heartbeat), COVEY_OK);
+    }
+    return asks;
+}
+
+/* Better ones took our place with a node, or never left us one: it sends nothing and answers probes. It is asked more
+ * and more seldom, accused of nothing, and watched as ever when it sends again. */
+static void who_has_no_place_asks_seldom(void **state)
+{
+    (void)state;
+    struct cv_membership_config config = core_config();
+    uint32_t heartbeat = 0;
+    config.sync_interval = 0;
+    cv_membership_free(core.m);
+    core_start(&config);
+    core_add_member(1);
+    assert_in_range(count_asks(300, NULL), 12, 18); /* no place from the beginning */
+    (void)count_asks(30, &heartbeat);
+    assert_in_range(count_asks(300, &heartbeat), 9, 11); /* a watch that works */
+    assert_in_range(count_asks(300, NULL), 12, 20);      /* displaced */
+    assert_int_equal(core_stats().silences + core_stats().suspicions, 0);
+    assert_int_equal(core_state(1), COVEY_NODE_ALIVE);
+    heartbeat += 300;
+    (void)count_asks(30, &heartbeat);
+    assert_in_range(count_asks(300, &heartbeat), 9, 11);
+    /* and its silence counts again, when it answers no more */
+    core_run(10 * SEC);
+    assert_true(core_stats().silences > 0);
 }
 
 int main(void)
@@ -206,6 +247,7 @@ int main(void)
         CORE_TEST(who_is_no_member_gets_no_heartbeats),
         CORE_TEST(unasked_heartbeats_are_declined),
         CORE_TEST(the_rings_move_on),
+        CORE_TEST(who_has_no_place_asks_seldom),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
