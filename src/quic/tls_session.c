@@ -19,7 +19,7 @@
  * callback, which tells the QUIC library the alert of the verdict instead. It becomes the
  * CONNECTION_CLOSE of type CRYPTO_ERROR, 0x100 + alert.
  *
- * GnuTLS keeps 12 KiB for a session, which have no use once the handshake is over: keys are updated without
+ * GnuTLS keeps some 10 KiB for a session, which have no use once the handshake is over: keys are updated without
  * them, and there are no tickets. settle() keeps what the handshake found out and lets them go.
  */
 struct cv_tls_session {

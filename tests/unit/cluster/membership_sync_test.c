@@ -510,7 +510,8 @@ static void many_cold_connections_are_closed_bit_by_bit(void **state)
                                           .sequence = i,
                                           .target = id_of(i),
                                           .address = address_of(i)};
-        core.m->gossip.relays.level = 1; /* the next dial for another may be made */
+        cv_relay_share_init(&core.m->gossip.relays, SEC,
+                            core.now); /* the next dial for another may be made */
         core_message(1, &request, NULL, NULL);
         const struct cv_output *dial = core_find(CV_OUTPUT_DIAL, 0);
         if (dial != NULL)

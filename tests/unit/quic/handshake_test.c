@@ -39,7 +39,7 @@ static void test_handshake_tells_both_who_the_other_is(void **state)
     net_fini(&n);
 }
 
-/* It would keep 12 KiB of each connection. */
+/* It would keep some 10 KiB of each connection. */
 static void test_tls_is_let_go_when_both_know(void **state)
 {
     struct net n;
