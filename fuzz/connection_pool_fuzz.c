@@ -5,8 +5,11 @@
  *   PL1  no more dialled connections and dials than may be, and as many as are counted; no leased
  *        connection is closed
  *   PL2  one dial at most is on its way for a peer, or for an address while its peer is not known
+ *   PL3  no more dials that may still be answered are on their way than may be, pinned or not, and each is
+ *        its beginner's
  *   PL4  who gets a lease gets one of his peer's, alive and not given up
- *   PL5  each wish is answered once, by its deadline
+ *   PL5  each wish is answered once, by its deadline, and not for want of room before unless its dial was
+ *        forgone
  *   PL6  created = open + closed, hits + misses = wishes
  *
  * At the end all connections close, all waiters are answered by the last deadline, and no memory is left.
@@ -31,6 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define DIALLED_MAX  3
 #define ACCEPTED_MAX 4
+/* More than the window begins with, fewer than there are peers: pinned ones have to wait too. */
+#define UNDER_WAY_MAX 6
 
 struct connection {
     struct cv_pooled pooled; /* first: it is found by it */
@@ -46,6 +51,7 @@ struct want {
     struct cv_pool_waiter waiter; /* first */
     bool is_waiting;
     bool has_id;
+    bool is_forgone; /* it ends before its deadline */
     uint8_t peer;
     covey_time deadline;
 };
@@ -54,6 +60,8 @@ struct dial {
     struct cv_pool_slot *slot; /* NULL: free */
     bool has_id;
     uint8_t peer; /* its id, or the address */
+    bool is_heard;
+    covey_time begun;
 };
 
 struct model {
@@ -64,6 +72,7 @@ struct model {
     struct want wants[WAITERS];
     struct dial dials[DIALS];
     bool is_pinned[PEERS];
+    bool is_unwanted[PEERS]; /* by the time that its dial would begin */
     uint64_t wishes;
 };
 
@@ -87,6 +96,7 @@ static void begin(struct model *m)
     cv_pool_config_init(&config);
     config.dialled_max = DIALLED_MAX;
     config.accepted_max = ACCEPTED_MAX;
+    config.under_way_max = UNDER_WAY_MAX;
     config.waiters_max = WAITERS - 2; /* so that the bound is met */
     cv_connection_pool_init(&m->pool, &m->memory.alloc, &self, secret, &config);
 }
@@ -228,8 +238,10 @@ static void end_dial(struct model *m, uint8_t which, uint8_t how)
     struct cv_pool_slot *slot = d->slot;
     if (slot == NULL)
         return;
-    if ((how & 1) != 0)
+    if ((how & 1) != 0) {
         cv_connection_pool_heard(slot);
+        d->is_heard = true;
+    }
     if ((how & 2) != 0)
         return;
     d->slot = NULL;
@@ -259,19 +271,44 @@ static void replace(struct model *m, const struct connection *c)
 
 /* ---- what is to be done ---- */
 
+/* Nobody wants it any more, and those who wait for it hear that there was no room in time. */
+static void forgo(struct model *m, struct cv_pool_slot *slot, uint8_t peer)
+{
+    for (size_t i = 0; i < WAITERS; i++)
+        if (m->wants[i].is_waiting && m->wants[i].has_id && m->wants[i].peer == peer)
+            m->wants[i].is_forgone = true;
+    const uint64_t before = m->pool.stats.forgone;
+    cv_connection_pool_forgo(&m->pool, slot);
+    assert(m->pool.stats.forgone == before + 1);
+}
+
+static bool may_be_answered(const struct model *m, const struct dial *d)
+{
+    return m->now - d->begun < (d->is_heard ? CV_POOL_HEARD : CV_POOL_UNHEARD);
+}
+
 static void take_dial(struct model *m, const struct cv_pool_output *out)
 {
     uint8_t peer = out->has_id ? out->id.bytes[0] : out->address.ip[3];
     struct dial *free_one = NULL;
+    size_t under_way = 0;
     for (size_t i = 0; i < DIALS; i++) {
         struct dial *d = &m->dials[i];
-        if (d->slot == NULL)
+        if (d->slot == NULL) {
             free_one = free_one == NULL ? d : free_one;
-        else
-            assert(d->slot != out->slot && !(d->has_id == out->has_id && d->peer == peer));
+            continue;
+        }
+        assert(d->slot != out->slot && !(d->has_id == out->has_id && d->peer == peer));
+        under_way += may_be_answered(m, d);
     }
-    assert(free_one != NULL);
-    *free_one = (struct dial){.slot = out->slot, .has_id = out->has_id, .peer = peer};
+    assert(free_one != NULL && under_way < UNDER_WAY_MAX && under_way < m->pool.window.size);
+    if (out->is_pinned && out->has_id && m->is_unwanted[peer]) {
+        forgo(m, out->slot, peer);
+        return;
+    }
+    *free_one =
+        (struct dial){.slot = out->slot, .has_id = out->has_id, .peer = peer, .begun = m->now};
+    cv_connection_pool_begun(out->slot, free_one);
 }
 
 static void take_answer(struct cv_pool_waiter *waiter, covey_time now)
@@ -281,8 +318,10 @@ static void take_answer(struct cv_pool_waiter *waiter, covey_time now)
     w->is_waiting = false;
     if (waiter->connection != NULL)
         took_lease(waiter->connection, w->has_id, w->peer);
-    if (waiter->error == COVEY_ERR_POOL_EXHAUSTED || waiter->error == COVEY_ERR_TIMEOUT)
+    if (waiter->error == COVEY_ERR_TIMEOUT)
         assert(now >= w->deadline);
+    if (waiter->error == COVEY_ERR_POOL_EXHAUSTED)
+        assert(now >= w->deadline || w->is_forgone);
 }
 
 static void take(struct model *m, const struct cv_pool_output *out)
@@ -343,9 +382,21 @@ static size_t count_speakers(struct model *m, bool accepted)
     return count;
 }
 
+static void check_diallers(struct model *m)
+{
+    for (uint8_t peer = 0; peer < PEERS; peer++) {
+        const struct cv_address address = address_of(peer);
+        struct cv_pool_slot *slot;
+        const struct dial *d = cv_connection_pool_dialler(&m->pool, &address, &slot);
+        assert(d == NULL || (d->slot == slot && d->has_id && d->peer == peer));
+    }
+}
+
 static void check(struct model *m)
 {
     const struct cv_pool_stats *stats = &m->pool.stats;
+    check_diallers(m);
+    assert(m->pool.window.size >= CV_DIAL_WINDOW_MIN && m->pool.window.size <= UNDER_WAY_MAX);
     assert(stats->dialled <= DIALLED_MAX && count_speakers(m, false) <= stats->dialled);
     assert(count_speakers(m, true) == stats->accepted && stats->accepted <= ACCEPTED_MAX);
     assert(stats->created == stats->open + stats->closed);
@@ -362,7 +413,7 @@ static void check(struct model *m)
 static void step(struct model *m, uint8_t what, uint8_t which, uint8_t how)
 {
     struct connection *c = &m->connections[which % CONNECTIONS];
-    switch (what % 12) {
+    switch (what % 13) {
     case 0:
     case 1:
         acquire(m, which, how);
@@ -396,6 +447,9 @@ static void step(struct model *m, uint8_t what, uint8_t which, uint8_t how)
         break;
     case 11:
         memory_limit(&m->memory, how % 4, (how & 4) != 0);
+        break;
+    case 12:
+        m->is_unwanted[which % PEERS] = !m->is_unwanted[which % PEERS];
         break;
     }
 }

@@ -38,7 +38,7 @@ CLUSTER_ORDER = [
     {"gossip/queue"},
     {"node_registry"},
     {"watch_rings"},
-    {"gossip/ping", "gossip/ack", "gossip/watch", "snapshot"},
+    {"gossip/ping", "gossip/ack", "gossip/relay_share", "gossip/watch", "snapshot"},
     {"gossip/protocol"},
     {"membership"},
 ]

@@ -2,6 +2,8 @@
 
 #include <assert.h>
 #include <covey/error.h>
+#include <stddef.h>
+#include <string.h>
 
 /* Events are numbered from 0. The ring holds the numbers [published - count, published), of which those
  * below `shown` may be read. */
@@ -25,9 +27,11 @@ struct cv_subscriber {
 
 int cv_event_channel_new(const struct cv_alloc *alloc, struct cv_event_channel **out)
 {
-    struct cv_event_channel *ch = cv_allocate_zeroed(alloc, 1, sizeof(*ch));
+    struct cv_event_channel *ch = cv_allocate(alloc, sizeof(*ch));
     if (ch == NULL)
         return COVEY_ERR_NO_MEMORY;
+    /* Not the ring: its pages come with the first events, and most clusters have few. */
+    memset(ch, 0, offsetof(struct cv_event_channel, ring));
     ch->alloc = alloc;
     *out = ch;
     return COVEY_OK;

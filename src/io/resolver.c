@@ -49,6 +49,7 @@ struct cv_resolver {
     const struct cv_alloc *alloc;
     struct cv_loop *loop;
     struct shared *shared;
+    bool has_thread; /* since the first name */
     pthread_t thread;
     size_t count;
     TAILQ_HEAD(, question) all;
@@ -162,20 +163,12 @@ int cv_resolver_new(const struct cv_alloc *alloc, struct cv_loop *loop, struct c
         return COVEY_ERR_NO_MEMORY;
     *r = (struct cv_resolver){.alloc = alloc, .loop = loop, .shared = shared_new(loop)};
     TAILQ_INIT(&r->all);
-    int error = COVEY_ERR_NO_MEMORY;
-    if (r->shared == NULL)
-        goto fail_shared;
-    error = cv_thread_start("covey-resolver", run, r->shared, &r->thread);
-    if (error != 0)
-        goto fail_thread;
+    if (r->shared == NULL) {
+        cv_release(alloc, r);
+        return COVEY_ERR_NO_MEMORY;
+    }
     *out = r;
     return 0;
-
-fail_thread:
-    shared_free(r->shared);
-fail_shared:
-    cv_release(alloc, r);
-    return error;
 }
 
 static void question_free(struct question *q)
@@ -218,7 +211,10 @@ void cv_resolver_free(struct cv_resolver *r)
     s->resolver_gone = true;
     pthread_cond_signal(&s->changed);
     pthread_mutex_unlock(&s->lock);
-    end_thread(r->thread, is_looking_up);
+    if (r->has_thread)
+        end_thread(r->thread, is_looking_up);
+    else
+        shared_free(s);
     cv_release(r->alloc, r);
 }
 
@@ -249,6 +245,16 @@ static bool parse(struct question *q, const char *name)
     return false;
 }
 
+/* Most have no names to look up, and need no thread. */
+static int need_thread(struct cv_resolver *r)
+{
+    if (r->has_thread)
+        return 0;
+    int error = cv_thread_start("covey-resolver", run, r->shared, &r->thread);
+    r->has_thread = error == 0;
+    return error;
+}
+
 static void pass_to_thread(struct cv_resolver *r, struct question *q)
 {
     struct shared *s = r->shared;
@@ -272,9 +278,15 @@ int cv_resolver_ask(struct cv_resolver *r, const char *name,
     q->resolver = r;
     q->answer = answer;
     q->result.user = user;
+    const bool is_answered = parse(q, name);
+    int error = is_answered ? 0 : need_thread(r);
+    if (error != 0) {
+        question_free(q);
+        return error;
+    }
     TAILQ_INSERT_TAIL(&r->all, q, all);
     r->count++;
-    if (parse(q, name))
+    if (is_answered)
         post(r->loop, q);
     else
         pass_to_thread(r, q);

@@ -8,8 +8,8 @@
 #include <covey/export.h>
 
 /*
- * Host names to addresses without stopping a loop: getaddrinfo on a thread of the resolver's own,
- * answers through the loop's mailbox. Names are looked up one after the other. At most 64 questions
+ * Host names to addresses without stopping a loop: getaddrinfo on a thread of the resolver's own, which
+ * the first name starts, answers through the loop's mailbox. Names are looked up one after the other. At most 64 questions
  * wait.
  */
 struct cv_resolver;
@@ -23,7 +23,7 @@ struct cv_resolver_answer {
     struct cv_address addresses[CV_RESOLVER_ADDRESSES_MAX];
 };
 
-/* 0, COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM (no thread). */
+/* 0 or COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_resolver_new(const struct cv_alloc *alloc, struct cv_loop *loop,
                                    struct cv_resolver **out);
 /*
@@ -36,7 +36,7 @@ void cv_resolver_free(struct cv_resolver *r);
 /*
  * Asks for "HOST:PORT"; an address in numbers is answered too, without the thread but never from
  * inside this call. The loop's thread, which `answer` runs on too. 0, COVEY_ERR_BUSY,
- * COVEY_ERR_NO_MEMORY.
+ * COVEY_ERR_NO_MEMORY, COVEY_ERR_SYSTEM (no thread).
  */
 COVEY_MUST_USE int cv_resolver_ask(struct cv_resolver *r, const char *name,
                                    void (*answer)(const struct cv_resolver_answer *answer),

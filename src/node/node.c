@@ -3,6 +3,7 @@
 #include <covey/error.h>
 
 #include <assert.h>
+#include <stddef.h>
 #include <string.h>
 
 /* Work makes work: a message makes a dial, a reply makes a write. More rounds than this in one turn
@@ -226,19 +227,19 @@ int cv_node_new(const struct cv_node_config *config, struct cv_node **out)
     struct cv_node *node = cv_allocate(config->alloc, sizeof *node);
     if (node == NULL)
         return COVEY_ERR_NO_MEMORY;
-    *node = (struct cv_node){
-        .alloc = config->alloc,
-        .log = config->log,
-        .tls = config->tls,
-        .rpc_limits = config->rpc_limits,
-        .local = config->local,
-        .serves_cluster = config->loop == 0 || config->loop_count <= 1,
-        .serves_calls = config->loop > 0 || config->loop_count <= 1,
-        .events = config->events,
-        .events_user = config->events_user,
-        .random = config->random,
-        .random_user = config->random_user,
-    };
+    memset(node, 0, offsetof(struct cv_node, shared)); /* it is the last and large */
+    node->alloc = config->alloc;
+    node->log = config->log;
+    node->tls = config->tls;
+    node->rpc_limits = config->rpc_limits;
+    node->local = config->local;
+    node->serves_cluster = config->loop == 0 || config->loop_count <= 1;
+    node->serves_calls = config->loop > 0 || config->loop_count <= 1;
+    node->events = config->events;
+    node->events_user = config->events_user;
+    node->random = config->random;
+    node->random_user = config->random_user;
+    cv_rpc_shared_init(&node->shared);
     node->rpc_limits.shared = &node->shared;
     cv_recycler_init(&node->recycler, node->alloc, config->memory_kept_max);
     node->buffers = config->buffers != NULL ? config->buffers : &node->recycler.alloc;

@@ -92,16 +92,36 @@ static int on_handshake_completed(ngtcp2_conn *native, void *user)
     if (peer != NULL && cv_ngtcp2_has_preferred_address(peer))
         cv_frame_guard_saw(&c->guard, 1);
     /* A client's handshake is complete before the server has judged its certificate. */
-    if (c->is_accepted)
+    if (c->is_accepted) {
+        c->is_confirmed = true;
         cv_conn_become_ready(c);
+    }
     return 0;
 }
 
 static int on_handshake_confirmed(ngtcp2_conn *native, void *user)
 {
+    struct cv_quic_conn *c = user;
     (void)native;
-    cv_conn_become_ready(user);
+    c->is_confirmed = true;
+    cv_conn_become_ready(c);
     return 0;
+}
+
+#define ALERT_UNEXPECTED_MESSAGE 10
+
+/* After the handshake a client may have nothing more to say. A server may have tickets, which we have no use
+ * for; their number is bounded, as that of all such frames is. */
+static int on_crypto_data(ngtcp2_conn *native, cv_ngtcp2_level level, uint64_t offset,
+                          const uint8_t *data, size_t size, void *user)
+{
+    const struct cv_quic_conn *c = user;
+    if (!c->is_tls_settled)
+        return ngtcp2_crypto_recv_crypto_data_cb(native, level, offset, data, size, user);
+    if (!c->is_accepted)
+        return 0;
+    ngtcp2_conn_set_tls_alert(native, ALERT_UNEXPECTED_MESSAGE);
+    return NGTCP2_ERR_CRYPTO;
 }
 
 static int on_stateless_reset(ngtcp2_conn *native, const ngtcp2_pkt_stateless_reset *reset,
@@ -224,7 +244,7 @@ static int on_datagram(ngtcp2_conn *native, uint32_t flags, const uint8_t *data,
 }
 
 #define COMMON_CALLBACKS                                                                           \
-    .recv_crypto_data = ngtcp2_crypto_recv_crypto_data_cb, .encrypt = ngtcp2_crypto_encrypt_cb,    \
+    .recv_crypto_data = on_crypto_data, .encrypt = ngtcp2_crypto_encrypt_cb,                       \
     .decrypt = on_decrypt, .hp_mask = ngtcp2_crypto_hp_mask_cb,                                    \
     .update_key = ngtcp2_crypto_update_key_cb,                                                     \
     .delete_crypto_aead_ctx = ngtcp2_crypto_delete_crypto_aead_ctx_cb,                             \

@@ -77,8 +77,10 @@ struct cv_quic_conn {
     bool was_heard;   /* a datagram came that belongs to it */
     bool was_awaited; /* it was given more time to be ready than one that is not heard */
     bool was_ready;
-    bool is_due;      /* a timer has fired since the last write */
-    bool wrote_ready; /* a packet was written since it is ready: see conn_close.c */
+    bool is_confirmed;   /* the handshake is over on both sides */
+    bool is_tls_settled; /* cv_tls_session_settle() */
+    bool is_due;         /* a timer has fired since the last write */
+    bool wrote_ready;    /* a packet was written since it is ready: see conn_close.c */
     bool wants_streams;
     bool got_reset; /* stateless */
     bool id_flood;

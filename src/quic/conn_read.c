@@ -107,6 +107,15 @@ static void settle_report(struct cv_quic_conn *c)
     cv_streams_tell_stopped(c);
 }
 
+/* Without memory for it now, the next packet may have it. */
+static void settle_tls(struct cv_quic_conn *c)
+{
+    if (c->is_tls_settled || !c->is_confirmed || !cv_tls_session_settle(c->tls))
+        return;
+    c->is_tls_settled = true;
+    ngtcp2_conn_set_tls_native_handle(c->native, NULL);
+}
+
 int cv_conn_read(struct cv_quic_conn *c, const struct cv_datagram *d)
 {
     struct cv_path path;
@@ -119,6 +128,8 @@ int cv_conn_read(struct cv_quic_conn *c, const struct cv_datagram *d)
     int rv = ngtcp2_conn_read_pkt(c->native, &path.path, &info, d->bytes.data, d->bytes.size,
                                   c->endpoint->now);
     cv_conn_set_reading(NULL);
+    if (rv == 0)
+        settle_tls(c);
     settle_report(c);
     c->was_heard = true;
     cv_conn_mark_dirty(c);

@@ -45,6 +45,13 @@ static inline cv_ngtcp2_close cv_ngtcp2_close_received(ngtcp2_conn *conn)
 }
 #endif
 
+/* Which keys CRYPTO frames came under. */
+#if NGTCP2_VERSION_NUM < 0x000f00
+typedef ngtcp2_crypto_level cv_ngtcp2_level;
+#else
+typedef ngtcp2_encryption_level cv_ngtcp2_level;
+#endif
+
 /* The token of an Initial packet. */
 static inline const uint8_t *cv_ngtcp2_token(const ngtcp2_pkt_hd *header, size_t *size)
 {

@@ -126,17 +126,25 @@ struct cv_tls_session_config {
     void *conn_ref;
 };
 
-/* 0 or COVEY_ERR_NO_MEMORY. One allocation by the context's allocator. */
+/* 0 or COVEY_ERR_NO_MEMORY. One allocation by the context's allocator, and one by settle(). */
 COVEY_MUST_USE int cv_tls_session_new(const struct cv_tls_session_config *config,
                                       struct cv_tls_session **out);
 /* After the QUIC connection that uses the native handle. NULL is allowed. */
 void cv_tls_session_free(struct cv_tls_session *session);
 
-/* The library's own handle (gnutls_session_t), for the QUIC library. */
+/*
+ * The handshake is over, and the peer knows that: lets go of the library's part and of the certificates and
+ * keys that the session began with; the functions below go on to say what it found out. Not within a callback of the
+ * library. False, and nothing is changed: no memory.
+ */
+bool cv_tls_session_settle(struct cv_tls_session *session);
+
+/* The library's own handle (gnutls_session_t), for the QUIC library; NULL once it is settled. */
 void *cv_tls_session_native(const struct cv_tls_session *session);
 /* The peer's identity; NULL before the handshake accepted it. */
 const struct cv_identity *cv_tls_session_peer(const struct cv_tls_session *session);
-/* The peer's own certificate, DER, borrowed from the session; empty before it was accepted. */
+/* The peer's own certificate, DER, borrowed from the session until it is settled or freed; empty before it was
+ * accepted. */
 struct cv_slice cv_tls_session_peer_der(const struct cv_tls_session *session);
 /* When the first certificate ends of those by which we and the peer were accepted, intermediates
  * and CAs included, wall clock; 0 before the peer was accepted. */

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <covey/error.h>
+#include <string.h>
 
 /*
  * One handshake. GnuTLS keeps a single pointer for us in its session, and the QUIC library wants to
@@ -17,6 +18,9 @@
  * send the alert that fits its error (always bad_certificate), and GnuTLS hands that to our alert
  * callback, which tells the QUIC library the alert of the verdict instead. It becomes the
  * CONNECTION_CLOSE of type CRYPTO_ERROR, 0x100 + alert.
+ *
+ * GnuTLS keeps some 10 KiB for a session, which have no use once the handshake is over: keys are updated without
+ * them, and there are no tickets. settle() keeps what the handshake found out and lets them go.
  */
 struct cv_tls_session {
     ngtcp2_crypto_conn_ref ref; /* first: see above */
@@ -32,6 +36,9 @@ struct cv_tls_session {
     enum cv_tls_verdict verdict;
     covey_node_id expected;
     struct cv_tls_answer answer;
+    uint64_t own_valid_until_ms; /* settled */
+    uint8_t *der;                /* settled: the peer's certificate */
+    size_t der_size;
 };
 
 static const char *const alpn_names[] = {
@@ -234,14 +241,38 @@ int cv_tls_session_new(const struct cv_tls_session_config *config, struct cv_tls
     return 0;
 }
 
+/* Of all that only a handshake needs. */
+static void let_go(struct cv_tls_session *session)
+{
+    if (session->native != NULL)
+        gnutls_deinit(session->native);
+    session->native = NULL;
+    cv_tls_material_release(session->material);
+    session->material = NULL;
+}
+
+bool cv_tls_session_settle(struct cv_tls_session *session)
+{
+    assert(session->accepted && session->native != NULL);
+    const struct cv_slice der = cv_tls_session_peer_der(session);
+    uint8_t *copy = cv_allocate(session->tls->alloc, der.size);
+    if (copy == NULL)
+        return false;
+    memcpy(copy, der.data, der.size);
+    session->der = copy;
+    session->der_size = der.size;
+    session->own_valid_until_ms = session->material->valid_until_ms;
+    let_go(session);
+    return true;
+}
+
 void cv_tls_session_free(struct cv_tls_session *session)
 {
     if (session == NULL)
         return;
     struct cv_tls *tls = session->tls;
-    if (session->native != NULL)
-        gnutls_deinit(session->native);
-    cv_tls_material_release(session->material);
+    let_go(session);
+    cv_release(tls->alloc, session->der);
     cv_release(tls->alloc, session);
     assert(tls->session_count > 0);
     tls->session_count--;
@@ -260,6 +291,8 @@ const struct cv_identity *cv_tls_session_peer(const struct cv_tls_session *sessi
 struct cv_slice cv_tls_session_peer_der(const struct cv_tls_session *session)
 {
     struct cv_tls_chain chain = {.count = 0};
+    if (session->der != NULL)
+        return cv_slice_of(session->der, session->der_size);
     if (session->accepted)
         get_chain(session->native, &chain);
     return chain.certs[0];
@@ -267,7 +300,8 @@ struct cv_slice cv_tls_session_peer_der(const struct cv_tls_session *session)
 
 uint64_t cv_tls_session_valid_until_ms(const struct cv_tls_session *session)
 {
-    uint64_t ours = session->material->valid_until_ms;
+    uint64_t ours =
+        session->native != NULL ? session->material->valid_until_ms : session->own_valid_until_ms;
     uint64_t theirs = session->accepted ? session->answer.valid_until_ms : 0;
     return ours < theirs ? ours : theirs;
 }

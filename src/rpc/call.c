@@ -29,6 +29,14 @@ static void give_to_others(struct cv_rpc_conn *rc, struct cv_rpc_call *call)
     shared->call_count++;
 }
 
+void cv_rpc_shared_init(struct cv_rpc_shared *shared)
+{
+    LIST_INIT(&shared->calls);
+    shared->call_count = 0;
+    shared->lent = 0;
+    shared->used = 0;
+}
+
 void cv_rpc_shared_fini(struct cv_rpc_shared *shared, const struct cv_alloc *alloc)
 {
     assert(shared->lent == 0);

@@ -32,7 +32,7 @@ struct cv_rpc_conn;
 struct cv_rpc_call;
 
 /*
- * What connections of one thread and one allocator may share; zeroed before the first use.
+ * What connections of one thread and one allocator may share; cv_rpc_shared_init() before the first use.
  *
  * Objects of calls that are over, for the next ones.
  *
@@ -48,6 +48,8 @@ struct cv_rpc_shared {
     size_t used; /* bytes of it */
     uint8_t tray[(size_t)32 << 10];
 };
+/* Does not touch the tray, whose pages come with the first bytes: a loop without calls has none. */
+void cv_rpc_shared_init(struct cv_rpc_shared *shared);
 /* After its last connection. */
 void cv_rpc_shared_fini(struct cv_rpc_shared *shared, const struct cv_alloc *alloc);
 

@@ -30,12 +30,20 @@ static size_t next_owed(struct cv_owed_acks *o, size_t first)
     return CV_OWED_ACKS_MAX;
 }
 
-struct cv_owed_ack *cv_owed_acks_free(struct cv_owed_acks *o)
+static size_t count_owed_to(struct cv_owed_acks *o, const covey_node_id *origin)
+{
+    size_t count = 0;
+    for (size_t i = next_owed(o, 0); i < CV_OWED_ACKS_MAX; i = next_owed(o, i + 1))
+        count += cv_node_id_equal(&o->acks[i].origin, origin);
+    return count;
+}
+
+struct cv_owed_ack *cv_owed_acks_free(struct cv_owed_acks *o, const covey_node_id *origin)
 {
     size_t i = 0;
     while (i < CV_OWED_ACKS_MAX && next_owed(o, i) == i)
         i++;
-    if (i == CV_OWED_ACKS_MAX)
+    if (i == CV_OWED_ACKS_MAX || count_owed_to(o, origin) >= CV_OWED_ACKS_SHARE)
         return NULL;
     o->taken |= UINT64_C(1) << i;
     return &o->acks[i];

@@ -14,6 +14,8 @@
  *        |<----- ACK s --|<---- ACK t --|      or NACK s, when t's time is over
  */
 #define CV_OWED_ACKS_MAX 64
+/* To one: as many as it may have probes under way (gossip/ping.h). */
+#define CV_OWED_ACKS_SHARE 16
 
 struct cv_owed_ack {
     struct cv_alarm alarm; /* set while it is owed */
@@ -30,8 +32,8 @@ struct cv_owed_acks {
 };
 
 void cv_owed_acks_init(struct cv_owed_acks *o);
-/* A free place, to be filled in and its alarm set; NULL when too many are owed. */
-struct cv_owed_ack *cv_owed_acks_free(struct cv_owed_acks *o);
+/* A free place, to be filled in and its alarm set; NULL when too many are owed, or too many to `origin`. */
+struct cv_owed_ack *cv_owed_acks_free(struct cv_owed_acks *o, const covey_node_id *origin);
 /* The one that an ack of this sequence number from this peer pays; NULL when there is none. */
 struct cv_owed_ack *cv_owed_acks_match(struct cv_owed_acks *o, uint32_t sequence,
                                        const covey_node_id *from);

@@ -89,8 +89,7 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
     cv_owed_acks_init(&p->owed);
     cv_news_init(p);
     cv_bucket_init(&p->settles, SETTLES_BURST, config->gossip.protocol_period, config->now);
-    cv_bucket_init(&p->relays, CV_RELAY_DIALS, CV_RELAY_PERIODS * config->gossip.protocol_period,
-                   config->now);
+    cv_relay_share_init(&p->relays, config->gossip.protocol_period, config->now);
     p->strangers = p->relays;
     for (size_t i = 0; i < CV_PROBES_MAX; i++)
         p->probes[i].alarm.kind = CV_ALARM_PROBE;

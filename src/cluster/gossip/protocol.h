@@ -11,6 +11,7 @@
 #include "cluster/gossip/message.h"
 #include "cluster/gossip/ping.h"
 #include "cluster/gossip/queue.h"
+#include "cluster/gossip/relay_share.h"
 #include "cluster/gossip/watch.h"
 #include "cluster/links.h"
 #include "cluster/node_registry.h"
@@ -51,11 +52,6 @@
  * all of them dialled each time. */
 #define CV_FULL_MESH_MAX  50
 #define CV_FULL_MESH_BACK 40
-
-/* Dials to ping for others what is not connected: so many, then one in so many periods. A dead member
- * has some dozen accusers who ask three others each, so each of those has one or two to make. */
-#define CV_RELAY_DIALS   4
-#define CV_RELAY_PERIODS 8
 
 /* Other accusers that shorten a suspicion (K), and how many members there must be besides the
  * accuser and the suspect so that they can be had. */
@@ -134,12 +130,12 @@ struct cv_gossip_protocol {
     struct cv_alarm tick;
     struct cv_alarm gossip;
     struct cv_alarm settle;
-    struct cv_bucket settles;    /* choices that may be made */
-    struct cv_bucket relays;     /* dials that may be made to ping members for others */
-    struct cv_bucket strangers;  /* and those to whom we are only told of */
-    bool has_news;               /* queued and not yet pushed */
-    const covey_node_id *teller; /* while updates are applied: who sent them */
-    bool has_news_from;          /* all of the news came from one peer, who need not be told */
+    struct cv_bucket settles;        /* choices that may be made */
+    struct cv_relay_share relays;    /* dials that may be made to ping members for others */
+    struct cv_relay_share strangers; /* and those whom we are only told of */
+    bool has_news;                   /* queued and not yet pushed */
+    const covey_node_id *teller;     /* while updates are applied: who sent them */
+    bool has_news_from;              /* all of the news came from one peer, who need not be told */
     covey_node_id news_from;
     covey_time push_next;     /* earliest time of the next push */
     size_t push_size;         /* what one may take, by the last one */

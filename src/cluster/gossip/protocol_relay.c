@@ -21,14 +21,15 @@ static void ping(struct cv_gossip_protocol *p, struct cv_owed_ack *owed)
 
 /* Where the target is: as we know it, or as we are told. A target that is not connected costs a
  * handshake, and those who ask are many when many are slow, for want of time perhaps: then handshakes
- * made in their name would keep everybody slow. So these are few, and a nack says that we live.
- * Those who are made up take nobody's place who is not. */
-static bool dial(struct cv_gossip_protocol *p, const struct cv_message_head *head)
+ * made in their name would keep everybody slow. So these are few, each asker has his share of them, and a
+ * nack says that we live. Those who are made up take nobody's place who is not. */
+static bool dial(struct cv_gossip_protocol *p, const covey_node_id *asker,
+                 const struct cv_message_head *head)
 {
     struct cv_member *m = cv_node_registry_get(&p->registry, &head->target);
     if (cv_links_is_dialling(&p->links, &head->target))
         return true;
-    if (!cv_bucket_take(m != NULL ? &p->relays : &p->strangers, 1, p->now)) {
+    if (!cv_relay_share_take(m != NULL ? &p->relays : &p->strangers, asker, p->now)) {
         p->counters.relays_shed++;
         return false;
     }
@@ -49,7 +50,7 @@ static bool dial(struct cv_gossip_protocol *p, const struct cv_message_head *hea
 void cv_relay_request(struct cv_gossip_protocol *p, const covey_node_id *from,
                       const struct cv_message_head *head)
 {
-    struct cv_owed_ack *owed = cv_owed_acks_free(&p->owed);
+    struct cv_owed_ack *owed = cv_owed_acks_free(&p->owed, from);
     bool is_self = cv_node_id_equal(&head->target, cv_member_id(p->self));
     if (owed == NULL || is_self)
         return;
@@ -61,7 +62,7 @@ void cv_relay_request(struct cv_gossip_protocol *p, const covey_node_id *from,
     cv_heap_set(&p->heap, &owed->alarm.timer, p->now + p->config.indirect_timeout / 5 * 4);
     if (cv_links_peer(&p->links, &head->target) != NULL)
         ping(p, owed);
-    else if (!dial(p, head))
+    else if (!dial(p, from, head))
         answer(p, owed, CV_MESSAGE_NACK);
 }
 

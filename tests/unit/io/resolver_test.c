@@ -456,11 +456,26 @@ static void the_thread_ends_with_the_resolver(void **state)
     (void)state;
     struct resolver_fixture f;
     for (int i = 0; i < 10; i++) {
+        struct question q = {.answers = 0};
         setup(&f, 16);
+        ask(&f, &q, "many.test:7");
+        assert_true(wait_for(&q.done));
         assert_true(count_threads("covey-resolver") > 0);
         teardown(&f);
     }
     assert_true(wait_no_thread("covey-resolver"));
+}
+
+static void who_asks_for_no_name_has_no_thread(void **state)
+{
+    (void)state;
+    struct resolver_fixture f;
+    struct question q = {.answers = 0};
+    setup(&f, 16);
+    ask(&f, &q, "127.0.0.1:7");
+    assert_true(wait_for(&q.done));
+    assert_int_equal(count_threads("covey-resolver"), 0);
+    teardown(&f);
 }
 
 /* Not only soon after: a program that exits right then leaves nothing of the thread behind. */
@@ -499,6 +514,7 @@ int main(void)
         cmocka_unit_test(an_answer_may_free_the_resolver),
         cmocka_unit_test(a_full_mailbox_loses_no_answer),
         cmocka_unit_test(no_memory),
+        cmocka_unit_test(who_asks_for_no_name_has_no_thread),
         cmocka_unit_test(the_thread_ends_with_the_resolver),
         cmocka_unit_test(an_idle_thread_ends_before_free_returns),
     };

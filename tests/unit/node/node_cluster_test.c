@@ -141,7 +141,7 @@ static void a_peer_cannot_fill_the_pool(void **state)
     net_init(&n);
     all_join(&n, 2);
     struct station *victim = &n.stations[0], *peer = &n.stations[1];
-    victim->node->pool.config.dialled_max = 4;
+    victim->node->pool.config.dialled_max = 2;
     cv_node_pool_stats(victim->node, &before);
     for (uint8_t i = 1; i <= 8; i++) {
         const struct cv_message_head head = {
@@ -154,9 +154,9 @@ static void a_peer_cannot_fill_the_pool(void **state)
     }
     test_wire_run(&n.wire, COVEY_SECOND);
     cv_node_pool_stats(victim->node, &after);
-    assert_int_equal(after.dials - before.dials, 2);
-    assert_int_equal(after.exhausted - before.exhausted, CV_RELAY_DIALS - 2);
-    assert_int_equal(after.waiting, 2);
+    assert_int_equal(after.dials - before.dials, 1);
+    assert_int_equal(after.exhausted - before.exhausted, CV_RELAY_SHARE - 1);
+    assert_int_equal(after.waiting, 1);
     assert_int_equal(after.evicted, 0);
     /* and that passes */
     test_wire_run(&n.wire, 10 * COVEY_SECOND);

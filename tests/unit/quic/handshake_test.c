@@ -1,4 +1,5 @@
 #include "fixture.h"
+#include "quic/endpoint_internal.h"
 
 /* Who may talk to whom, and what either side hears of a refusal. */
 
@@ -35,6 +36,27 @@ static void test_handshake_tells_both_who_the_other_is(void **state)
     assert_int_equal(stats_of(&n.server).handshakes_open, 0);
     assert_int_equal(stats_of(&n.server).connections_open, 1);
     assert_int_equal(stats_of(&n.client).connections_dialled, 1);
+    net_fini(&n);
+}
+
+/* It would keep some 10 KiB of each connection. */
+static void test_tls_is_let_go_when_both_know(void **state)
+{
+    struct net n;
+    struct cv_slice der;
+    (void)state;
+    net_init(&n);
+    net_start(&n);
+    net_dial(&n, CV_ALPN_ID_CLUSTER, NULL);
+    assert_true(test_wire_wait(&n.wire, &n.client.ready, 1, LONG));
+    assert_true(test_wire_wait(&n.wire, &n.server.ready, 1, LONG));
+    test_wire_run(&n.wire, 100 * COVEY_MILLISECOND);
+    assert_null(cv_tls_session_native(n.client.conn->tls));
+    assert_null(cv_tls_session_native(n.server.conn->tls));
+    assert_string_equal(cv_quic_conn_peer(n.client.conn)->name, "server");
+    der = cv_quic_conn_peer_der(n.server.conn);
+    assert_true(der.size > 0);
+    assert_true(cv_quic_conn_valid_until_ms(n.client.conn) > 0);
     net_fini(&n);
 }
 
@@ -187,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_handshake_tells_both_who_the_other_is),
+        cmocka_unit_test(test_tls_is_let_go_when_both_know),
         cmocka_unit_test(test_protocols_are_kept_apart),
         cmocka_unit_test(test_expected_identity),
         cmocka_unit_test(test_client_role_is_refused_on_gossip_only),

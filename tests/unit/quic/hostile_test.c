@@ -271,6 +271,43 @@ static void test_unknown_protocol_is_refused(void **state)
     fini(&n, &r);
 }
 
+/* TLS has nothing more to say to a server after the handshake, and the server has nothing left that would
+ * listen. */
+static void test_tls_after_the_handshake(void **state)
+{
+    static const uint8_t key_update[] = {0x06, 0, 5, 24, 0, 0, 1, 0};
+    struct net n;
+    struct raw r;
+    (void)state;
+    connect_raw(&n, &r);
+    expect_alive(&n, &r);
+    raw_inject(&r, key_update, sizeof(key_update));
+    assert_int_equal(n.server.closed, 1);
+    assert_true(r.ended);
+    assert_int_equal(r.close.error_code, 0x100 | 10);
+    fini(&n, &r);
+}
+
+/* A server may send tickets; what else it may not say does no harm either. */
+static void test_tickets_that_nobody_wants(void **state)
+{
+    static const uint8_t ticket[] = {0x06, 0x40, 0x00, 5, 4, 0, 0, 1, 0};
+    struct net n;
+    struct raw r;
+    (void)state;
+    net_init(&n);
+    net_start(&n);
+    raw_init(&r, &n, true, CV_ALPN_RPC);
+    net_dial(&n, CV_ALPN_ID_RPC, NULL);
+    raw_run(&r, 200 * COVEY_MILLISECOND); /* its own library sends some at once */
+    assert_int_equal(n.client.ready, 1);
+    for (int i = 0; i < 20; i++)
+        raw_inject(&r, ticket, sizeof(ticket));
+    raw_run(&r, 200 * COVEY_MILLISECOND);
+    assert_int_equal(n.client.closed, 0);
+    fini(&n, &r);
+}
+
 static void test_server_without_our_protocol(void **state)
 {
     struct net n;
@@ -302,6 +339,8 @@ int main(void)
         cmocka_unit_test(test_rapid_reset),
         cmocka_unit_test(test_unknown_protocol_is_refused),
         cmocka_unit_test(test_server_without_our_protocol),
+        cmocka_unit_test(test_tls_after_the_handshake),
+        cmocka_unit_test(test_tickets_that_nobody_wants),
     };
     return cmocka_run_group_tests(tests, make_certificates, NULL);
 }

@@ -1,3 +1,4 @@
+#include "quic/tls_context.h"
 #include "unit/quic/tls_fixture.h"
 
 static void members_accept_each_other(void **state)
@@ -309,6 +310,43 @@ static void a_session_knows_the_peers_certificate_and_its_end(void **state)
     cv_tls_free(tls);
 }
 
+static void a_settled_session_goes_on_to_say_what_it_found(void **state)
+{
+    struct fixture *f = *state;
+    struct test_alloc memory;
+    struct test_pair pair;
+    struct test_der der;
+    struct cv_pki_pair issued;
+    struct cv_tls *tls;
+    test_alloc_init(&memory);
+    test_pki_issue(&f->pki, "one", CV_ROLE_MEMBER, &issued);
+    test_pki_tls_of(&f->pki, &issued, &memory.alloc, &tls);
+    test_pair_start(&pair, f->member, tls, CV_ALPN_ID_CLUSTER);
+    test_pair_run(&pair);
+    struct cv_tls_session *session = pair.server.session;
+    const uint64_t until = cv_tls_session_valid_until_ms(session);
+    const struct cv_slice shown = cv_tls_session_peer_der(session);
+    assert_true(shown.size <= sizeof der.bytes);
+    memcpy(der.bytes, shown.data, shown.size);
+    der.size = shown.size;
+
+    memory.fail_at = memory.calls + 1;
+    assert_false(cv_tls_session_settle(session));
+    assert_non_null(cv_tls_session_native(session));
+    const size_t used = tls->material->references;
+    assert_true(cv_tls_session_settle(session));
+    assert_null(cv_tls_session_native(session));
+    assert_int_equal(tls->material->references, used - 1);
+
+    assert_accepted(&pair.server, f->member, CV_ALPN_ID_CLUSTER);
+    assert_true(cv_slice_equal(cv_tls_session_peer_der(session), test_der_slice(&der)));
+    assert_int_equal(cv_tls_session_valid_until_ms(session), until);
+    assert_int_equal(cv_tls_session_refusal(session), 0);
+    test_pair_stop(&pair);
+    cv_tls_free(tls);
+    test_alloc_assert_empty(&memory);
+}
+
 static void a_session_that_cannot_be_made_leaves_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -352,6 +390,7 @@ int main(void)
         cmocka_unit_test(a_ca_is_replaced_in_steps),
         cmocka_unit_test(sessions_keep_what_they_began_with),
         cmocka_unit_test(a_session_knows_the_peers_certificate_and_its_end),
+        cmocka_unit_test(a_settled_session_goes_on_to_say_what_it_found),
         cmocka_unit_test(a_session_that_cannot_be_made_leaves_nothing),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

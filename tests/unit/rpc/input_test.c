@@ -19,7 +19,7 @@ static int setup(void **state)
 {
     (void)state;
     struct cv_rpc_limits limits = sharing();
-    memset(&shared, 0, sizeof shared);
+    cv_rpc_shared_init(&shared);
     end_init_limits(&e, &limits);
     memset(&other, 0, sizeof other);
     other.now = e.now;

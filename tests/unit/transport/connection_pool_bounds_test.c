@@ -298,6 +298,100 @@ static void the_silent_keep_nobody_waiting_for_long(void **state)
     side_fini(&s);
 }
 
+/* ---- somebody names the dead ---- */
+
+#define DEAD      40
+#define NO_ANSWER (5 * COVEY_SECOND) /* until a handshake is given up */
+#define LOOK      (100 * COVEY_MILLISECOND)
+
+/* What is wanted as soon as it may be, for ever, and never there. */
+struct named {
+    struct cv_pool_waiter waiter;
+    bool is_waiting;
+    struct cv_pool_slot *slot; /* its dial */
+    covey_time begun;
+};
+
+static void want_named(struct side *s, struct named *dead)
+{
+    for (uint8_t i = 0; i < DEAD; i++) {
+        struct cv_pool_wish wish = wish_for((uint8_t)(10 + i));
+        struct cv_pooled *out;
+        wish.is_pinned = true; /* no other bound holds them back */
+        if (dead[i].is_waiting)
+            continue;
+        assert_int_equal(cv_connection_pool_acquire(&s->pool, &wish, s->now, s->now + WAIT,
+                                                    &dead[i].waiter, &out),
+                         0);
+        assert_null(out);
+        dead[i].is_waiting = true;
+    }
+}
+
+static void end_named(struct side *s, struct named *dead)
+{
+    for (size_t i = 0; i < DEAD; i++) {
+        if (dead[i].slot == NULL || s->now - dead[i].begun < NO_ANSWER)
+            continue;
+        cv_connection_pool_failed(&s->pool, dead[i].slot, COVEY_ERR_TIMEOUT);
+        dead[i].slot = NULL;
+    }
+}
+
+/* Dials and answers; nobody who is there is closed. */
+static void take_named(struct side *s, struct named *dead)
+{
+    struct cv_pool_output out;
+    while (cv_connection_pool_poll(&s->pool, s->now, &out)) {
+        if (out.type == CV_POOL_DIAL) {
+            struct named *named = &dead[out.id.bytes[0] - 10];
+            assert_null(named->slot);
+            named->slot = out.slot;
+            named->begun = s->now;
+        } else {
+            assert_int_equal(out.type, CV_POOL_ANSWER);
+            ((struct named *)(void *)out.waiter)->is_waiting = false;
+        }
+    }
+}
+
+/*
+ * A member that says of the dead that they live has us dial them: however many it names and however long,
+ * CV_DIAL_WINDOW_MIN in each CV_POOL_UNHEARD, as soon as the first are seen to be silent. Who is
+ * connected stays so.
+ */
+static void the_dead_that_are_named_cost_few_dials(void **state)
+{
+    static struct named dead[DEAD];
+    struct side s;
+    struct cv_pooled living[2] = {{0}};
+    (void)state;
+    memset(dead, 0, sizeof dead);
+    side_init(&s, 1);
+    s.pool.config.idle_max = COVEY_NEVER - s.now;
+    s.pool.config.check_interval =
+        COVEY_NEVER - s.now; /* whether they are alive is not asked here */
+    s.pool.check_at = COVEY_NEVER;
+    dial(&s, 2, &living[0]);
+    accept(&s, 3, &living[1]);
+    const uint64_t before = s.pool.stats.dials;
+    const covey_time begun = s.now, length = 120 * COVEY_SECOND;
+    for (; s.now < begun + length; s.now += LOOK) {
+        cv_connection_pool_expire(&s.pool, s.now);
+        end_named(&s, dead);
+        want_named(&s, dead);
+        take_named(&s, dead);
+    }
+    const uint64_t first = (CV_DIAL_WINDOW_FIRST + 1) * (NO_ANSWER / CV_POOL_UNHEARD + 1);
+    const uint64_t then = CV_DIAL_WINDOW_MIN * (length / CV_POOL_UNHEARD);
+    const uint64_t dials = s.pool.stats.dials - before;
+    assert_in_range(dials, then / 2, first + then);
+    assert_int_equal(s.pool.stats.open, 2);
+    assert_ptr_equal(speaker(&s, 2), &living[0]);
+    assert_ptr_equal(speaker(&s, 3), &living[1]);
+    side_fini(&s);
+}
+
 static void what_nobody_wants_any_more_is_not_dialled(void **state)
 {
     struct side s;
@@ -330,6 +424,7 @@ int main(void)
         cmocka_unit_test(too_many_may_not_wait),
         cmocka_unit_test(dials_wait_for_their_turn),
         cmocka_unit_test(the_silent_keep_nobody_waiting_for_long),
+        cmocka_unit_test(the_dead_that_are_named_cost_few_dials),
         cmocka_unit_test(what_nobody_wants_any_more_is_not_dialled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

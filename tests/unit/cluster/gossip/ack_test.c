@@ -4,11 +4,15 @@
 
 static struct cv_owed_acks owed;
 static struct cv_heap heap;
+static uint32_t asker_count;
 
 static struct cv_owed_ack *owe(uint32_t target, uint32_t sequence, bool is_pinged)
 {
-    struct cv_owed_ack *a = cv_owed_acks_free(&owed);
+    /* an asker of its own */
+    const covey_node_id origin = id_of(1000 + asker_count++);
+    struct cv_owed_ack *a = cv_owed_acks_free(&owed, &origin);
     assert_non_null(a);
+    a->origin = origin;
     a->target = id_of(target);
     a->sequence = sequence;
     a->is_pinged = is_pinged;
@@ -63,9 +67,9 @@ static void there_is_a_bound(void **state)
     (void)state;
     for (uint32_t i = 0; i < CV_OWED_ACKS_MAX; i++)
         owe(i, i, true);
-    assert_null(cv_owed_acks_free(&owed));
+    assert_null(cv_owed_acks_free(&owed, &(const covey_node_id){.bytes = {9}}));
     cv_heap_clear(&heap, &owed.acks[3].alarm.timer);
-    assert_ptr_equal(cv_owed_acks_free(&owed), &owed.acks[3]);
+    assert_ptr_equal(cv_owed_acks_free(&owed, &(const covey_node_id){.bytes = {9}}), &owed.acks[3]);
 }
 
 int main(void)

@@ -72,23 +72,68 @@ static void an_unknown_target_is_dialled(void **state)
 static void dials_for_others_are_few(void **state)
 {
     (void)state;
-    uint32_t target = 7;
-    core_add_member(1);
-    for (; target < 7 + CV_RELAY_DIALS; target++) {
+    uint32_t target = 20;
+    for (uint32_t asker = 1; asker <= 3; asker++)
+        core_add_member(asker);
+    for (; target < 20 + CV_RELAY_DIALS; target++) {
+        const uint32_t asker = 1 + target % 2;
         struct cv_message_head request = request_for(target);
-        assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+        assert_int_equal(core_message(asker, &request, NULL, NULL), COVEY_OK);
         assert_non_null(core_find(CV_OUTPUT_DIAL, 0));
-        assert_null(core_sent(1, CV_MESSAGE_NACK, NULL));
+        assert_null(core_sent(asker, CV_MESSAGE_NACK, NULL));
     }
     struct cv_message_head request = request_for(target);
-    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    assert_int_equal(core_message(3, &request, NULL, NULL), COVEY_OK);
     assert_null(core_find(CV_OUTPUT_DIAL, 0));
-    assert_non_null(core_sent(1, CV_MESSAGE_NACK, NULL));
+    assert_non_null(core_sent(3, CV_MESSAGE_NACK, NULL));
     assert_int_equal(core_stats().relays_shed, 1);
 
     core.now += CV_RELAY_PERIODS * COVEY_SECOND;
-    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    assert_int_equal(core_message(3, &request, NULL, NULL), COVEY_OK);
     assert_non_null(core_find(CV_OUTPUT_DIAL, 0));
+}
+
+/* 1 asks for one member after the other that is not connected, without end: 2 gets what it asks for. */
+static void an_honest_asker_is_served_beside_a_flood(void **state)
+{
+    (void)state;
+    struct cv_membership_config config = core_config();
+    config.gossip.watch_count = 1;
+    core_start_known(&config, 100);
+    assert_int_equal(core_connected(1, 0), COVEY_OK);
+    assert_int_equal(core_connected(2, 0), COVEY_OK);
+    uint32_t cold = 3;
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t target = 3; target < 100; target++) {
+            struct cv_message_head flood = request_for(target);
+            assert_int_equal(core_message(1, &flood, NULL, NULL), COVEY_OK);
+        }
+        while (core_member(cold)->link != CV_LINK_NONE)
+            cold++;
+        struct cv_message_head request = request_for(cold);
+        assert_int_equal(core_message(2, &request, NULL, NULL), COVEY_OK);
+        assert_null(core_sent(2, CV_MESSAGE_NACK, NULL));
+        assert_int_equal(core_member(cold)->link, CV_LINK_DIALLING);
+        core.now += CV_RELAY_ASKERS * CV_RELAY_PERIODS * COVEY_SECOND;
+    }
+    assert_true(core_stats().relays_shed > 200);
+}
+
+/* Nor do acks that are owed to one take the place of those that are owed to others. */
+static void what_is_owed_to_one_is_bounded(void **state)
+{
+    (void)state;
+    struct cv_message_head request = request_for(3);
+    for (uint32_t member = 1; member <= 3; member++)
+        core_add_member(member);
+    for (size_t i = 0; i < CV_OWED_ACKS_SHARE; i++) {
+        assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+        assert_non_null(core_sent(3, CV_MESSAGE_PING, NULL));
+    }
+    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    assert_null(core_sent(3, CV_MESSAGE_PING, NULL));
+    assert_int_equal(core_message(2, &request, NULL, NULL), COVEY_OK);
+    assert_non_null(core_sent(3, CV_MESSAGE_PING, NULL));
 }
 
 /* Those who are made up leave a member its place. */
@@ -130,15 +175,17 @@ static void warm_targets_are_pinged_all_the_same(void **state)
 static void requests_are_bounded(void **state)
 {
     (void)state;
-    struct cv_message_head request = request_for(2);
-    core_add_member(1);
-    core_add_member(2);
-    for (size_t i = 0; i < CV_OWED_ACKS_MAX; i++) {
-        assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
-        assert_non_null(core_sent(2, CV_MESSAGE_PING, NULL));
+    const uint32_t askers = CV_OWED_ACKS_MAX / CV_OWED_ACKS_SHARE;
+    struct cv_message_head request = request_for(20);
+    core_add_member(20);
+    for (uint32_t asker = 1; asker <= askers + 1; asker++)
+        core_add_member(asker);
+    for (uint32_t i = 0; i < CV_OWED_ACKS_MAX; i++) {
+        assert_int_equal(core_message(1 + i % askers, &request, NULL, NULL), COVEY_OK);
+        assert_non_null(core_sent(20, CV_MESSAGE_PING, NULL));
     }
-    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
-    assert_null(core_sent(2, CV_MESSAGE_PING, NULL));
+    assert_int_equal(core_message(askers + 1, &request, NULL, NULL), COVEY_OK);
+    assert_null(core_sent(20, CV_MESSAGE_PING, NULL));
 }
 
 /* Nothing is sent to an origin that is gone. */
@@ -164,6 +211,8 @@ int main(void)
         CORE_TEST(requests_are_bounded),
         CORE_TEST(a_lost_origin_gets_nothing),
         CORE_TEST(dials_for_others_are_few),
+        CORE_TEST(an_honest_asker_is_served_beside_a_flood),
+        CORE_TEST(what_is_owed_to_one_is_bounded),
         CORE_TEST(a_member_is_dialled_whoever_is_made_up),
         CORE_TEST(warm_targets_are_pinged_all_the_same),
     };
