@@ -51,9 +51,13 @@
  * all of them dialled each time. */
 #define CV_FULL_MESH_MAX  50
 #define CV_FULL_MESH_BACK 40
+/* Dials to members that are no neighbours, while everybody is connected: so many at once, and as many in
+ * each protocol period. */
+#define CV_MESH_DIALS 4
 
-/* Dials to ping for others what is not connected: so many, then one in so many periods. A dead member
- * has some dozen accusers who ask three others each, so each of those has one or two to make. */
+/* Dials to ping for others what is not connected: one in so many periods, and so many at once by who made
+ * none for long. A dead member has some dozen accusers who ask three others each, so each of those has one or
+ * two to make. A newcomer has none: of many that begin together many answer late, busy with handshakes. */
 #define CV_RELAY_DIALS   4
 #define CV_RELAY_PERIODS 8
 
@@ -134,7 +138,9 @@ struct cv_gossip_protocol {
     struct cv_alarm tick;
     struct cv_alarm gossip;
     struct cv_alarm settle;
+    struct cv_alarm mesh;
     struct cv_bucket settles;    /* choices that may be made */
+    struct cv_bucket mesh_dials; /* dials that may be made to have all members connected */
     struct cv_bucket relays;     /* dials that may be made to ping members for others */
     struct cv_bucket strangers;  /* and those to whom we are only told of */
     bool has_news;               /* queued and not yet pushed */

@@ -71,6 +71,8 @@ bool cv_warm_is_mesh(const struct cv_gossip_protocol *p);
 void cv_warm_connect(struct cv_gossip_protocol *p, struct cv_member *m);
 /* Chooses whom to watch, and in a small cluster connects with all, when that has changed and
  * it was not done too often before; not while joining. */
+/* Goes on with dialling all members of a small cluster. */
+void cv_warm_connect_mesh(struct cv_gossip_protocol *p);
 void cv_warm_settle(struct cv_gossip_protocol *p);
 void cv_warm_update(struct cv_gossip_protocol *p);
 /* All connected live members of the watch rings but one, at most CV_WARM_MAX; their number. */

@@ -14,6 +14,12 @@ static int ack(uint32_t from, uint32_t sequence)
         from, &(struct cv_message_head){.type = CV_MESSAGE_ACK, .sequence = sequence}, NULL, NULL);
 }
 
+/* All that can be had, by being there for long enough. */
+static void earn_dials(void)
+{
+    core.now += CV_RELAY_DIALS * CV_RELAY_PERIODS * COVEY_SECOND;
+}
+
 static void an_ack_is_passed_on(void **state)
 {
     (void)state;
@@ -53,6 +59,7 @@ static void an_unknown_target_is_dialled(void **state)
     struct cv_message_head request = request_for(7);
     struct cv_address address = address_of(7);
     core_add_member(1);
+    earn_dials();
     assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
     const struct cv_output *dial = core_find(CV_OUTPUT_DIAL, 0);
     assert_non_null(dial);
@@ -68,12 +75,31 @@ static void an_unknown_target_is_dialled(void **state)
     assert_int_equal(core_sent(1, CV_MESSAGE_ACK, NULL)->head.sequence, 500);
 }
 
+/* When many begin at once many are slow, and handshakes in others' names are the last that is wanted. */
+static void a_newcomer_makes_no_dials_for_others(void **state)
+{
+    (void)state;
+    struct cv_message_head request = request_for(7);
+    core_add_member(1);
+    core_add_member(2);
+    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    assert_null(core_find(CV_OUTPUT_DIAL, 0));
+    assert_non_null(core_sent(1, CV_MESSAGE_NACK, NULL));
+    struct cv_message_head warm = request_for(2);
+    assert_int_equal(core_message(1, &warm, NULL, NULL), COVEY_OK);
+    assert_non_null(core_sent(2, CV_MESSAGE_PING, NULL));
+    core.now += CV_RELAY_PERIODS * COVEY_SECOND;
+    assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
+    assert_non_null(core_find(CV_OUTPUT_DIAL, 0));
+}
+
 /* Whoever asks, and for whomever: so many dials, then one now and then, and a nack at once. */
 static void dials_for_others_are_few(void **state)
 {
     (void)state;
     uint32_t target = 7;
     core_add_member(1);
+    earn_dials();
     for (; target < 7 + CV_RELAY_DIALS; target++) {
         struct cv_message_head request = request_for(target);
         assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
@@ -99,6 +125,7 @@ static void a_member_is_dialled_whoever_is_made_up(void **state)
     config.gossip.watch_count = 1;
     core_start_known(&config, 100);
     assert_int_equal(core_connected(1, 0), COVEY_OK);
+    earn_dials();
     for (uint32_t target = 200; target <= 200 + CV_RELAY_DIALS; target++) {
         struct cv_message_head request = request_for(target);
         assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
@@ -164,6 +191,7 @@ int main(void)
         CORE_TEST(requests_are_bounded),
         CORE_TEST(a_lost_origin_gets_nothing),
         CORE_TEST(dials_for_others_are_few),
+        CORE_TEST(a_newcomer_makes_no_dials_for_others),
         CORE_TEST(a_member_is_dialled_whoever_is_made_up),
         CORE_TEST(warm_targets_are_pinged_all_the_same),
     };
