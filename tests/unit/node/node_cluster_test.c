@@ -140,6 +140,7 @@ static void a_peer_cannot_fill_the_pool(void **state)
     struct cv_pool_stats before, after;
     net_init(&n);
     all_join(&n, 2);
+    test_wire_run(&n.wire, CV_RELAY_DIALS * CV_RELAY_PERIODS * COVEY_SECOND); /* they are earned */
     struct station *victim = &n.stations[0], *peer = &n.stations[1];
     victim->node->pool.config.dialled_max = 4;
     cv_node_pool_stats(victim->node, &before);
