@@ -19,7 +19,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define FORM_TIMEOUT (300 * COVEY_SECOND)
 #define TAG_TIMEOUT  (30 * COVEY_SECOND)
 #define FAIL_TIMEOUT (120 * COVEY_SECOND)
 #define LIMIT_S      900
@@ -78,7 +77,8 @@ struct figures {
     double idle_bytes;
     double idle_packets;
     long rss_kib;
-    uint64_t false_failed;
+    uint64_t form_false_failed; /* until it was formed */
+    uint64_t false_failed;      /* until one was killed, those among them */
     double form_cpu_s;
     struct inside_connections formed; /* of all nodes here */
     struct inside_connections rested;
@@ -151,7 +151,7 @@ static int be_victim(void *user, int from_parent, int to_parent)
         !read_all(from_parent, seed, sizeof seed))
         return 1;
     flock_join(&f, seed);
-    uint64_t whole = flock_wait_whole(&f, FORM_TIMEOUT);
+    uint64_t whole = flock_wait_whole(&f, plan->limit_s * COVEY_SECOND);
     if (!write_all(to_parent, &whole, sizeof whole))
         return 1;
     for (;;)
@@ -166,7 +166,8 @@ static void count_connections(const struct flock *f, struct inside_connections *
         inside_count_connections(f->nodes[i].server, out);
 }
 
-static void form(struct flock *f, const struct child *victim, struct figures *out)
+static void form(const struct plan *plan, struct flock *f, const struct child *victim,
+                 struct figures *out)
 {
     char seed[PROCESS_ADDRESS_SIZE] = {0};
     uint64_t victim_whole;
@@ -176,11 +177,12 @@ static void form(struct flock *f, const struct child *victim, struct figures *ou
     flock_join(f, NULL);
     if (!write_all(victim->to, seed, sizeof seed))
         die("cluster: the other process is gone");
-    uint64_t whole = flock_wait_whole(f, FORM_TIMEOUT);
+    uint64_t whole = flock_wait_whole(f, plan->limit_s * COVEY_SECOND);
     if (!read_all(victim->from, &victim_whole, sizeof victim_whole))
         die("cluster: the other process is gone");
     out->form_s = seconds_between(begun, whole > victim_whole ? whole : victim_whole);
     out->form_cpu_s = cpu_seconds() - cpu;
+    out->form_false_failed = flock_failures(f);
     count_connections(f, &out->formed);
 }
 
@@ -309,11 +311,12 @@ static void print_json(const struct plan *plan, const struct figures *r)
         snprintf(phi, sizeof phi, "%.0f", r->phi_trigger_ms);
     printf("{\"bench\":\"cluster\",\"nodes\":%u,\"profile\":\"%s\",\"form_s\":%.3f,"
            "\"form_cpu_s\":%.3f,\"form_dials_per_node\":%.1f,\"form_failed_handshakes\":%" PRIu64
+           ",\"form_false_failed\":%" PRIu64
            ",\"phi_trigger_ms\":%s,\"suspect_first_s\":%.3f,\"failed_first_s\":%.3f,"
            "\"failed_all_s\":%.3f,",
            plan->nodes, profile_name(plan), r->form_s, r->form_cpu_s,
-           (double)r->formed.dialled / here, r->formed.failed, phi, r->suspect_first_s,
-           r->failed_first_s, r->failed_all_s);
+           (double)r->formed.dialled / here, r->formed.failed, r->form_false_failed, phi,
+           r->suspect_first_s, r->failed_first_s, r->failed_all_s);
     printf("\"tag_all_ms\":{\"p50\":%.2f,\"p99\":%.2f},\"idle_s\":%u,"
            "\"idle_cpu_pct_per_node\":%.3f,\"idle_bytes_per_node_s\":%.0f,"
            "\"idle_packets_per_node_s\":%.2f,\"bytes_are_own\":%s,"
@@ -333,8 +336,9 @@ static void print_text(const struct plan *plan, const struct figures *r)
     const double here = plan->nodes - 1;
     printf("%u nodes, profile %s\n", plan->nodes, profile_name(plan));
     printf("  formed in          %8.2f s, %.2f s of CPU, %.1f dials a node, %" PRIu64
-           " handshakes failed\n",
-           r->form_s, r->form_cpu_s, (double)r->formed.dialled / here, r->formed.failed);
+           " handshakes failed, %" PRIu64 " nodes by mistake\n",
+           r->form_s, r->form_cpu_s, (double)r->formed.dialled / here, r->formed.failed,
+           r->form_false_failed);
     printf("  tag known to all   %8.2f ms P50, %.2f P99\n", percentile(&r->tag_all, 0.5, 1e6),
            percentile(&r->tag_all, 0.99, 1e6));
     if (r->phi_trigger_ms >= 0)
@@ -375,7 +379,7 @@ static void measure(const struct plan *plan, struct child *victim, struct figure
     if (!read_all(victim->from, &dead, sizeof dead))
         die("cluster: the other process is gone");
     phase = "forming: all nodes are to know all others";
-    form(&f, victim, out);
+    form(plan, &f, victim, out);
     settle(times);
     phase = "tags: all nodes are to have an event of each";
     spread_tags(plan, &f, out);

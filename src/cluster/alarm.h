@@ -12,6 +12,7 @@ enum cv_alarm_kind {
     CV_ALARM_HEARTBEAT,  /* our watchers wait for one */
     CV_ALARM_WATCH,      /* one that we watch is silent, or is to be asked again */
     CV_ALARM_SETTLE,     /* whom to be connected with may be decided anew */
+    CV_ALARM_MESH,       /* more members of a small cluster may be dialled */
     CV_ALARM_MEMBER,     /* a suspicion ends, or a gone member is let go */
     CV_ALARM_RECONNECT,  /* failed members and lost seeds are tried again */
     CV_ALARM_JOIN,       /* the next attempt, or patience with a seed is over */

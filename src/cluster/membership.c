@@ -205,6 +205,7 @@ static void ring(struct cv_membership *m, struct cv_alarm *alarm)
     case CV_ALARM_HEARTBEAT:
     case CV_ALARM_WATCH:
     case CV_ALARM_SETTLE:
+    case CV_ALARM_MESH:
     case CV_ALARM_MEMBER:
         break;
     }

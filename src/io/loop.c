@@ -13,14 +13,14 @@ void cv_loop_turn_begin(struct cv_loop *loop)
     if (loop->begun)
         return;
     loop->begun = true;
-    loop->now = cv_clock_now();
+    loop->began = loop->now = cv_clock_now();
     cv_loop_note_delay(loop);
 }
 
 void cv_loop_note_delay(struct cv_loop *loop)
 {
     atomic_store_explicit(&loop->late_from, loop->now, memory_order_relaxed);
-    const covey_time late = loop->now > loop->due_at ? loop->now - loop->due_at : 0;
+    const covey_time late = loop->began > loop->due_at ? loop->began - loop->due_at : 0;
     loop->held_up = late > loop->took ? late : loop->took;
 }
 
@@ -96,7 +96,7 @@ void cv_loop_turn_end(struct cv_loop *loop)
     loop->inside = false;
     loop->begun = false;
     loop->ended_at = cv_clock_now();
-    loop->took = loop->ended_at - loop->now;
+    loop->took = loop->ended_at - loop->began;
     /* Whoever makes turns by hand leaves the timer as it is: one that is due says no more than that. */
     loop->due_at = loop->again || loop->armed <= loop->ended_at ? loop->ended_at : loop->armed;
     atomic_store_explicit(&loop->late_from, loop->due_at, memory_order_relaxed);
@@ -119,9 +119,17 @@ covey_time cv_loop_now(const struct cv_loop *loop)
     return loop->now;
 }
 
+bool cv_loop_renew(struct cv_loop *loop)
+{
+    const covey_time clock = cv_clock_now();
+    if (clock - loop->now >= CV_LOOP_TURN_LONG)
+        loop->now = clock;
+    return loop->now != loop->began;
+}
+
 covey_time cv_loop_idle_time(const struct cv_loop *loop)
 {
-    return loop->now - loop->ended_at;
+    return loop->began - loop->ended_at;
 }
 
 covey_time cv_loop_held_up(const struct cv_loop *loop)

@@ -165,8 +165,15 @@ void cv_loop_watch_look(struct cv_loop_watch *watch, bool (*look)(void *user));
 void cv_loop_unwatch(struct cv_loop_watch *watch);
 /* Another turn at once, without waiting. */
 void cv_loop_again(struct cv_loop *loop);
-/* The time at which this turn began; what runs in a turn shares it. */
+/* The time at which this turn began, or was renewed; what runs in a turn shares it. */
 covey_time cv_loop_now(const struct cv_loop *loop);
+/*
+ * Takes the time again when it was taken CV_LOOP_TURN_LONG ago or longer; true when this turn's time is not
+ * that of its beginning any more. Then a timer may seem to be due though what it waits for came long ago: who
+ * runs timers reads first.
+ */
+#define CV_LOOP_TURN_LONG (5 * COVEY_MILLISECOND)
+bool cv_loop_renew(struct cv_loop *loop);
 /* How long no turn could begin before this one: the last one took so long, or the timer's time had come
  * and nobody made the turn. */
 covey_time cv_loop_held_up(const struct cv_loop *loop);

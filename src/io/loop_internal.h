@@ -69,8 +69,9 @@ struct cv_loop {
     bool is_freed;       /* the last handle to close takes the memory along */
     int timer_fd;
 
-    covey_time armed; /* when the timer fires; COVEY_NEVER: it does not */
-    covey_time now;
+    covey_time armed;    /* when the timer fires; COVEY_NEVER: it does not */
+    covey_time began;    /* this turn */
+    covey_time now;      /* for what runs in it: then, or when it was renewed */
     covey_time ended_at; /* the last turn */
     covey_time took;     /* the last turn */
     covey_time due_at;   /* the next turn, if nothing comes before */

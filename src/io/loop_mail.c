@@ -54,7 +54,7 @@ static void run_call(struct cv_mail *mail, bool cancelled)
 static void call_here(struct cv_loop *loop, void (*function)(void *user), void *user)
 {
     loop->inside = true;
-    loop->now = cv_clock_now();
+    loop->began = loop->now = cv_clock_now();
     (void)cv_mailbox_run(loop->mailbox);
     function(user);
     loop->inside = false;

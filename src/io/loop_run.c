@@ -44,7 +44,7 @@ void cv_loop_turn_by_hand(struct cv_loop *loop)
     loop->again = false;
     loop->begun =
         true; /* maybe it was: then this turn is the one that libuv's round would have ended with */
-    loop->now = cv_clock_now();
+    loop->began = loop->now = cv_clock_now();
     cv_loop_note_delay(loop);
     loop->inside = true;
     (void)cv_loop_look(loop);
@@ -91,7 +91,7 @@ static void poll_busily(struct cv_loop *loop)
 {
     struct cv_busy_poll *p = &loop->busy_poll;
     covey_time ended_at = loop->ended_at;
-    loop->now = cv_clock_now();
+    loop->began = loop->now = cv_clock_now();
     bool wants = cv_busy_poll_wants(p, loop->now);
     if (wants && !is_for_libuv(loop)) {
         look(loop);

@@ -16,6 +16,8 @@ static void on_readable(uv_poll_t *poll, int status, int events)
     struct cv_loop_watch *watch = poll->data;
     struct cv_loop *loop = watch->loop;
     (void)events;
+    if (loop->begun)
+        (void)cv_loop_renew(loop); /* others were read before */
     cv_loop_turn_begin(loop);
     loop->inside = true;
     watch->readable(watch->user);

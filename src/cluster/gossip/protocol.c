@@ -70,6 +70,7 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
         .gossip.kind = CV_ALARM_GOSSIP,
         .heartbeat.kind = CV_ALARM_HEARTBEAT,
         .settle.kind = CV_ALARM_SETTLE,
+        .mesh.kind = CV_ALARM_MESH,
         .is_mesh = true,
         .probe_z = cv_phi_accrual_z(config->gossip.phi_threshold / 2),
         .suspect_z = cv_phi_accrual_z(config->gossip.phi_threshold),
@@ -90,6 +91,8 @@ int cv_gossip_protocol_init(struct cv_gossip_protocol *p,
     cv_news_init(p);
     cv_bucket_init(&p->settles, SETTLES_BURST, config->gossip.protocol_period, config->now);
     cv_relay_share_init(&p->relays, config->gossip.protocol_period, config->now);
+    cv_bucket_init(&p->mesh_dials, CV_MESH_DIALS, config->gossip.protocol_period / CV_MESH_DIALS,
+                   config->now);
     p->strangers = p->relays;
     for (size_t i = 0; i < CV_PROBES_MAX; i++)
         p->probes[i].alarm.kind = CV_ALARM_PROBE;
@@ -334,6 +337,9 @@ bool cv_gossip_protocol_alarm(struct cv_gossip_protocol *p, struct cv_alarm *ala
         return true;
     case CV_ALARM_SETTLE:
         return true; /* at the end of the step */
+    case CV_ALARM_MESH:
+        cv_warm_connect_mesh(p);
+        return true;
     case CV_ALARM_MEMBER:
         cv_member_alarm(p, ((struct cv_member_trouble *)alarm)->member);
         return true;

@@ -52,6 +52,9 @@
  * all of them dialled each time. */
 #define CV_FULL_MESH_MAX  50
 #define CV_FULL_MESH_BACK 40
+/* Dials to members that are no neighbours, while everybody is connected: so many at once, and as many in
+ * each protocol period. */
+#define CV_MESH_DIALS 4
 
 /* Other accusers that shorten a suspicion (K), and how many members there must be besides the
  * accuser and the suspect so that they can be had. */
@@ -130,7 +133,9 @@ struct cv_gossip_protocol {
     struct cv_alarm tick;
     struct cv_alarm gossip;
     struct cv_alarm settle;
+    struct cv_alarm mesh;
     struct cv_bucket settles;        /* choices that may be made */
+    struct cv_bucket mesh_dials;     /* dials that may be made to have all members connected */
     struct cv_relay_share relays;    /* dials that may be made to ping members for others */
     struct cv_relay_share strangers; /* and those whom we are only told of */
     bool has_news;                   /* queued and not yet pushed */

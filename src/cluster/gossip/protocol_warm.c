@@ -9,6 +9,10 @@
  * A connection costs a handshake, and when many come at once each of them changes who the neighbours
  * are. So a few changes are followed at once, and then one in each protocol period: of all that came
  * meanwhile only those are dialled that still are neighbours. One that joins hears of all first.
+ *
+ * In a small cluster the neighbours are dialled at once, too. The others are only to be probed, one in each
+ * period, so they are dialled a few at a time: of members that start together most will have dialled us by
+ * then, or there are so many that the cluster is not small.
  */
 
 static bool is_small(const struct cv_gossip_protocol *p)
@@ -30,11 +34,16 @@ bool cv_gossip_protocol_is_warm(struct cv_gossip_protocol *p, const covey_node_i
 
 /* Of two members the one with the lower id dials at once; the other only to probe. So they seldom
  * dial each other at the same time. A newcomer dials all: they may not have heard of it. */
-void cv_warm_connect(struct cv_gossip_protocol *p, struct cv_member *m)
+static bool is_to_dial(const struct cv_gossip_protocol *p, const struct cv_member *m)
 {
     bool dials =
         !p->was_settled || covey_node_id_compare(cv_member_id(p->self), cv_member_id(m)) < 0;
-    if (p->is_mesh && dials && m->link == CV_LINK_NONE && !p->is_leaving && is_small(p))
+    return p->is_mesh && dials && m->link == CV_LINK_NONE && !p->is_leaving && is_small(p);
+}
+
+void cv_warm_connect(struct cv_gossip_protocol *p, struct cv_member *m)
+{
+    if (is_to_dial(p, m))
         cv_gossip_protocol_dial(p, m);
 }
 
@@ -43,25 +52,39 @@ static bool is_wanted(struct cv_gossip_protocol *p, const struct cv_member *m)
     return m != NULL && m != p->self && cv_member_is_live(m);
 }
 
+/* As many as may be dialled now, neighbours apart; true when these were all. Where that is not everybody, not
+ * all begin with the same ones. */
+static bool connect_some(struct cv_gossip_protocol *p)
+{
+    const size_t count = cv_node_registry_count(&p->registry);
+    const size_t first = count > CV_MESH_DIALS + 1 ? (size_t)(p->rings.own % count) : 0;
+    for (size_t i = 0; i < count; i++) {
+        struct cv_member *m = cv_node_registry_at(&p->registry, (first + i) % count);
+        if (!is_wanted(p, m) || !is_to_dial(p, m))
+            continue;
+        bool is_neighbour = cv_watches_subject(&p->watches, cv_member_id(m)) != NULL;
+        if (!is_neighbour && !cv_bucket_take(&p->mesh_dials, 1, p->now))
+            return false;
+        cv_gossip_protocol_dial(p, m);
+    }
+    return true;
+}
+
+void cv_warm_connect_mesh(struct cv_gossip_protocol *p)
+{
+    if (p->is_mesh && !connect_some(p))
+        cv_heap_set(&p->heap, &p->mesh.timer, cv_bucket_ready(&p->mesh_dials, 1, p->now));
+}
+
 static void probe_all(struct cv_gossip_protocol *p)
 {
     cv_probe_order_clear(&p->order);
     for (size_t i = 0; i < cv_node_registry_count(&p->registry); i++) {
-        struct cv_member *m = cv_node_registry_at(&p->registry, i);
-        if (!is_wanted(p, m))
-            continue;
-        cv_probe_order_insert(&p->order, cv_member_id(m), &p->rand);
-        cv_warm_connect(p, m);
-    }
-}
-
-static void connect_all(struct cv_gossip_protocol *p)
-{
-    for (size_t i = 0; i < cv_node_registry_count(&p->registry); i++) {
-        struct cv_member *m = cv_node_registry_at(&p->registry, i);
+        const struct cv_member *m = cv_node_registry_at(&p->registry, i);
         if (is_wanted(p, m))
-            cv_warm_connect(p, m);
+            cv_probe_order_insert(&p->order, cv_member_id(m), &p->rand);
     }
+    cv_warm_connect_mesh(p);
 }
 
 void cv_warm_settle(struct cv_gossip_protocol *p)
@@ -75,8 +98,8 @@ void cv_warm_settle(struct cv_gossip_protocol *p)
     }
     if (p->rings_changed)
         cv_watching_update(p);
-    if (p->mesh_changed && p->is_mesh)
-        connect_all(p);
+    if (p->mesh_changed)
+        cv_warm_connect_mesh(p);
     p->rings_changed = false;
     p->mesh_changed = false;
     p->was_settled = true;

@@ -155,6 +155,52 @@ static void others_see_since_when_it_is_late(void **state)
     fini(&f);
 }
 
+/* Who comes after somebody who took long is told what time it is; how long the turn took is not forgotten. */
+struct second {
+    struct cv_loop_task task;
+    struct cv_loop *loop;
+    covey_time first_now; /* what the loop said before it was asked anew */
+    covey_time now;
+    bool is_renewed;
+};
+
+static void second_turn(void *user, covey_time now)
+{
+    struct second *s = user;
+    s->first_now = now;
+    s->is_renewed = cv_loop_renew(s->loop);
+    s->now = cv_loop_now(s->loop);
+}
+
+static void a_long_turn_is_told_the_time_again(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    init_step(&f);
+    struct task t = task_with(COVEY_NEVER);
+    struct second s = {.loop = f.loop};
+    s.task = (struct cv_loop_task){.turn = second_turn, .deadline = never, .user = &s};
+    add(&f, &t);
+    cv_loop_add(f.loop, &s.task);
+    covey_time begun = cv_clock_now();
+    cv_loop_again(f.loop);
+    cv_loop_step(f.loop);
+    covey_time took = cv_clock_now() - begun;
+    assert_true(s.is_renewed == (s.now != s.first_now));
+    assert_true(!s.is_renewed || took >= CV_LOOP_TURN_LONG);
+    t.busy = LONG;
+    cv_loop_again(f.loop);
+    cv_loop_step(f.loop);
+    assert_true(s.is_renewed);
+    assert_true(s.now >= s.first_now + LONG);
+    cv_loop_again(f.loop);
+    cv_loop_step(f.loop);
+    assert_true(cv_loop_held_up(f.loop) >= LONG);
+    cv_loop_remove(f.loop, &s.task);
+    cv_loop_remove(f.loop, &t.task);
+    fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_turn_that_takes_long_is_seen),
         cmocka_unit_test(who_has_nothing_to_do_is_not_late),
         cmocka_unit_test(others_see_since_when_it_is_late),
+        cmocka_unit_test(a_long_turn_is_told_the_time_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

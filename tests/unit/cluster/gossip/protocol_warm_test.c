@@ -132,7 +132,16 @@ static void the_bound_is_touched_within_a_step(void **state)
     cv_cluster_node_release(body);
 }
 
-/* Back in a full mesh everybody is dialled whose id is above ours. */
+/* How many of the first 39 are connected, or dialled. */
+static size_t sought(void)
+{
+    size_t count = 0;
+    for (uint32_t i = 1; i < 40; i++)
+        count += core_member(i)->link != CV_LINK_NONE;
+    return count;
+}
+
+/* Back in a full mesh everybody is dialled whose id is above ours: a few at once, and as many in each period. */
 static void a_cluster_that_shrinks_is_connected_again(void **state)
 {
     (void)state;
@@ -141,14 +150,30 @@ static void a_cluster_that_shrinks_is_connected_again(void **state)
         says_goodbye(i);
     for (uint32_t i = 10; i < 40; i++)
         core_disconnected(i);
-    size_t connected = 0, sought = 0;
-    for (uint32_t i = 1; i < 40; i++) {
-        connected += core_member(i)->link == CV_LINK_UP;
-        sought += core_member(i)->link == CV_LINK_DIALLING;
-    }
-    assert_int_equal(connected, 9);
+    const size_t before = sought();
+    assert_in_range(before, 9, 9 + 10); /* the neighbours among them are dialled already */
     says_goodbye(40);
-    assert_int_equal(core_count(CV_OUTPUT_DIAL), 30 - sought);
+    assert_int_equal(sought(), before + CV_MESH_DIALS);
+    assert_int_equal(core_count(CV_OUTPUT_DIAL), CV_MESH_DIALS);
+    core_run(10 * SEC);
+    assert_int_equal(sought(), 39);
+}
+
+/* Who joins a small cluster dials its neighbours and a few others, not all: they may dial him, or be too many soon. */
+static void a_newcomer_dials_a_few_at_once(void **state)
+{
+    (void)state;
+    struct cv_membership_config config = core_config();
+    config.gossip.watch_count = 5;
+    config.sync_interval = 0;
+    core_start_known(&config, 39);
+    struct cv_input time = {.type = CV_INPUT_TIME};
+    assert_int_equal(core_step(&time), COVEY_OK);
+    assert_int_equal(sought(), 5 + CV_MESH_DIALS);
+    core_run(SEC - 1);
+    assert_in_range(sought(), 5 + 2 * CV_MESH_DIALS - 1, 5 + 2 * CV_MESH_DIALS + 1); /* a probe's */
+    core_run(10 * SEC);
+    assert_int_equal(sought(), 39);
 }
 
 /* Without watches there are no neighbours: whatever the size, everybody has a turn. */
@@ -187,7 +212,7 @@ static void a_neighbour_that_returns_is_probed_again(void **state)
 }
 
 /* The most that one step asks for: all seeds are to be found again, and the cluster has just become
- * so small that all members are dialled. */
+ * so small that its members are dialled. */
 static void a_step_has_room_for_all_dials_and_seeds(void **state)
 {
     (void)state;
@@ -227,8 +252,8 @@ static void a_step_has_room_for_all_dials_and_seeds(void **state)
     assert_int_equal(core_step(&time), COVEY_OK);
     assert_int_equal(core_state(40), COVEY_NODE_FAILED);
     assert_int_equal(core_count(CV_OUTPUT_RESOLVE), SEEDS_MAX_);
-    /* Three are connected, one is dialled already as we watch it, and 40 as the failed one. */
-    assert_int_equal(core_count(CV_OUTPUT_DIAL), 39 - 3 - 1 + 1);
+    /* And 40 as the failed one. */
+    assert_int_equal(core_count(CV_OUTPUT_DIAL), CV_MESH_DIALS + 1);
 }
 
 /* The last neighbour fails, the next probe is due, and only then is another neighbour chosen: all in
@@ -310,6 +335,7 @@ int main(void)
         CORE_TEST(the_bound_is_crossed_both_ways),
         CORE_TEST(the_bound_is_touched_within_a_step),
         CORE_TEST(a_cluster_that_shrinks_is_connected_again),
+        CORE_TEST(a_newcomer_dials_a_few_at_once),
         CORE_TEST(without_watches_everybody_is_probed),
         CORE_TEST(a_neighbour_that_returns_is_probed_again),
         CORE_TEST(a_step_has_room_for_all_dials_and_seeds),
