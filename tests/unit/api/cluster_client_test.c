@@ -138,6 +138,7 @@ static void one_that_lies_is_believed_about_itself(void **state)
         covey_node_id node;
         struct covey_reply reply = call(f, "name", true, &node);
         const size_t number = number_of(f, &node);
+        assert_true(number < WORKERS);
         counts[number]++;
         refused += reply.code == COVEY_STATUS_UNIMPLEMENTED && number == 2;
         assert_true(reply.code == COVEY_STATUS_OK || number == 2);
