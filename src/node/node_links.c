@@ -207,13 +207,14 @@ static void write_stream(struct cv_link *link, const struct cv_rpc_output *out)
 {
     struct cv_quic_stream *s = out->stream;
     int error = cv_quic_stream_write(s, out->write.bytes, out->write.fin);
-    /* A side that was reset swallows what comes: the call has heard or will hear of it. */
-    bool taken = error == 0 || error == COVEY_ERR_STATE;
-    if (!taken && error != COVEY_ERR_BUSY) {
+    /* A side that was reset, or whose connection has ended, takes nothing more: the call will hear of it. Till
+     * then it waits for room: who sends as long as there is some would never come to an end. */
+    const bool waits = error == COVEY_ERR_BUSY || error == COVEY_ERR_STATE;
+    if (error != 0 && !waits) {
         cv_quic_stream_reset(s, CV_RPC_CODE_CANCELLED);
         cv_quic_stream_stop(s, CV_RPC_CODE_CANCELLED);
     }
-    cv_rpc_conn_written(link->rpc, out->call, taken);
+    cv_rpc_conn_written(link->rpc, out->call, error == 0);
 }
 
 static void do_output(struct cv_link *link, const struct cv_rpc_output *out)

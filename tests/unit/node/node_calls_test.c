@@ -277,6 +277,64 @@ static void an_answer_that_nobody_takes_ends_the_link(void **state)
     net_fini(&n);
 }
 
+/* Sends for as long as there is room, and again when there is some. */
+#define PUMPED_MAX 10000
+static struct {
+    struct cv_link *link;
+    struct cv_rpc_call *call;
+    unsigned count;
+} pumped;
+
+static void pump(void *user, struct cv_link *link, const struct cv_rpc_output *event)
+{
+    static uint8_t bytes[16 * 1024];
+    struct station *s = user;
+    if (event->type == CV_RPC_EVENT_MESSAGE) {
+        pumped.link = link;
+        pumped.call = event->call;
+    } else if (event->type != CV_RPC_EVENT_WRITABLE) {
+        on_call(user, link, event);
+        return;
+    }
+    while (pumped.count < PUMPED_MAX &&
+           cv_link_send(link, event->call, cv_slice_of(bytes, sizeof bytes), false,
+                        s->port->wire->now) == 0)
+        pumped.count++;
+}
+
+static void set_pump(struct cv_node_config *config)
+{
+    config->events.link.call = pump;
+}
+
+/* The peer's last words make room and end the connection: what is written then goes nowhere, and who sends as long
+ * as there is room comes to an end before the link's end is told. */
+static void what_has_ended_has_no_room(void **state)
+{
+    (void)state;
+    struct net n;
+    net_init(&n);
+    n.configure = set_pump;
+    struct station *server = net_add_named(&n, "server", CV_ROLE_MEMBER);
+    n.configure = NULL;
+    struct station *client = net_add_named(&n, "client", CV_ROLE_CLIENT);
+    struct cv_link *link = dial(&n, client, &server->port->address);
+    struct cv_rpc_call *c;
+    memset(&pumped, 0, sizeof pumped);
+    assert_int_equal(start_whole(&n, link, cv_slice_text("go"), &c), 0);
+    assert_true(test_wire_wait(&n.wire, &server->calls, 1, LONG));
+    assert_true(pumped.count > 0 && pumped.count < PUMPED_MAX);
+
+    struct cv_rpc_input writable = {
+        .type = CV_RPC_STREAM_WRITABLE, .now = n.wire.now, .call = pumped.call};
+    cv_quic_conn_close(pumped.link->head.conn, CV_CLOSE_DONE);
+    assert_int_equal(cv_link_step(pumped.link, &writable), 0);
+    test_wire_run(&n.wire, COVEY_SECOND);
+    assert_true(pumped.count < PUMPED_MAX);
+    assert_true(test_wire_wait(&n.wire, &client->statuses, 1, LONG));
+    net_fini(&n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -287,6 +345,7 @@ int main(void)
         cmocka_unit_test(a_small_call_without_memory_is_none),
         cmocka_unit_test(an_answered_call_leaves_its_stream),
         cmocka_unit_test(an_answer_that_nobody_takes_ends_the_link),
+        cmocka_unit_test(what_has_ended_has_no_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
