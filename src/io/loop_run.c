@@ -82,7 +82,9 @@ static void look(struct cv_loop *loop)
     loop->inside = true;
     loop->begun = cv_loop_look(loop);
     loop->inside = false;
-    if (!loop->begun)
+    if (loop->begun)
+        cv_loop_note_delay(loop);
+    else
         atomic_store_explicit(&loop->late_from, late_from, memory_order_relaxed);
     cv_loop_turn_end(loop);
 }

@@ -24,8 +24,8 @@ DISCOVERY_KEYS = ["bench", "path", "writer", "nodes", "tags", "matches", "change
 BALANCER_KEYS = ["bench", "policy", "nodes", "seconds", "errors", "pick_ns", "list_ns", "ratio"]
 FOLLOW_KEYS = ["bench", "nodes", "seconds", "errors", "first_us", "same_us", "one_us", "half_us"]
 CLUSTER_KEYS = ["bench", "nodes", "profile", "form_s", "form_cpu_s", "form_dials_per_node",
-                "form_failed_handshakes", "phi_trigger_ms", "suspect_first_s", "failed_first_s",
-                "failed_all_s", "tag_all_ms", "idle_s", "idle_cpu_pct_per_node",
+                "form_failed_handshakes", "form_false_failed", "phi_trigger_ms", "suspect_first_s",
+                "failed_first_s", "failed_all_s", "tag_all_ms", "idle_s", "idle_cpu_pct_per_node",
                 "idle_bytes_per_node_s", "idle_packets_per_node_s", "bytes_are_own",
                 "idle_connections_per_node", "false_failed", "rss_kib_per_node",
                 "gossip_updates_per_s", "tag_query_ns", "pool_hit_ns", "connect_us"]

@@ -212,6 +212,8 @@ static void a_socket_error_does_not_end_a_watch(void **state)
 
 /* ---- looks ---- */
 
+#define LONG (20 * COVEY_MILLISECOND)
+
 /* Something to be found by looking only: its descriptor is never readable. */
 struct seeker {
     struct cv_loop *loop;
@@ -231,7 +233,11 @@ struct seeker {
     unsigned found_seen;
     bool same_turn;
     sem_t done;
-    struct seeker *victim; /* is unwatched in the next look */
+    covey_time busy;        /* so long is the next turn that has something */
+    covey_time held_up;     /* what the last turn was told */
+    unsigned long_held_ups; /* turns that were told of LONG or more */
+    bool told_again;        /* one of them of the same as that before it */
+    struct seeker *victim;  /* is unwatched in the next look */
     bool is_unwatched;
     bool is_late; /* a look after that */
 };
@@ -271,10 +277,19 @@ static bool seeker_look(void *user)
 static void seeker_turn(void *user, covey_time now)
 {
     struct seeker *s = user;
+    const covey_time held_up = cv_loop_held_up(s->loop);
     s->turns++;
+    if (held_up >= LONG) {
+        s->long_held_ups++;
+        s->told_again = s->told_again || held_up == s->held_up;
+    }
+    s->held_up = held_up;
     if (s->found_seen == s->found)
         return;
     s->found_seen = s->found;
+    for (const covey_time end = now + s->busy; cv_clock_now() < end;)
+        ;
+    s->busy = 0;
     s->same_turn = s->same_turn && now == s->found_at && now == cv_loop_now(s->loop);
     sem_post(&s->done);
 }
@@ -336,6 +351,27 @@ static void what_a_look_finds_gets_a_turn(void **state)
         assert_true(s.same_turn);
     }
     call(&f, seeker_stop, &s);
+    seeker_fini(&s);
+    fini(&f);
+}
+
+/* Turns that a look begins are told how long the last one was, too, and only once. */
+static void a_turn_by_a_look_is_told_of_a_long_one_once(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    struct seeker s;
+    init_polling(&f);
+    seeker_init(&s, f.loop);
+    s.busy = LONG;
+    call(&f, seeker_start, &s);
+    for (unsigned i = 1; i <= 20; i++) {
+        atomic_store(&s.hidden_at, cv_clock_now());
+        assert_true(wait_for(&s.done));
+    }
+    call(&f, seeker_stop, &s);
+    assert_true(s.long_held_ups > 0);
+    assert_false(s.told_again);
     seeker_fini(&s);
     fini(&f);
 }
@@ -487,6 +523,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_watched_is_refused),
         cmocka_unit_test(a_socket_error_does_not_end_a_watch),
         cmocka_unit_test(what_a_look_finds_gets_a_turn),
+        cmocka_unit_test(a_turn_by_a_look_is_told_of_a_long_one_once),
         cmocka_unit_test(a_look_in_vain_makes_no_turn),
         cmocka_unit_test(who_does_not_poll_does_not_look),
         cmocka_unit_test(a_look_may_end_any_watch),
