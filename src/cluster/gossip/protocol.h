@@ -94,7 +94,7 @@ struct cv_gossip_counters {
     uint64_t suspicions;
     uint64_t refutations;
     uint64_t pushes_delayed; /* pushes that waited for bytes */
-    uint64_t relays_shed;    /* pings for others that would have cost a dial too many */
+    uint64_t relays_shed;    /* pings for others not sent: too many owed, or a dial too many */
 };
 
 struct cv_gossip_protocol {
