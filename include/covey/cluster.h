@@ -188,7 +188,7 @@ COVEY_API COVEY_MUST_USE int covey_cluster_health(covey_cluster *cluster,
     X(45, lists_shed, "member lists not sent to newcomers: too many asked at once")                \
     X(46, dials_delayed, "dials that waited until others were done")                               \
     X(47, dials_forgone, "dials that waited until nobody wanted them")                             \
-    X(48, relays_shed, "pings for others not sent: too many dials for them")
+    X(48, relays_shed, "pings for others not sent: too many at once, or too many dials for them")
 
 struct covey_cluster_stats {
     size_t size; /* of this struct as the caller knows it */

@@ -226,7 +226,7 @@ struct cv_membership_stats {
     uint64_t suspicions;
     uint64_t refutations;
     uint64_t pushes_delayed;  /* pushes of news that waited until there were bytes for them */
-    uint64_t relays_shed;     /* pings for others not sent: too many dials for them */
+    uint64_t relays_shed;     /* pings for others not sent: too many at once, or dials for them */
     uint64_t outputs_shed;    /* dropped at the output queue's bound */
     uint64_t members_refused; /* for members_max */
     uint64_t gossip_shed;     /* updates dropped at the gossip queue's bound */

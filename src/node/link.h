@@ -53,7 +53,7 @@ void *cv_link_user(const struct cv_link *link);
 void cv_link_set_user(struct cv_link *link, void *user);
 /* Who the peer is; NULL before the link is ready and after it is closed. */
 const struct cv_identity *cv_link_peer(const struct cv_link *link);
-/* Its certificate, DER, borrowed from the connection: copy it. Empty when cv_link_peer() is NULL. */
+/* Its certificate, DER, borrowed until the callback returns: copy it. Empty when cv_link_peer() is NULL. */
 struct cv_slice cv_link_peer_der(const struct cv_link *link);
 bool cv_link_is_retiring(const struct cv_link *link);
 

@@ -77,8 +77,8 @@ void cv_quic_conn_set_user(struct cv_quic_conn *c, void *user);
 
 /* Who the peer is; only from conn_ready on. Valid as long as the connection. */
 const struct cv_identity *cv_quic_conn_peer(const struct cv_quic_conn *c);
-/* Its certificate, DER; only from conn_ready on. Borrowed from the connection, until it reads its next packet.
- * cv_certificate_names_read() takes further names out of it. */
+/* Its certificate, DER; only from conn_ready on. Borrowed until the callback returns in which it was asked for;
+ * outside of one, until the endpoint is called again. cv_certificate_names_read() takes further names out of it. */
 struct cv_slice cv_quic_conn_peer_der(const struct cv_quic_conn *c);
 /* When the first certificate ends of those that opened the connection, ours and the CAs included:
  * wall clock; only from conn_ready on. */

@@ -111,7 +111,10 @@ static int on_handshake_confirmed(ngtcp2_conn *native, void *user)
 #define ALERT_UNEXPECTED_MESSAGE 10
 
 /* After the handshake a client may have nothing more to say. A server may have tickets, which we have no use
- * for; their number is bounded, as that of all such frames is. */
+ * for; their number is bounded, as that of all such frames is. On a client all that it says is passed over unread,
+ * also what RFC 9001 (section 6) wants refused, a KeyUpdate of TLS: to tell it from a ticket, the messages would
+ * have to be followed from the handshake on, as one may begin before TLS is let go and end after that. Nothing can
+ * come of it: there is no TLS left that it could reach, and QUIC's keys are changed by a bit of its own packets. */
 static int on_crypto_data(ngtcp2_conn *native, cv_ngtcp2_level level, uint64_t offset,
                           const uint8_t *data, size_t size, void *user)
 {

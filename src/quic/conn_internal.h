@@ -153,7 +153,8 @@ struct cv_quic_stream {
     bool is_reset;   /* our sending side is over before its end */
     bool is_stopped; /* the user reads no more */
     bool fin_received;
-    uint32_t turn_size; /* bytes written since its turn began; see conn_write.c */
+    uint32_t
+        turn_size; /* bytes written since its turn began, 0 outside of sending; see conn_write.c */
     struct cv_send_buffer out;
 
     /* Only of streams of which a flag above says so: most never touch what follows. */

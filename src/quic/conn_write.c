@@ -95,8 +95,10 @@ static bool is_bulk(const struct cv_quic_stream *s)
 static void rotate(struct cv_quic_stream *s, size_t written)
 {
     struct cv_quic_conn *c = s->conn;
+    if (!s->is_sending)
+        return; /* its next turn begins when it has more */
     s->turn_size += (uint32_t)written;
-    if (s->turn_size < TURN_SIZE || !s->is_sending)
+    if (s->turn_size < TURN_SIZE)
         return;
     s->turn_size = 0;
     TAILQ_REMOVE(&c->sending, s, sending_link);
@@ -164,9 +166,8 @@ static ngtcp2_ssize write_stream(struct packet *p, struct cv_quic_stream *s)
     if (written >= 0) {
         p->has_path = true;
         note_written(s, (size_t)written, fin && (size_t)written == size);
+        rotate(s, (size_t)written);
     }
-    if (n > 0)
-        rotate(s, written > 0 ? (size_t)written : 0);
     return note_refused(s, n);
 }
 

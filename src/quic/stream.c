@@ -64,6 +64,7 @@ void cv_stream_leave_sending(struct cv_quic_stream *s)
     if (!s->is_sending)
         return;
     s->is_sending = false;
+    s->turn_size = 0;
     TAILQ_REMOVE(&s->conn->sending, s, sending_link);
 }
 

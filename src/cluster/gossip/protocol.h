@@ -94,7 +94,7 @@ struct cv_gossip_counters {
     uint64_t suspicions;
     uint64_t refutations;
     uint64_t pushes_delayed; /* pushes that waited for bytes */
-    uint64_t relays_shed;    /* pings for others that would have cost a dial too many */
+    uint64_t relays_shed;    /* pings for others not sent: too many owed, or a dial too many */
 };
 
 struct cv_gossip_protocol {
@@ -123,7 +123,7 @@ struct cv_gossip_protocol {
                        wants them */
     double suspect_z;
     bool is_joining;     /* the list of members is still to come: nobody is chosen before */
-    bool was_settled;    /* our first choice was made */
+    bool was_settled;    /* our first pass over the members is done */
     bool rings_changed;  /* whom to watch is to be chosen anew */
     bool mesh_changed;   /* there may be somebody to be connected with */
     bool warm_changed;   /* so is whom to probe */
@@ -136,6 +136,8 @@ struct cv_gossip_protocol {
     struct cv_alarm mesh;
     struct cv_bucket settles;        /* choices that may be made */
     struct cv_bucket mesh_dials;     /* dials that may be made to have all members connected */
+    size_t mesh_next;                /* index of the member that the pass over all is at, */
+    size_t mesh_left;                /* and how many visits it still makes; protocol_warm.c */
     struct cv_relay_share relays;    /* dials that may be made to ping members for others */
     struct cv_relay_share strangers; /* and those whom we are only told of */
     bool has_news;                   /* queued and not yet pushed */

@@ -69,7 +69,7 @@ void cv_watching_stop(struct cv_gossip_protocol *p);
 bool cv_warm_is_mesh(const struct cv_gossip_protocol *p);
 /* Two members of a small cluster stay connected. */
 void cv_warm_connect(struct cv_gossip_protocol *p, struct cv_member *m);
-/* Goes on with dialling all members of a small cluster. */
+/* Goes on with the pass that dials all members of a small cluster. */
 void cv_warm_connect_mesh(struct cv_gossip_protocol *p);
 /* Chooses whom to watch, and in a small cluster connects with all, when that has changed and
  * it was not done too often before; not while joining. */

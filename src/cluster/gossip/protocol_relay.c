@@ -50,10 +50,13 @@ static bool dial(struct cv_gossip_protocol *p, const covey_node_id *asker,
 void cv_relay_request(struct cv_gossip_protocol *p, const covey_node_id *from,
                       const struct cv_message_head *head)
 {
-    struct cv_owed_ack *owed = cv_owed_acks_free(&p->owed, from);
-    bool is_self = cv_node_id_equal(&head->target, cv_member_id(p->self));
-    if (owed == NULL || is_self)
+    if (cv_node_id_equal(&head->target, cv_member_id(p->self)))
         return;
+    struct cv_owed_ack *owed = cv_owed_acks_free(&p->owed, from);
+    if (owed == NULL) {
+        p->counters.relays_shed++;
+        return;
+    }
     owed->origin = *from;
     owed->origin_sequence = head->sequence;
     owed->target = head->target;

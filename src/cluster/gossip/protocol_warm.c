@@ -10,9 +10,15 @@
  * are. So a few changes are followed at once, and then one in each protocol period: of all that came
  * meanwhile only those are dialled that still are neighbours. One that joins hears of all first.
  *
- * In a small cluster the neighbours are dialled at once, too. The others are only to be probed, one in each
- * period, so they are dialled a few at a time: of members that start together most will have dialled us by
+ * In a small cluster the neighbours are dialled at once, too, and first. The others are only to be probed, one in
+ * each period, so they are dialled a few at a time: of members that start together most will have dialled us by
  * then, or there are so many that the cluster is not small.
+ *
+ * This is done in passes. A pass goes once around the registry and ends where it began, so one that cannot be
+ * reached costs one dial in each, and the others have theirs; from then on it is the probes that try again. A
+ * change during a pass lengthens it to once around from where it is, so nobody is left out for those who come.
+ * The last of the registry takes the place of one that is removed, and may be passed over for that: a probe finds
+ * it.
  */
 
 static bool is_small(const struct cv_gossip_protocol *p)
@@ -33,7 +39,7 @@ bool cv_gossip_protocol_is_warm(struct cv_gossip_protocol *p, const covey_node_i
 }
 
 /* Of two members the one with the lower id dials at once; the other only to probe. So they seldom
- * dial each other at the same time. A newcomer dials all: they may not have heard of it. */
+ * dial each other at the same time. A newcomer's first pass dials all: they may not have heard of it. */
 static bool is_to_dial(const struct cv_gossip_protocol *p, const struct cv_member *m)
 {
     bool dials =
@@ -52,27 +58,50 @@ static bool is_wanted(struct cv_gossip_protocol *p, const struct cv_member *m)
     return m != NULL && m != p->self && cv_member_is_live(m);
 }
 
-/* As many as may be dialled now, neighbours apart; true when these were all. Where that is not everybody, not
- * all begin with the same ones. */
+static void connect_neighbours(struct cv_gossip_protocol *p)
+{
+    for (size_t i = 0; i < CV_RINGS_MAX; i++) {
+        const struct cv_watch *watch = &p->watches.subjects[i];
+        struct cv_member *m =
+            watch->is_used ? cv_node_registry_get(&p->registry, &watch->subject) : NULL;
+        if (is_wanted(p, m) && is_to_dial(p, m))
+            cv_gossip_protocol_dial(p, m);
+    }
+}
+
+/* Where a pass takes long, not all begin with the same ones. */
+static void begin_pass(struct cv_gossip_protocol *p)
+{
+    const size_t count = cv_node_registry_count(&p->registry);
+    connect_neighbours(p);
+    if (p->mesh_left == 0)
+        p->mesh_next = count > CV_MESH_DIALS + 1 ? (size_t)(p->rings.own % count) : 0;
+    p->mesh_left = count;
+}
+
+/* Goes on with the pass, to its end or until no more may be dialled now; true at its end. */
 static bool connect_some(struct cv_gossip_protocol *p)
 {
     const size_t count = cv_node_registry_count(&p->registry);
-    const size_t first = count > CV_MESH_DIALS + 1 ? (size_t)(p->rings.own % count) : 0;
-    for (size_t i = 0; i < count; i++) {
-        struct cv_member *m = cv_node_registry_at(&p->registry, (first + i) % count);
-        if (!is_wanted(p, m) || !is_to_dial(p, m))
-            continue;
-        bool is_neighbour = cv_watches_subject(&p->watches, cv_member_id(m)) != NULL;
-        if (!is_neighbour && !cv_bucket_take(&p->mesh_dials, 1, p->now))
-            return false;
-        cv_gossip_protocol_dial(p, m);
+    for (; p->mesh_left > 0; p->mesh_left--) {
+        const size_t at = p->mesh_next < count ? p->mesh_next : 0;
+        struct cv_member *m = cv_node_registry_at(&p->registry, at);
+        if (is_wanted(p, m) && is_to_dial(p, m)) {
+            if (cv_bucket_ready(&p->mesh_dials, 1, p->now) > p->now)
+                return false;
+            if (cv_gossip_protocol_dial(p, m)) /* one that is kept out costs nothing */
+                (void)cv_bucket_take(&p->mesh_dials, 1, p->now);
+        }
+        p->mesh_next = at + 1;
     }
     return true;
 }
 
 void cv_warm_connect_mesh(struct cv_gossip_protocol *p)
 {
-    if (p->is_mesh && !connect_some(p))
+    if (connect_some(p))
+        p->was_settled = true;
+    else
         cv_heap_set(&p->heap, &p->mesh.timer, cv_bucket_ready(&p->mesh_dials, 1, p->now));
 }
 
@@ -84,6 +113,7 @@ static void probe_all(struct cv_gossip_protocol *p)
         if (is_wanted(p, m))
             cv_probe_order_insert(&p->order, cv_member_id(m), &p->rand);
     }
+    begin_pass(p);
     cv_warm_connect_mesh(p);
 }
 
@@ -99,10 +129,10 @@ void cv_warm_settle(struct cv_gossip_protocol *p)
     if (p->rings_changed)
         cv_watching_update(p);
     if (p->mesh_changed)
-        cv_warm_connect_mesh(p);
+        begin_pass(p);
+    cv_warm_connect_mesh(p);
     p->rings_changed = false;
     p->mesh_changed = false;
-    p->was_settled = true;
 }
 
 static void probe_too(struct cv_gossip_protocol *p, const covey_node_id *id)

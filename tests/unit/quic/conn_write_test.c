@@ -116,6 +116,33 @@ static void test_large_bodies_take_turns(void **state)
     net_fini(&n);
 }
 
+/* What a stream wrote before it had nothing more to write is not taken from its next turn. */
+static void test_a_turn_begins_anew(void **state)
+{
+    static const uint8_t bytes[BODY_SIZE];
+    struct net n;
+    struct log log;
+    (void)state;
+    net_connect_wide(&n, &log);
+    log.streams[0] = open_stream(&n.client);
+    const struct cv_slice before = cv_slice_of(bytes, TURN_SIZE / 4 * 3);
+    assert_int_equal(cv_quic_stream_write(log.streams[0], before, false), 0);
+    flush_logged(&n, &log);
+    assert_int_equal(unsent_of(&log, 0), 0);
+    test_wire_run(&n.wire, COVEY_SECOND);
+    const struct cv_slice body = cv_slice_of(bytes, BODY_SIZE);
+    assert_int_equal(cv_quic_stream_write(log.streams[0], body, true), 0);
+    log.streams[1] = write_size(&n, BODY_SIZE);
+    flush_logged(&n, &log);
+    unsigned first = 0;
+    while (first < log.count && log.order[first] == 0)
+        first++;
+    assert_in_range(first, TURN_SIZE / CV_QUIC_PACKET_SIZE_MAX,
+                    TURN_SIZE / CV_QUIC_PACKET_SIZE_MAX + 2);
+    assert_true(test_wire_wait(&n.wire, &n.server.fins, 4 + 2, LONG));
+    net_fini(&n);
+}
+
 /* The end of a large body leaves in as large pieces as its begin; small ones alone do not. */
 static void test_bulk_lasts_to_the_end_of_a_write(void **state)
 {
@@ -144,6 +171,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_large_bodies_take_turns),
+        cmocka_unit_test(test_a_turn_begins_anew),
         cmocka_unit_test(test_bulk_lasts_to_the_end_of_a_write),
     };
     return cmocka_run_group_tests(tests, make_certificates, NULL);

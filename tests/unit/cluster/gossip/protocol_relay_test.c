@@ -130,8 +130,10 @@ static void what_is_owed_to_one_is_bounded(void **state)
         assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
         assert_non_null(core_sent(3, CV_MESSAGE_PING, NULL));
     }
+    assert_int_equal(core_stats().relays_shed, 0);
     assert_int_equal(core_message(1, &request, NULL, NULL), COVEY_OK);
     assert_null(core_sent(3, CV_MESSAGE_PING, NULL));
+    assert_int_equal(core_stats().relays_shed, 1);
     assert_int_equal(core_message(2, &request, NULL, NULL), COVEY_OK);
     assert_non_null(core_sent(3, CV_MESSAGE_PING, NULL));
 }
@@ -186,6 +188,7 @@ static void requests_are_bounded(void **state)
     }
     assert_int_equal(core_message(askers + 1, &request, NULL, NULL), COVEY_OK);
     assert_null(core_sent(20, CV_MESSAGE_PING, NULL));
+    assert_int_equal(core_stats().relays_shed, 1);
 }
 
 /* Nothing is sent to an origin that is gone. */

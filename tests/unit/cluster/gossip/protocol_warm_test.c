@@ -176,6 +176,141 @@ static void a_newcomer_dials_a_few_at_once(void **state)
     assert_int_equal(sought(), 39);
 }
 
+/* A small cluster that is known from before, with us, `self`, among it. */
+static void begin_known(uint32_t self, uint32_t count, uint32_t watch_count)
+{
+    struct cv_membership_config config = core_config();
+    config.id = id_of(self);
+    config.gossip.watch_count = watch_count;
+    config.sync_interval = 0;
+    core_start_known(&config, count);
+}
+
+/* Notes who was dialled in the last step, and has the dials of those fail who refuse. */
+static void refuse_dials(const bool *refuse, bool *dialled)
+{
+    static uint32_t dials[CORE_OUTPUTS_MAX];
+    size_t failed = 0;
+    const struct cv_output *output;
+    for (size_t i = 0; (output = core_find(CV_OUTPUT_DIAL, i)) != NULL; i++) {
+        uint32_t number = core_number(&output->dial.expected);
+        dialled[number] = true;
+        if (refuse[number])
+            dials[failed++] = output->dial.dial;
+    }
+    while (failed-- > 0)
+        assert_int_equal(core_dial_failed(dials[failed], COVEY_ERR_UNREACHABLE), COVEY_OK);
+}
+
+/* The members that were dialled at the start refuse. */
+static void first_refuse(bool *refuse, bool *dialled)
+{
+    memset(refuse, 0, NUMBERS * sizeof(*refuse));
+    for (size_t i = 0; i < CV_MESH_DIALS; i++)
+        refuse[core_number(&core_find(CV_OUTPUT_DIAL, i)->dial.expected)] = true;
+    memset(dialled, 0, NUMBERS * sizeof(*dialled));
+    refuse_dials(refuse, dialled);
+    assert_int_equal(count_of(dialled), CV_MESH_DIALS);
+}
+
+/* Members that cannot be reached cost a dial each, and those behind them have their turn. */
+static void those_behind_who_refuse_are_dialled(void **state)
+{
+    (void)state;
+    bool refuse[NUMBERS], dialled[NUMBERS];
+    begin_known(0, 39, 0);
+    first_refuse(refuse, dialled);
+    size_t dials = 0;
+    const covey_time end = core.now + 39 / CV_MESH_DIALS * SEC;
+    while (cv_membership_deadline(core.m) <= end) {
+        core_tick();
+        dials += core_count(CV_OUTPUT_DIAL);
+        refuse_dials(refuse, dialled);
+    }
+    assert_int_equal(count_of(dialled), 39);
+    /* A probe each period may have dialled one of those who refuse again. */
+    assert_in_range(dials, 39 - CV_MESH_DIALS, 39 - CV_MESH_DIALS + 39 / CV_MESH_DIALS);
+}
+
+/* Those that are kept out are no dials. */
+static void those_who_are_banished_take_no_turn(void **state)
+{
+    (void)state;
+    begin_known(0, 39, 0);
+    uint32_t next = core_number(&core_find(CV_OUTPUT_DIAL, CV_MESH_DIALS - 1)->dial.expected);
+    for (int i = 0; i < CV_MESH_DIALS; i++) {
+        next = next % 39 + 1;
+        assert_int_equal(core_member(next)->link, CV_LINK_NONE);
+        covey_node_id id = id_of(next);
+        cv_links_banish(&core.m->gossip.links, &id, core.now);
+    }
+    assert_int_equal(sought(), CV_MESH_DIALS);
+    core_run(SEC);
+    assert_in_range(sought(), 2 * CV_MESH_DIALS, 2 * CV_MESH_DIALS + 2); /* and probes' */
+}
+
+/* The neighbours wait for nobody's turn, and the others' turns are not theirs. */
+static void neighbours_are_dialled_at_once(void **state)
+{
+    (void)state;
+    for (uint32_t count = 10; count < 40; count++) {
+        begin_known(0, count, 5);
+        const struct cv_gossip_protocol *g = &core.m->gossip;
+        assert_int_equal(g->rings.chosen_count, 5);
+        for (size_t i = 0; i < g->rings.chosen_count; i++)
+            assert_int_equal(core_member(core_number(&g->rings.chosen[i]))->link, CV_LINK_DIALLING);
+        assert_int_equal(core_count(CV_OUTPUT_DIAL), 5 + CV_MESH_DIALS);
+    }
+}
+
+/* The others may not have heard of a newcomer, so it dials even those that have the lower ids; probes alone would
+ * take 39 periods. Later it is for them to dial. */
+static void a_newcomer_dials_whatever_its_id(void **state)
+{
+    (void)state;
+    begin_known(100, 39, 0);
+    assert_int_equal(sought(), CV_MESH_DIALS);
+    core_run(39 / CV_MESH_DIALS * SEC);
+    assert_int_equal(sought(), 39);
+    assert_int_equal(core_connected(1, 0), COVEY_OK);
+    core_run(10 * SEC); /* the bucket is full */
+    core_tell(1, 50, INC, COVEY_NODE_ALIVE, 0);
+    assert_int_equal(core_count(CV_OUTPUT_DIAL), 0);
+    assert_int_equal(core_member(50)->link, CV_LINK_NONE);
+}
+
+/* One that is back in each period, and so changes the cluster, does not have the pass begin again and again. */
+static void a_pass_goes_on_while_others_come(void **state)
+{
+    (void)state;
+    bool refuse[NUMBERS], dialled[NUMBERS];
+    begin_known(0, 39, 0);
+    first_refuse(refuse, dialled);
+    uint32_t teller = 1;
+    while (refuse[teller])
+        teller++;
+    uint32_t comer = teller + 1;
+    while (refuse[comer])
+        comer++;
+    refuse[comer] = true;
+    assert_int_equal(core_connected(teller, 0), COVEY_OK);
+    for (uint32_t i = 0; i < 39 / CV_MESH_DIALS; i++) {
+        const covey_time end = core.now + SEC;
+        while (cv_membership_deadline(core.m) <= end) {
+            core_tick();
+            refuse_dials(refuse, dialled);
+        }
+        core.now = end;
+        core_disconnected(comer);
+        core_fail_now(teller, comer, INC + i, -1);
+        core_tell(teller, comer, INC + i + 1, COVEY_NODE_ALIVE, -1);
+        assert_int_equal(core_state(comer), COVEY_NODE_ALIVE);
+        refuse_dials(refuse, dialled);
+    }
+    dialled[teller] = true;
+    assert_int_equal(count_of(dialled), 39);
+}
+
 /* Without watches there are no neighbours: whatever the size, everybody has a turn. */
 static void without_watches_everybody_is_probed(void **state)
 {
@@ -336,6 +471,11 @@ int main(void)
         CORE_TEST(the_bound_is_touched_within_a_step),
         CORE_TEST(a_cluster_that_shrinks_is_connected_again),
         CORE_TEST(a_newcomer_dials_a_few_at_once),
+        CORE_TEST(those_behind_who_refuse_are_dialled),
+        CORE_TEST(those_who_are_banished_take_no_turn),
+        CORE_TEST(neighbours_are_dialled_at_once),
+        CORE_TEST(a_newcomer_dials_whatever_its_id),
+        CORE_TEST(a_pass_goes_on_while_others_come),
         CORE_TEST(without_watches_everybody_is_probed),
         CORE_TEST(a_neighbour_that_returns_is_probed_again),
         CORE_TEST(a_step_has_room_for_all_dials_and_seeds),
