@@ -10,8 +10,8 @@ COVEY_BEGIN
  * Calls methods of members that a balancer chooses, on a pool of connections, one for each member; and
  * of another member when the first refuses or dies, where that is allowed. A member must prove with its
  * certificate to be the one that was chosen. When this node comes to think of a member as failed, or
- * hears that it left or is at another address, or denies it (covey_server_deny()), its calls under way end with
- * UNAVAILABLE at once. One that is denied is not called.
+ * hears that it left or is at another address, or denies it (covey_server_deny()), its calls under
+ * way end with UNAVAILABLE at once. One that is denied is not called.
  *
  * It keeps the certificate that it was made with, and connections do not outlive that: for a new one make
  * another client. Everything happens on one loop of the runtime. All functions but free may be called from any thread.

@@ -76,8 +76,9 @@ void cv_callee_pool_release(struct cv_callee_pool *pool);
 COVEY_MUST_USE int cv_callee_get(struct cv_callee_pool *pool, const struct covey_pick *pick,
                                  bool may_be_old, struct cv_callee **out);
 void cv_callee_put(struct cv_callee_pool *pool, struct cv_callee *peer);
-/* Any thread: calls of those that are failed, left, gone or elsewhere in this snapshot, or denied, end with
- * UNAVAILABLE, and they with them. Without a snapshot the cluster has been left, and what is connected may go on. */
+/* Any thread: calls of those that are failed, left, gone or elsewhere in this snapshot, or denied,
+ * end with UNAVAILABLE, and they with them. Without a snapshot the cluster has been left, and what
+ * is connected may go on. */
 void cv_callee_pool_follow(struct cv_callee_pool *pool, const struct cv_snapshot *snapshot,
                            struct cv_denied *denied);
 /* The loop's thread: ends all, and makes no more. Calls end with CANCELLED meanwhile. */
