@@ -208,6 +208,7 @@ static int open_loop(struct covey_runtime *runtime, const struct plan *plan)
         .uv_loop = plan->uv_loop,
         .mails_max = MAILS_MAX,
         .busy_poll = plan->config.busy_poll_us * COVEY_MICROSECOND,
+        .turn_long = plan->config.watchdog,
     };
     unsigned index = runtime->loop_count;
     int error = cv_loop_new(&config, &runtime->loops[index]);
