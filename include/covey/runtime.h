@@ -73,8 +73,8 @@ struct covey_runtime_config {
      * it is over and, in a cluster, COVEY_EVENT_LOOP_HELD_UP. With COVEY_RUN_THREADS the loop of
      * membership looks at the others about once in this time, so it tells of one that never goes
      * on, too; else it can be told of afterwards only: covey_runtime_held_up() is for a thread of
-     * the user's that looks meanwhile. 500 ms, half of what members expect a heartbeat in; not 0;
-     * COVEY_NEVER: never. */
+     * the user's that looks meanwhile. 500 ms, half of what members expect a heartbeat in; 1 ms
+     * or more; COVEY_NEVER: never. */
     covey_time watchdog;
 };
 #define COVEY_LOOPS_MAX   255

@@ -169,7 +169,8 @@ static void that_nobody_steps_can_be_seen_meanwhile(void **state)
     lab_fini(&lab);
 }
 
-static void no_patience_at_all_makes_no_sense(void **state)
+/* The loop of membership would do nothing but look. */
+static void next_to_no_patience_makes_no_sense(void **state)
 {
     (void)state;
     struct covey_runtime_config config;
@@ -177,6 +178,11 @@ static void no_patience_at_all_makes_no_sense(void **state)
     covey_runtime_config_init(&config);
     config.watchdog = 0;
     assert_int_equal(covey_runtime_new(&config, &runtime), COVEY_ERR_INVALID_ARGUMENT);
+    config.watchdog = COVEY_MILLISECOND - 1;
+    assert_int_equal(covey_runtime_new(&config, &runtime), COVEY_ERR_INVALID_ARGUMENT);
+    config.watchdog = COVEY_MILLISECOND;
+    assert_int_equal(covey_runtime_new(&config, &runtime), 0);
+    assert_int_equal(covey_runtime_free(runtime), 0);
 }
 
 /* ---- loops with threads of their own ---- */
@@ -271,7 +277,7 @@ int main(void)
         cmocka_unit_test(a_handler_that_takes_long_is_told_of),
         cmocka_unit_test(who_does_not_want_to_know_is_not_told),
         cmocka_unit_test(that_nobody_steps_can_be_seen_meanwhile),
-        cmocka_unit_test(no_patience_at_all_makes_no_sense),
+        cmocka_unit_test(next_to_no_patience_makes_no_sense),
         cmocka_unit_test(a_loop_that_does_not_go_on_is_told_of_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
