@@ -69,6 +69,7 @@ struct covey_server {
     struct cv_address advertise; /* {0}: the listen address */
     char address_text[CV_ADDRESS_TEXT_SIZE];
     _Atomic(covey_cluster *) cluster; /* any thread */
+    atomic_bool is_asked;             /* any thread: a worker waits for covey_server_stats() */
 
     pthread_rwlock_t methods_lock; /* of what follows; methods are never removed */
     struct cv_rpc_dispatch methods;
