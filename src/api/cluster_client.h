@@ -49,7 +49,6 @@ struct cv_callee_pool {
     size_t references;
     bool is_closed;
     bool is_posted; /* `work` is on its way to the loop */
-    bool is_early;  /* and may come before calls that it is to end */
     struct cv_mail work;
     struct cv_map map; /* of those that are listed */
     struct cv_callees listed;

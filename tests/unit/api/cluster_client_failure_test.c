@@ -126,6 +126,39 @@ static void one_that_moved_and_failed_is_given_up(void **state)
     team_free(f);
 }
 
+static bool is_served(struct cv_callee_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    const bool is_served = !pool->is_posted;
+    pthread_mutex_unlock(&pool->lock);
+    return is_served;
+}
+
+/* Who has taken a member and has not opened his stream yet when that is lost: nobody is called. */
+static void one_that_failed_before_the_stream_began(void **state)
+{
+    (void)state;
+    struct team *f = team_new(1);
+    covey_stream *stream;
+    struct cv_callee *peer;
+    open_client(f, NULL);
+    const struct covey_target target = target_of(f);
+    (void)call_name(f, &target); /* there is a host to dial with */
+    struct covey_pick pick = {.id = f->workers[0].id};
+    snprintf(pick.address, sizeof pick.address, "%s", f->workers[0].address);
+    assert_int_equal(cv_callee_get(f->client->pool, &pick, false, &peer), 0);
+    publish_state(f, 0, COVEY_NODE_FAILED); /* it would still answer */
+    AWAIT(is_served(f->client->pool));
+    struct covey_call_options options = options_within(TEST_DEADLINE);
+    options.wait_for_ready = true;
+    assert_int_equal(covey_client_open(peer->client, "keep_stream", &options, &stream), 0);
+    expect_over(stream, COVEY_STATUS_UNAVAILABLE, "");
+    covey_stream_free(stream);
+    cv_callee_put(f->client->pool, peer);
+    assert_int_equal(kept_count(f), 0);
+    team_free(f);
+}
+
 /* A stream is of one member; it ends when that fails, and its pick is given back when it is freed. */
 static void streams(void **state)
 {
@@ -178,6 +211,7 @@ int main(void)
         cmocka_unit_test(all_die),
         cmocka_unit_test(calls_of_one_that_moved_end),
         cmocka_unit_test(one_that_moved_and_failed_is_given_up),
+        cmocka_unit_test(one_that_failed_before_the_stream_began),
         cmocka_unit_test(streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
