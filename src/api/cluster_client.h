@@ -71,7 +71,7 @@ COVEY_MUST_USE int cv_callee_pool_new(covey_runtime *runtime, struct cv_client_l
 void cv_callee_pool_release(struct cv_callee_pool *pool);
 /* Any thread: the peer of a pick, held until cv_callee_put(). One that is listed at another address has
  * moved, unless the pick may be old: then it is right. 0, COVEY_ERR_POOL_EXHAUSTED, _NO_MEMORY, _ADDRESS,
- * _CLOSED, _REFUSED: it was denied since it was picked, and balancers give it no more. */
+ * _CLOSED, _DENIED: it was denied since it was picked, and balancers give it no more. */
 COVEY_MUST_USE int cv_callee_get(struct cv_callee_pool *pool, const struct covey_pick *pick,
                                  bool may_be_old, struct cv_callee **out);
 void cv_callee_put(struct cv_callee_pool *pool, struct cv_callee *peer);
@@ -146,12 +146,14 @@ struct cv_routed {
     unsigned tries;             /* for a member, so far, since the last attempt */
     unsigned attempts;          /* that may have begun */
     unsigned moves;             /* that surely have not */
+    unsigned denials;           /* picks in a row that may not be called */
     bool is_idempotent;
     bool is_counted; /* in calls_open */
     bool is_fixed;   /* to `pick` and to nobody else */
     bool has_pick;   /* not given back */
     bool has_node;
-    covey_node_id node; /* the last that was chosen */
+    covey_node_id node;   /* the last that was chosen */
+    covey_node_id denied; /* the last of `denials` */
     struct covey_pick pick;
     struct cv_callee *peer;
     struct covey_reply last; /* of the attempt before */

@@ -192,7 +192,7 @@ int cv_callee_get(struct cv_callee_pool *p, const struct covey_pick *pick, bool 
     if (p->is_closed)
         error = COVEY_ERR_CLOSED;
     else if (cv_denied_has(p->denied, &pick->id))
-        error = COVEY_ERR_REFUSED;
+        error = COVEY_ERR_DENIED;
     else if (peer == NULL)
         error = add(p, pick, &peer);
     if (error == 0) {
