@@ -3,6 +3,9 @@
 #include "clock.h"
 
 #define NAP (2 * COVEY_MILLISECOND)
+/* Linux rounds each sleep up by some 50 us, to wake for several at once, and waking takes a little.
+ * A machine that is idle is not late. */
+#define SLACK (200 * COVEY_MICROSECOND)
 
 /* With the mutex. */
 static covey_time late_now(const struct lateness *lateness)
@@ -18,7 +21,7 @@ static void *run(void *user)
 
     pthread_mutex_lock(&lateness->mutex);
     while (!lateness->stopping) {
-        lateness->due = clock_now() + NAP;
+        lateness->due = clock_now() + NAP + SLACK;
         pthread_mutex_unlock(&lateness->mutex);
         clock_sleep(NAP);
         pthread_mutex_lock(&lateness->mutex);

@@ -27,8 +27,9 @@ COVEY_API COVEY_MUST_USE int covey_admin_health(covey_client *client, covey_time
 COVEY_API COVEY_MUST_USE int covey_admin_stats(covey_client *client, covey_time timeout,
                                                struct covey_cluster_stats *stats,
                                                struct covey_reply *reply);
-/* What covey_server_stats() says there. That needs a worker and every loop: UNAVAILABLE while the watchdog knows of a
- * loop that is held up, RESOURCE_EXHAUSTED when no worker is free, UNIMPLEMENTED by older versions. */
+/* What covey_server_stats() says there. That needs a worker and every loop: UNAVAILABLE while the
+ * watchdog knows of a loop that is held up, RESOURCE_EXHAUSTED when no worker is free or while
+ * another asks the same (ask again), UNIMPLEMENTED by older versions. */
 COVEY_API COVEY_MUST_USE int covey_admin_server_stats(covey_client *client, covey_time timeout,
                                                       struct covey_server_stats *stats,
                                                       struct covey_reply *reply);

@@ -10,8 +10,8 @@ COVEY_BEGIN
  * Chooses one member after the other among those of a cluster that say certain things of themselves.
  * It follows what this node learns as queries do, and is as new as the snapshot that they read: a
  * member whose tag changed is chosen, or not, before the event about it is heard of. Only alive
- * members are chosen; a suspect is not, until it has refuted; nor is one that covey_server_deny() names. Tags are
- * what each member says of itself: one that lies is believed about itself only.
+ * members are chosen; a suspect is not, until it has refuted; nor is one that covey_server_deny()
+ * names. Tags are what each member says of itself: one that lies is believed about itself only.
  *
  * A pick neither locks, waits nor allocates, from any number of threads. All functions but free may
  * be called from any thread; free when nobody is inside another.
@@ -87,11 +87,11 @@ COVEY_API COVEY_MUST_USE int
 covey_balancer_pick(covey_balancer *balancer, const covey_node_id *avoid, struct covey_pick *pick);
 /*
  * The same whatever the policy, for a key: always the same member while it matches, the same in every
- * process that sees the same members match, whatever came before. When one comes, only the keys that it
- * gets move, about one of N; when one goes, only its own, each to the member that a pick that avoids it
- * names (consistent hashing with several probes). Members have keys within about a tenth of evenly, as
- * a standard deviation. Costs about twice what another pick does, with any number of members. Who can
- * choose keys can choose members.
+ * process that sees the same members match, whatever came before. When one comes, only the keys
+ * that it gets move, about one of N; when one goes, only its own, each to the member that a pick
+ * that avoids it names (consistent hashing with several probes). Members have keys within about a
+ * tenth of evenly, as a standard deviation. Costs about twice what another pick does, with any
+ * number of members. Who can choose keys can choose members.
  */
 COVEY_API COVEY_MUST_USE int covey_balancer_pick_for(covey_balancer *balancer, const void *key,
                                                      size_t size, const covey_node_id *avoid,

@@ -48,7 +48,8 @@ struct covey_cluster_config {
 COVEY_API void covey_cluster_config_init_sized(struct covey_cluster_config *config, size_t size);
 
 /*
- * Waits until this node is a member; 0 as timeout does not wait and is allowed on every thread. 0, or
+ * Waits until this node is a member; 0 as timeout does not wait and is allowed on every thread.
+ * 0, or
  *
  *   COVEY_ERR_TIMEOUT       not yet
  *   COVEY_ERR_CLOSED        left

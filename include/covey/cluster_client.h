@@ -10,8 +10,8 @@ COVEY_BEGIN
  * Calls methods of members that a balancer chooses, on a pool of connections, one for each member; and
  * of another member when the first refuses or dies, where that is allowed. A member must prove with its
  * certificate to be the one that was chosen. When this node comes to think of a member as failed, or
- * hears that it left or is at another address, or denies it (covey_server_deny()), its calls under way end with
- * UNAVAILABLE at once. One that is denied is not called.
+ * hears that it left or is at another address, or denies it (covey_server_deny()), its calls under
+ * way end with UNAVAILABLE at once. One that is denied is not called.
  *
  * It keeps the certificate that it was made with, and connections do not outlive that: for a new one make
  * another client. Everything happens on one loop of the runtime. All functions but free may be called from any thread.
@@ -66,7 +66,8 @@ COVEY_API void covey_target_init_sized(struct covey_target *target, size_t size)
 
 /*
  * As covey_client_call(), with the same errors. `options` may be NULL; `hedge_after` must be 0. `node`, if
- * not NULL, becomes the member that was called last, all 0 when there was none.
+ * not NULL, becomes the member that was called last, all 0 when there was none. A call that found
+ * only members that this node denies ends with UNAVAILABLE, "the member is denied".
  * COVEY_ERR_BUSY: calls_max.
  */
 COVEY_API COVEY_MUST_USE int
@@ -91,6 +92,8 @@ covey_cluster_client_call_async(covey_cluster_client *client, const struct covey
  * stream is freed. *node, if not NULL, is the member. The errors of covey_client_open(), or
  *   COVEY_ERR_NOT_FOUND       nobody matches; it is looked for once whatever target->tries says
  *   COVEY_ERR_POOL_EXHAUSTED  connections_max, and none is idle
+ *   COVEY_ERR_DENIED          only members that this node denies were found: the balancer is
+ *                             another cluster's, or they were denied just now
  */
 COVEY_API COVEY_MUST_USE int covey_cluster_client_open(covey_cluster_client *client,
                                                        const struct covey_target *target,
@@ -111,7 +114,8 @@ COVEY_API COVEY_MUST_USE int covey_cluster_client_stream(covey_cluster_client *c
  * for every one, in any order, then `end`, once; on the loop's thread. On an error nothing runs. Any
  * thread. `idempotent` changes nothing: each has one attempt. Each is one of `calls_max` while it runs:
  * when those are all taken the next member waits for one of these calls to end, and gets
- * RESOURCE_EXHAUSTED when none of these is under way.
+ * RESOURCE_EXHAUSTED when none of these is under way. One that was denied meanwhile gets
+ * UNAVAILABLE.
  */
 struct covey_all_handler {
     covey_node_reply_handler each;

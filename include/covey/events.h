@@ -34,14 +34,16 @@ COVEY_BEGIN
  * NODE_CONFLICT        another process uses this node's key
  * PEER_MISBEHAVED      `node`, NULL when it is no member, broke the protocol too often: it was closed
  * EVENTS_DROPPED       this receiver was too slow
- * LOOP_HELD_UP         a loop of this server's has made no turn for `held_up`, and `watchdog` of the runtime's
- *                      configuration or more, because one of them took long or the next did not come:
- *                      COVEY_RUN_THREADS  a loop for calls, whose handler does not return, say. With `goes_on` while
- *                                         it is so, once, told by the loop of membership; and once more when it
- *                                         is over. Also that loop itself, when it is over: it runs nothing of
- *                                         the user's but his allocator and his log
- *                      otherwise          the only loop, when the turns go on, so not while they do not.
- *                                         Members may take this node for dead if that goes on
+ * LOOP_HELD_UP         a loop of this server's has made no turn for `held_up`, and `watchdog` of the
+ *                      runtime's configuration or more, because one of them took long or the next
+ *                      did not come:
+ *                      COVEY_RUN_THREADS  a loop for calls, whose handler does not return, say. With
+ *                                         `goes_on` while it is so, once, told by the loop of
+ *                                         membership; and once more when it is over. Also that loop
+ *                                         itself, when it is over: it runs nothing of the user's
+ *                                         but his allocator and his log
+ *                      otherwise          the only loop, when the turns go on, so not while they do
+ *                                         not. Members may take this node for dead if that goes on
  */
 
 enum covey_event_type {

@@ -68,12 +68,13 @@ struct covey_runtime_config {
     unsigned workers;
     /* Calls that may wait for a worker; more are refused. 4096, at least 1. */
     unsigned worker_queue_max;
-    /* When a server's loop was without a turn for so long though one was due, or makes one that takes so long:
-     * a warning in the log, at most one a second, a count in covey_server_stats when it is over and, in a
-     * cluster, COVEY_EVENT_LOOP_HELD_UP. With COVEY_RUN_THREADS the loop of membership looks at the others
-     * about once in this time, so it tells of one that never goes on, too; else it can be told of afterwards only:
-     * covey_runtime_held_up() is for a thread of the user's that looks meanwhile. 500 ms, half of what members
-     * expect a heartbeat in; not 0; COVEY_NEVER: never. */
+    /* When a server's loop was without a turn for so long though one was due, or makes one that
+     * takes so long: a warning in the log, at most one a second, a count in covey_server_stats when
+     * it is over and, in a cluster, COVEY_EVENT_LOOP_HELD_UP. With COVEY_RUN_THREADS the loop of
+     * membership looks at the others about once in this time, so it tells of one that never goes
+     * on, too; else it can be told of afterwards only: covey_runtime_held_up() is for a thread of
+     * the user's that looks meanwhile. 500 ms, half of what members expect a heartbeat in; 1 ms
+     * or more; COVEY_NEVER: never. */
     covey_time watchdog;
 };
 #define COVEY_LOOPS_MAX   255
@@ -123,9 +124,10 @@ COVEY_API covey_time covey_runtime_timeout(const covey_runtime *runtime);
 COVEY_API int covey_runtime_step(covey_runtime *runtime);
 
 /*
- * How long the loop of all that has been so the longest has made no turn: the one that is under way takes so long, or
- * its timer's time has come and nobody makes the turn. 0 when all goes on. What waits in the descriptor alone does not
- * count. Any thread, never waits: for a watchdog of the user's own, where he makes the turns.
+ * How long the loop of all that has been so the longest has made no turn: the one that is under way
+ * takes so long, or its timer's time has come and nobody makes the turn. 0 when all goes on. What
+ * waits in the descriptor alone does not count. Any thread, never waits: for a watchdog of the
+ * user's own, where he makes the turns.
  */
 COVEY_API covey_time covey_runtime_held_up(const covey_runtime *runtime);
 

@@ -120,10 +120,11 @@ COVEY_API int covey_server_drain(covey_server *server, covey_time timeout);
  * certificate they show, in place of those that were refused before; none (count 0) refuses nobody.
  * Connections that they have, for calls and for gossip, are closed at once; handshakes that come later
  * end with an alert (certificate_revoked) and are counted, and this node does not accept them where it
- * dials either. The balancers and the cluster clients of its cluster leave them out from then on; calls and
- * streams that those have open to them end with UNAVAILABLE. A covey_client is the program's own: it knows no list.
- * The others of the cluster do not learn of it: give each node the list. A member that
- * only some deny stays a member, of which those hear through the others. `ids` is copied; any order. 0, or
+ * dials either. The balancers and the cluster clients of its cluster leave them out from then on;
+ * calls and streams that those have open to them end with UNAVAILABLE. A covey_client is the
+ * program's own: it knows no list. The others of the cluster do not learn of it: give each node the
+ * list. A member that only some deny stays a member, of which those hear through the others. `ids`
+ * is copied; any order. 0, or
  *   COVEY_ERR_LIMIT  more than COVEY_DENIED_MAX; nothing changed
  *   COVEY_ERR_INVALID_ARGUMENT, COVEY_ERR_WRONG_THREAD (a loop's, unless it is the only one); nothing
  *                    changed
@@ -163,8 +164,8 @@ COVEY_API COVEY_MUST_USE int covey_server_reload(covey_server *server,
     X(no_name)        /* no usable covey:// URI */                                                 \
     X(wrong_usage)    /* key usages that do not fit the role */
 
-/* What a server does and did. X(number, name, text); the numbers are the wire's and never change. Refusals are of
- * handshakes, and among handshakes_failed. */
+/* What a server does and did. X(number, name, text); the numbers are the wire's and never change.
+ * Refusals are of handshakes, and among handshakes_failed. */
 #define COVEY_SERVER_COUNTERS(X)                                                                   \
     X(1, connections, "connections for calls now: of clients, and of members that make some")      \
     X(2, calls, "calls now: begun and not finished by their handlers")                             \

@@ -42,8 +42,8 @@ COVEY_API COVEY_MUST_USE int covey_client_stream(covey_client *client, const cha
  */
 COVEY_API COVEY_MUST_USE int covey_stream_send(covey_stream *stream, const void *message,
                                                size_t size);
-/* Waits until there is room for a message; 0 as timeout does not wait. 0, COVEY_ERR_TIMEOUT, COVEY_ERR_CLOSED,
- * COVEY_ERR_WRONG_THREAD when it would wait on a loop's thread. */
+/* Waits until there is room for a message; 0 as timeout does not wait. 0, COVEY_ERR_TIMEOUT,
+ * COVEY_ERR_CLOSED, COVEY_ERR_WRONG_THREAD when it would wait on a loop's thread. */
 COVEY_API COVEY_MUST_USE int covey_stream_wait_writable(covey_stream *stream, covey_time timeout);
 /* No more messages come from the client. Twice is once. */
 COVEY_API void covey_stream_end(covey_stream *stream);

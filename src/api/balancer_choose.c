@@ -221,7 +221,8 @@ int cv_balancer_table_pick(struct cv_balancer_table *t, enum covey_balance_polic
 
 /* ---- by key ---- */
 
-/* The slot of the one that is avoided, UINT32_MAX when it is not listed: entries are in the order of ids. */
+/* The slot of the one that is avoided, UINT32_MAX when it is not listed: entries are in the order
+ * of ids. */
 static uint32_t avoided_slot(const struct reading *r)
 {
     uint32_t low = 0;

@@ -11,7 +11,8 @@
  *
  * The loop of membership shows each snapshot to all of them under the hub's lock, which others take to
  * come and to go only. Balancers see it before any client does: a call that a client ends must not be made
- * again by a list that has the failed one still. Who is denied, by the server of the cluster, is shown with it.
+ * again by a list that has the failed one still. Who is denied, by the server of the cluster, is
+ * shown with it.
  */
 struct cv_balancer_hub;
 
@@ -42,8 +43,9 @@ void cv_balancer_hub_leave(struct cv_balancer_hub *hub, struct cv_follower *foll
  * nobody was shown anything. */
 bool cv_balancer_hub_show(struct cv_balancer_hub *hub, const struct cv_snapshot *snapshot,
                           bool waits);
-/* Any thread: these are left out from now on, in place of those before; the followers are shown it with what
- * take(user) gives, which is released. 0, or nothing changed: COVEY_ERR_LIMIT, COVEY_ERR_NO_MEMORY. */
+/* Any thread: these are left out from now on, in place of those before; the followers are shown it
+ * with what take(user) gives, which is released. 0, or nothing changed: COVEY_ERR_LIMIT,
+ * COVEY_ERR_NO_MEMORY. */
 COVEY_MUST_USE int cv_balancer_hub_deny(struct cv_balancer_hub *hub, const covey_node_id *ids,
                                         size_t count, struct cv_snapshot *(*take)(void *user),
                                         void *user);

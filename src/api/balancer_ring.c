@@ -9,8 +9,8 @@
 /* Up to so many points of the same first bits are looked at one by one. */
 #define FEW 8
 
-/* The smallest power of two that is not below `size`, as its exponent; 1 or more, so that a shift by 64
- * less that is one. */
+/* The smallest power of two that is not below `size`, as its exponent; 1 or more, so that a shift
+ * by 64 less that is one. */
 static unsigned bits_of(uint32_t size)
 {
     unsigned bits = 1;
@@ -80,8 +80,8 @@ static void swap(struct cv_balancer_ring *r, uint32_t a, uint32_t b)
     put(r, b, point, slot);
 }
 
-/* The one at `top` of a heap of `count` that begins at `base` sinks to its place; the last stands at the
- * top. */
+/* The one at `top` of a heap of `count` that begins at `base` sinks to its place; the last stands
+ * at the top. */
 static void sink(struct cv_balancer_ring *r, uint32_t base, uint32_t top, uint32_t count,
                  const covey_node_id *owners)
 {

@@ -23,8 +23,9 @@
  * A reader of version v reads words and looks at `writing` afterwards: up to v + 1 nobody has touched
  * its list. Else it begins anew, which takes two publications within one pick.
  *
- * Beside them are two rings, which say who has a key. A list names its ring, and the next one names the same
- * while nobody comes or goes; else the writer fills the other ring, which only lists before that named.
+ * Beside them are two rings, which say who has a key. A list names its ring, and the next one names
+ * the same while nobody comes or goes; else the writer fills the other ring, which only lists
+ * before that named.
  *
  * A node has a slot as long as it is listed or has picks open. There its picks are counted, wherever in
  * which list it is. A slot whose node is gone and has none open gets a new owner, but not before

@@ -73,6 +73,7 @@ struct covey_client {
     struct cv_link *link;              /* takes new calls, or will; NULL: there is none */
     bool is_ready;                     /* `link` is */
     bool was_useful;                   /* `link` has brought an answer */
+    bool is_given_up;                  /* there is never a link again */
     unsigned failures;                 /* attempts to connect in vain, in a row */
     covey_time next_attempt;           /* not before */
     int last_error;                    /* of the last attempt in vain */
@@ -95,8 +96,8 @@ COVEY_MUST_USE int cv_client_new_pooled(const struct covey_client_config *config
                                         struct cv_client_loop *shared, covey_client **out);
 /* The loop's thread, not in a host's callback: ends its calls with CANCELLED and frees it. */
 void cv_client_free_pooled(covey_client *client);
-/* The loop's thread: calls under way and those that wait end with UNAVAILABLE, in the next turn; the link is
- * left. */
+/* The loop's thread: calls under way, those that wait and all that are begun later end with
+ * UNAVAILABLE, in the next turn; the link is left, and there is no other. */
 void cv_client_give_up(covey_client *client);
 
 /* Told once, on any thread, when a stream's user has freed it and the loop has let go of it. The user's

@@ -109,6 +109,8 @@ static void begin_now(struct cv_client_request *r)
         cv_client_request_doom(r, COVEY_ERR_TIMEOUT);
     else if (client->is_ready)
         cv_client_request_start(r);
+    else if (client->is_given_up)
+        cv_client_request_doom(r, COVEY_ERR_UNREACHABLE);
     else
         wait_for_link(r);
 }
@@ -242,7 +244,9 @@ void cv_client_end_all(covey_client *client)
 
 void cv_client_give_up(covey_client *client)
 {
+    client->is_given_up = true;
     doom_all(&client->waiting, COVEY_ERR_UNREACHABLE);
     doom_all(&client->running, COVEY_ERR_UNREACHABLE);
+    cv_client_loop_set(client->shared, &client->connect, COVEY_NEVER); /* nobody waits for that */
     cv_client_leave_link(client);
 }

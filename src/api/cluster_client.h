@@ -49,7 +49,6 @@ struct cv_callee_pool {
     size_t references;
     bool is_closed;
     bool is_posted; /* `work` is on its way to the loop */
-    bool is_early;  /* and may come before calls that it is to end */
     struct cv_mail work;
     struct cv_map map; /* of those that are listed */
     struct cv_callees listed;
@@ -72,12 +71,13 @@ COVEY_MUST_USE int cv_callee_pool_new(covey_runtime *runtime, struct cv_client_l
 void cv_callee_pool_release(struct cv_callee_pool *pool);
 /* Any thread: the peer of a pick, held until cv_callee_put(). One that is listed at another address has
  * moved, unless the pick may be old: then it is right. 0, COVEY_ERR_POOL_EXHAUSTED, _NO_MEMORY, _ADDRESS,
- * _CLOSED, _REFUSED: it was denied since it was picked, and balancers give it no more. */
+ * _CLOSED, _DENIED: it was denied since it was picked, and balancers give it no more. */
 COVEY_MUST_USE int cv_callee_get(struct cv_callee_pool *pool, const struct covey_pick *pick,
                                  bool may_be_old, struct cv_callee **out);
 void cv_callee_put(struct cv_callee_pool *pool, struct cv_callee *peer);
-/* Any thread: calls of those that are failed, left, gone or elsewhere in this snapshot, or denied, end with
- * UNAVAILABLE, and they with them. Without a snapshot the cluster has been left, and what is connected may go on. */
+/* Any thread: calls of those that are failed, left, gone or elsewhere in this snapshot, or denied,
+ * end with UNAVAILABLE, and they with them. Without a snapshot the cluster has been left, and what
+ * is connected may go on. */
 void cv_callee_pool_follow(struct cv_callee_pool *pool, const struct cv_snapshot *snapshot,
                            struct cv_denied *denied);
 /* The loop's thread: ends all, and makes no more. Calls end with CANCELLED meanwhile. */
@@ -146,12 +146,14 @@ struct cv_routed {
     unsigned tries;             /* for a member, so far, since the last attempt */
     unsigned attempts;          /* that may have begun */
     unsigned moves;             /* that surely have not */
+    unsigned denials;           /* picks in a row that may not be called */
     bool is_idempotent;
     bool is_counted; /* in calls_open */
     bool is_fixed;   /* to `pick` and to nobody else */
     bool has_pick;   /* not given back */
     bool has_node;
-    covey_node_id node; /* the last that was chosen */
+    covey_node_id node;   /* the last that was chosen */
+    covey_node_id denied; /* the last of `denials` */
     struct covey_pick pick;
     struct cv_callee *peer;
     struct covey_reply last; /* of the attempt before */

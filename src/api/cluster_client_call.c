@@ -9,6 +9,9 @@
 
 /* A call that no member begins is passed on at most so often. */
 #define MOVES_MAX 5
+/* Balancers leave out who is denied before the pool refuses him, so that one more pick is enough,
+ * unless others are denied meanwhile. */
+#define DENIALS_MAX 5
 
 /* ---- any thread: making one ---- */
 
@@ -249,41 +252,54 @@ static int call_peer(struct cv_routed *r)
 
 static enum covey_status_code code_of(int error)
 {
-    if (error == COVEY_ERR_REFUSED)
-        return COVEY_STATUS_UNAVAILABLE;
     return error == COVEY_ERR_CLOSED ? COVEY_STATUS_CANCELLED : COVEY_STATUS_RESOURCE_EXHAUSTED;
 }
 
-/* The one that was picked has been denied since, and is not picked again. */
-static bool may_pick_another(const struct cv_routed *r)
+/* The one that was picked has been denied since; another is picked unless that is no use. */
+static void on_denied(struct cv_routed *r)
 {
-    return !r->is_fixed && cv_cluster_client_shares(r->client, r->target.balancer);
+    const bool may_pick_another =
+        !r->is_fixed && cv_cluster_client_shares(r->client, r->target.balancer);
+    if (!may_pick_another || r->denials++ == DENIALS_MAX) {
+        give_up(r, COVEY_STATUS_UNAVAILABLE, "the member is denied");
+        return;
+    }
+    r->denied = r->pick.id;
+    give_pick_back(r);
+    if (!pause_for(r, 0))
+        give_up(r, COVEY_STATUS_DEADLINE_EXCEEDED, "the deadline passed");
+}
+
+static const covey_node_id *to_avoid(const struct cv_routed *r)
+{
+    if (r->denials > 0)
+        return &r->denied;
+    return r->has_node ? &r->node : NULL;
 }
 
 static void attempt(struct cv_routed *r)
 {
-    const covey_node_id avoid = r->node;
     if (r->deadline <= now_of(r)) {
         give_up(r, COVEY_STATUS_DEADLINE_EXCEEDED, "the deadline passed");
         return;
     }
     r->tries++;
-    if (!r->is_fixed && cv_target_pick(&r->target, r->has_node ? &avoid : NULL, &r->pick) != 0) {
+    if (!r->is_fixed && cv_target_pick(&r->target, to_avoid(r), &r->pick) != 0) {
         look_again(r);
         return;
     }
     r->tries = 0;
     r->has_pick = true;
     int error = cv_callee_get(r->client->pool, &r->pick, r->is_fixed, &r->peer);
-    if (error == COVEY_ERR_REFUSED && may_pick_another(r)) {
-        give_pick_back(r);
-        if (pause_for(r, 0))
-            return;
+    if (error == COVEY_ERR_DENIED) {
+        on_denied(r);
+        return;
     }
     if (error != 0) {
         give_up(r, code_of(error), covey_strerror(error));
         return;
     }
+    r->denials = 0;
     r->node = r->pick.id;
     r->has_node = true;
     error = call_peer(r);

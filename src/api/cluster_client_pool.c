@@ -192,7 +192,7 @@ int cv_callee_get(struct cv_callee_pool *p, const struct covey_pick *pick, bool 
     if (p->is_closed)
         error = COVEY_ERR_CLOSED;
     else if (cv_denied_has(p->denied, &pick->id))
-        error = COVEY_ERR_REFUSED;
+        error = COVEY_ERR_DENIED;
     else if (peer == NULL)
         error = add(p, pick, &peer);
     if (error == 0) {
@@ -266,7 +266,6 @@ void cv_callee_pool_follow(struct cv_callee_pool *p, const struct cv_snapshot *s
     struct cv_callee *next;
     pthread_mutex_lock(&p->lock);
     follow_denied(p, denied);
-    p->is_early = p->is_posted;
     /* Before the others join them: one that moved may have been found out by a pick, and is held still. */
     TAILQ_FOREACH (peer, &p->leaving, entry) {
         if (!is_lost(p, peer, snapshot))
@@ -356,12 +355,6 @@ static void run_work(struct cv_mail *mail, bool cancelled)
                                           offsetof(struct cv_callee_pool, work));
     (void)cancelled; /* the runtime ends after its clients */
     pthread_mutex_lock(&p->lock);
-    if (p->is_early && !p->is_closed) {
-        p->is_early = false;
-        cv_loop_post_sure(p->shared->loop, &p->work);
-        pthread_mutex_unlock(&p->lock);
-        return;
-    }
     p->is_posted = false;
     const bool is_closed =
         p->is_closed; /* then nobody is left, and the timers are the loop's no more */

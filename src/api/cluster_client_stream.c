@@ -1,6 +1,10 @@
 /* Streams of a cluster client: each holds its peer and its pick until it is freed. */
 #include "api/cluster_client.h"
 
+/* One that was denied since it was picked is not picked again, as balancers know of it first. More
+ * than two picks are needed only when others are denied meanwhile. */
+#define PICKS_MAX 6
+
 struct holding {
     struct cv_callee_pool *pool;
     struct cv_callee *peer;
@@ -19,19 +23,21 @@ static void let_go(void *user)
     cv_release(&runtime->alloc, h);
 }
 
-/* One that was denied since it was picked is not picked again. */
 static int take_callee(const covey_cluster_client *client, const struct covey_target *target,
                        struct holding *h)
 {
-    int error;
-    do {
-        error = cv_target_pick(target, NULL, &h->pick);
+    const unsigned picks_max = cv_cluster_client_shares(client, h->balancer) ? PICKS_MAX : 1;
+    covey_node_id denied;
+    int error = COVEY_ERR_DENIED;
+    for (unsigned i = 0; i < picks_max && error == COVEY_ERR_DENIED; i++) {
+        error = cv_target_pick(target, i == 0 ? NULL : &denied, &h->pick);
         if (error != 0)
             return error;
+        denied = h->pick.id;
         error = cv_callee_get(h->pool, &h->pick, false, &h->peer);
         if (error != 0)
             covey_balancer_done(target->balancer, &h->pick);
-    } while (error == COVEY_ERR_REFUSED && cv_cluster_client_shares(client, h->balancer));
+    }
     return error;
 }
 

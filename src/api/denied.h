@@ -5,8 +5,8 @@
 
 #include <stdatomic.h>
 
-/* A list of denied ids that does not change, and is shared by those who leave them out: balancers and cluster
- * clients, which may outlive the server that it is of. Any thread. */
+/* A list of denied ids that does not change, and is shared by those who leave them out: balancers
+ * and cluster clients, which may outlive the server that it is of. Any thread. */
 struct cv_denied {
     struct cv_alloc alloc; /* its functions outlive it */
     atomic_size_t references;

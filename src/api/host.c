@@ -76,9 +76,9 @@ static void on_turn(void *user, covey_time now)
     cv_udp_send(host->udp);
 }
 
-/* Handshakes, ours or those of others on the loop, may have made the turn long. What came meanwhile is read now, so
- * that it is answered in this turn and no timer is run that it would have stopped; and what is begun now
- * has its full time. */
+/* Handshakes, ours or those of others on the loop, may have made the turn long. What came meanwhile
+ * is read now, so that it is answered in this turn and no timer is run that it would have stopped;
+ * and what is begun now has its full time. */
 static void on_loop_turn(void *user, covey_time now)
 {
     struct cv_host *host = user;

@@ -51,8 +51,8 @@ void cv_pool_give(struct cv_pool *pool, void *memory, size_t size);
 
 /*
  * What a loop keeps of its pool for itself, so that calls which begin and end on it need no locked
- * instruction. In the owner's memory; the loop's thread only. A piece may go back to the share or to its
- * pool, wherever it was taken.
+ * instruction. In the owner's memory; the loop's thread only. A piece may go back to the share or
+ * to its pool, wherever it was taken.
  */
 struct cv_pool_share {
     struct cv_pool *pool;

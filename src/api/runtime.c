@@ -12,6 +12,8 @@
 
 #define MAILS_MAX        65536
 #define BUSY_POLL_US_MAX 1000000
+/* Shorter than a turn the loop of membership would do nothing but look at the others. */
+#define WATCHDOG_MIN COVEY_MILLISECOND
 
 static const struct covey_runtime_config defaults = {
     .size = sizeof(struct covey_runtime_config),
@@ -175,7 +177,7 @@ static int settle(struct plan *plan)
         config->workers = cores < COVEY_WORKERS_MAX / 2 ? cores * 2 : COVEY_WORKERS_MAX;
     if (config->loops > COVEY_LOOPS_MAX || config->workers > COVEY_WORKERS_MAX ||
         config->busy_poll_us > BUSY_POLL_US_MAX || config->worker_queue_max == 0 ||
-        config->watchdog == 0)
+        config->watchdog < WATCHDOG_MIN)
         return COVEY_ERR_INVALID_ARGUMENT;
     return 0;
 }
@@ -208,6 +210,7 @@ static int open_loop(struct covey_runtime *runtime, const struct plan *plan)
         .uv_loop = plan->uv_loop,
         .mails_max = MAILS_MAX,
         .busy_poll = plan->config.busy_poll_us * COVEY_MICROSECOND,
+        .turn_long = plan->config.watchdog,
     };
     unsigned index = runtime->loop_count;
     int error = cv_loop_new(&config, &runtime->loops[index]);

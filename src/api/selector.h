@@ -24,7 +24,8 @@ COVEY_MUST_USE int cv_selector_new(const struct cv_alloc *alloc,
                                    const struct covey_selector *callers, const covey_node_id *self,
                                    struct cv_selector **out);
 
-/* A walk through the members of a snapshot that are selected and not denied, by id; borrows all three. */
+/* A walk through the members of a snapshot that are selected and not denied, by id; borrows all
+ * three. */
 struct cv_selection {
     const struct cv_selector *selector;
     const struct cv_denied *denied;

@@ -69,6 +69,7 @@ struct covey_server {
     struct cv_address advertise; /* {0}: the listen address */
     char address_text[CV_ADDRESS_TEXT_SIZE];
     _Atomic(covey_cluster *) cluster; /* any thread */
+    atomic_bool is_asked;             /* any thread: a worker waits for covey_server_stats() */
 
     pthread_rwlock_t methods_lock; /* of what follows; methods are never removed */
     struct cv_rpc_dispatch methods;
@@ -104,7 +105,8 @@ void cv_server_on_link_closed(void *user, struct cv_link *link, int error);
 
 /* server_watchdog.c. Before each turn of a server's loop, whose part `user` is. */
 void cv_server_on_turn(void *user);
-/* The loop of membership: looks at the others from now on, if they are of threads of their own. Twice is once. */
+/* The loop of membership: looks at the others from now on, if they are of threads of their own.
+ * Twice is once. */
 void cv_server_watch_begin(covey_server *server);
 void cv_server_watch_end(covey_server *server);
 /* Any thread: which loop has made no turn for as long as the watchdog waits; -1: none. */

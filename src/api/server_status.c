@@ -88,16 +88,24 @@ static bool is_refused_for_a_loop(covey_call *call, const covey_server *server)
     return true;
 }
 
+/* One at a time waits for the loops: who asks may take no more than one worker. */
 void cv_server_tell_server_stats(covey_call *call, const void *request, size_t size, void *user)
 {
     uint8_t bytes[CV_STATUS_SIZE_MAX];
+    covey_server *server = user;
     struct covey_server_stats stats = {.size = sizeof stats};
     struct cv_writer w;
     (void)request;
     (void)size;
-    if (is_refused_for_a_loop(call, user))
+    if (is_refused_for_a_loop(call, server))
         return;
-    int error = covey_server_stats(user, &stats);
+    if (atomic_exchange(&server->is_asked, true)) {
+        covey_call_finish(call, COVEY_STATUS_RESOURCE_EXHAUSTED,
+                          "this server is being asked the same already");
+        return;
+    }
+    int error = covey_server_stats(server, &stats);
+    atomic_store(&server->is_asked, false);
     cv_writer_init(&w, bytes, sizeof bytes);
     cv_server_stats_write(&w, &stats);
     if (error == 0)

@@ -3,7 +3,8 @@
 
 #include <covey/call.h>
 
-/* Handlers of built-in methods; `user` is the server. The last runs on a worker, for it asks each loop. */
+/* Handlers of built-in methods; `user` is the server. The last runs on a worker, for it asks each
+ * loop. */
 void cv_server_tell_partition(covey_call *call, const void *request, size_t size, void *user);
 void cv_server_tell_health(covey_call *call, const void *request, size_t size, void *user);
 void cv_server_tell_stats(covey_call *call, const void *request, size_t size, void *user);

@@ -1,10 +1,11 @@
 /*
  * Tells that a loop of a server's makes no turns.
  *
- * Each finds out by itself, before its next turn, that there was none for long. Loops with threads of their own do not
- * wait for that: the loop of membership, on which nothing of the user's runs, looks at the others once in the
- * time that is allowed, twice when it is awake anyway, so that one that never goes on is told of, too. Events are published on that loop, so what
- * the others find out they leave for it, and it finds that at its next look.
+ * Each finds out by itself, before its next turn, that there was none for long. Loops with threads
+ * of their own do not wait for that: the loop of membership, on which nothing of the user's runs,
+ * looks at the others once in the time that is allowed, twice when it is awake anyway, so that one
+ * that never goes on is told of, too. Events are published on that loop, so what the others find
+ * out they leave for it, and it finds that at its next look.
  */
 #include "api/cluster.h"
 #include "api/server.h"

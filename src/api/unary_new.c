@@ -88,7 +88,8 @@ static int make_any(covey_client *client, const char *method, struct cv_slice re
     return error;
 }
 
-/* Nothing is wished for and nobody wants to see it, as with nearly all calls: there is nothing to draft. */
+/* Nothing is wished for and nobody wants to see it, as with nearly all calls: there is nothing to
+ * draft. */
 static int make_plain(covey_client *client, const char *method, struct cv_slice request,
                       struct cv_unary **out)
 {

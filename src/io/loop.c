@@ -97,6 +97,8 @@ void cv_loop_turn_end(struct cv_loop *loop)
     loop->begun = false;
     loop->ended_at = cv_clock_now();
     loop->took = loop->ended_at - loop->began;
+    if (loop->took >= loop->turn_long) /* only the next turn sees that */
+        loop->again = true;
     /* Whoever makes turns by hand leaves the timer as it is: one that is due says no more than that. */
     loop->due_at = loop->again || loop->armed <= loop->ended_at ? loop->ended_at : loop->armed;
     atomic_store_explicit(&loop->late_from, loop->due_at, memory_order_relaxed);
@@ -187,6 +189,7 @@ int cv_loop_new(const struct cv_loop_config *config, struct cv_loop **out)
     loop->mode = config->mode;
     loop->armed = COVEY_NEVER;
     loop->due_at = COVEY_NEVER;
+    loop->turn_long = config->turn_long == 0 ? COVEY_NEVER : config->turn_long;
     atomic_init(&loop->late_from, COVEY_NEVER);
     loop->again = loop->mode == CV_LOOP_STEP; /* libuv watches nothing before its first round */
     cv_busy_poll_init(&loop->busy_poll, config->busy_poll);

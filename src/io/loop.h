@@ -48,6 +48,8 @@ struct cv_loop_config {
     uint32_t mails_max;        /* 65,536 */
     covey_time busy_poll;      /* CV_LOOP_THREAD: cv_busy_poll's max; 0: sleeps at once */
     covey_time park_time;      /* how long a loop waits for its next caller; 0: a millisecond */
+    /* A turn that takes so long is followed by another at once, which tells. 0: not. */
+    covey_time turn_long;
 };
 
 /*

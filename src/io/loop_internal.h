@@ -69,12 +69,13 @@ struct cv_loop {
     bool is_freed;       /* the last handle to close takes the memory along */
     int timer_fd;
 
-    covey_time armed;    /* when the timer fires; COVEY_NEVER: it does not */
-    covey_time began;    /* this turn */
-    covey_time now;      /* for what runs in it: then, or when it was renewed */
-    covey_time ended_at; /* the last turn */
-    covey_time took;     /* the last turn */
-    covey_time due_at;   /* the next turn, if nothing comes before */
+    covey_time armed;     /* when the timer fires; COVEY_NEVER: it does not */
+    covey_time began;     /* this turn */
+    covey_time now;       /* for what runs in it: then, or when it was renewed */
+    covey_time ended_at;  /* the last turn */
+    covey_time took;      /* the last turn */
+    covey_time turn_long; /* one that takes so long is followed by another */
+    covey_time due_at;    /* the next turn, if nothing comes before */
     covey_time held_up;
     atomic_uint_fast64_t late_from; /* for other threads */
     bool begun;                     /* there is something for the check to end */

@@ -126,6 +126,104 @@ static void one_that_moved_and_failed_is_given_up(void **state)
     team_free(f);
 }
 
+static bool is_served(struct cv_callee_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    const bool is_served = !pool->is_posted;
+    pthread_mutex_unlock(&pool->lock);
+    return is_served;
+}
+
+/* Who has taken a member and has not opened his stream yet when that is lost: nobody is called. */
+static void one_that_failed_before_the_stream_began(void **state)
+{
+    (void)state;
+    struct team *f = team_new(1);
+    covey_stream *stream;
+    struct cv_callee *peer;
+    open_client(f, NULL);
+    const struct covey_target target = target_of(f);
+    (void)call_name(f, &target); /* there is a host to dial with */
+    struct covey_pick pick = {.id = f->workers[0].id};
+    snprintf(pick.address, sizeof pick.address, "%s", f->workers[0].address);
+    assert_int_equal(cv_callee_get(f->client->pool, &pick, false, &peer), 0);
+    publish_state(f, 0, COVEY_NODE_FAILED); /* it would still answer */
+    AWAIT(is_served(f->client->pool));
+    struct covey_call_options options = options_within(TEST_DEADLINE);
+    options.wait_for_ready = true;
+    assert_int_equal(covey_client_open(peer->client, "keep_stream", &options, &stream), 0);
+    expect_over(stream, COVEY_STATUS_UNAVAILABLE, "");
+    covey_stream_free(stream);
+    cv_callee_put(f->client->pool, peer);
+    assert_int_equal(kept_count(f), 0);
+    team_free(f);
+}
+
+/* ---- a member that is denied after it was picked ---- */
+
+/* Only the client's pool knows of it, so balancers go on to give them. */
+static void deny_in_pool(struct team *f, const covey_node_id *ids, size_t count)
+{
+    struct cv_denied *denied;
+    assert_int_equal(cv_denied_new(&f->world.runtime->alloc, ids, count, &denied), 0);
+    cv_callee_pool_follow(f->client->pool, NULL, denied);
+    cv_denied_release(denied);
+}
+
+static void another_is_picked_for_one_that_is_denied(void **state)
+{
+    (void)state;
+    struct team *f = team_new(2);
+    open_client(f, NULL);
+    struct covey_target target = target_of(f);
+    target.key = "k"; /* always the same one, but for what is avoided */
+    target.key_size = 1;
+    const size_t chosen = call_name(f, &target);
+    const covey_node_id *other = &f->workers[1 - chosen].id;
+    deny_in_pool(f, &f->workers[chosen].id, 1);
+    for (int i = 0; i < 3; i++) {
+        covey_stream *stream;
+        covey_node_id node;
+        struct covey_reply reply;
+        assert_int_equal(
+            covey_cluster_client_open(f->client, &target, "keep_stream", NULL, &stream, &node), 0);
+        assert_int_equal(covey_node_id_compare(&node, other), 0);
+        covey_call_finish(kept_take(&f->workers[1 - chosen].kept), COVEY_STATUS_OK, "");
+        expect_over(stream, COVEY_STATUS_OK, "");
+        covey_stream_free(stream);
+        assert_int_equal(
+            covey_cluster_client_call(f->client, &target, "name", "x", 1, NULL, &reply, &node), 0);
+        expect_reply(reply, COVEY_STATUS_OK, "");
+        assert_int_equal(covey_node_id_compare(&node, other), 0);
+    }
+    team_free(f);
+}
+
+static void that_all_are_denied_is_said(void **state)
+{
+    (void)state;
+    struct team *f = team_new(2);
+    struct gathering g = {.team = f};
+    covey_stream *stream;
+    covey_node_id node;
+    const covey_node_id nobody = {{0}};
+    tally_init(&g.tally);
+    open_client(f, NULL);
+    const struct covey_target target = target_of(f);
+    deny_in_pool(f, (covey_node_id[]){f->workers[0].id, f->workers[1].id}, 2);
+    assert_int_equal(
+        covey_cluster_client_open(f->client, &target, "keep_stream", NULL, &stream, NULL),
+        COVEY_ERR_DENIED);
+    expect_reply(call(f, "name", true, &node), COVEY_STATUS_UNAVAILABLE, "the member is denied");
+    assert_int_equal(covey_node_id_compare(&node, &nobody), 0);
+    call_all(&g, "name", TEST_DEADLINE, 2);
+    tally_wait(&g.tally, 2);
+    assert_int_equal(g.tally.codes[COVEY_STATUS_UNAVAILABLE], 2);
+    AWAIT(atomic_load(&g.ends) == 1);
+    tally_fini(&g.tally);
+    team_free(f);
+}
+
 /* A stream is of one member; it ends when that fails, and its pick is given back when it is freed. */
 static void streams(void **state)
 {
@@ -178,6 +276,9 @@ int main(void)
         cmocka_unit_test(all_die),
         cmocka_unit_test(calls_of_one_that_moved_end),
         cmocka_unit_test(one_that_moved_and_failed_is_given_up),
+        cmocka_unit_test(one_that_failed_before_the_stream_began),
+        cmocka_unit_test(another_is_picked_for_one_that_is_denied),
+        cmocka_unit_test(that_all_are_denied_is_said),
         cmocka_unit_test(streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -247,7 +247,7 @@ static void who_is_denied_is_neither_chosen_nor_called(void **state)
     assert_int_equal(covey_balancer_count(balancer), 1);
     assert_never_chosen(balancer, &denied);
     struct cv_callee *peer;
-    assert_int_equal(cv_callee_get(client->pool, &pick, false, &peer), COVEY_ERR_REFUSED);
+    assert_int_equal(cv_callee_get(client->pool, &pick, false, &peer), COVEY_ERR_DENIED);
     expect_over(stream, COVEY_STATUS_UNAVAILABLE, "");
     covey_stream_free(stream);
     for (unsigned i = 0; i < 4; i++) {

@@ -169,7 +169,8 @@ static void that_nobody_steps_can_be_seen_meanwhile(void **state)
     lab_fini(&lab);
 }
 
-static void no_patience_at_all_makes_no_sense(void **state)
+/* The loop of membership would do nothing but look. */
+static void next_to_no_patience_makes_no_sense(void **state)
 {
     (void)state;
     struct covey_runtime_config config;
@@ -177,6 +178,11 @@ static void no_patience_at_all_makes_no_sense(void **state)
     covey_runtime_config_init(&config);
     config.watchdog = 0;
     assert_int_equal(covey_runtime_new(&config, &runtime), COVEY_ERR_INVALID_ARGUMENT);
+    config.watchdog = COVEY_MILLISECOND - 1;
+    assert_int_equal(covey_runtime_new(&config, &runtime), COVEY_ERR_INVALID_ARGUMENT);
+    config.watchdog = COVEY_MILLISECOND;
+    assert_int_equal(covey_runtime_new(&config, &runtime), 0);
+    assert_int_equal(covey_runtime_free(runtime), 0);
 }
 
 /* ---- loops with threads of their own ---- */
@@ -189,6 +195,7 @@ struct hold {
     atomic_int loop; /* which it is; -1 before */
     atomic_bool may_go;
 };
+static struct hold mailed;
 
 static void hold_loop(covey_call *call, const void *request, size_t size, void *user)
 {
@@ -203,6 +210,59 @@ static void hold_loop(covey_call *call, const void *request, size_t size, void *
     while (!atomic_load(&hold->may_go))
         sched_yield();
     covey_call_reply(call, "", 0);
+}
+
+/* The same for a loop that was told to run it. */
+static void hold_in_mail(struct cv_mail *mail, bool cancelled)
+{
+    (void)mail;
+    (void)cancelled;
+    atomic_store(&mailed.loop, 0);
+    while (!atomic_load(&mailed.may_go))
+        sched_yield();
+}
+
+static void world_of_two_loops(struct world *w, covey_time watchdog)
+{
+    struct covey_runtime_config config;
+    memset(w, 0, sizeof *w);
+    assert_int_equal(covey_pki_make_ca("flock", COVEY_KEY_ED25519, 10, &w->ca), 0);
+    covey_runtime_config_init(&config);
+    config.loops = 1;
+    config.watchdog = watchdog;
+    assert_int_equal(covey_runtime_new(&config, &w->runtime), 0);
+}
+
+/* Each loop is asked, and the one that waits for that is a worker: others get theirs. */
+static void only_one_waits_for_all_loops_to_answer(void **state)
+{
+    (void)state;
+    static struct world w;
+    static struct cv_mail mail = {.run = hold_in_mail};
+    struct covey_server_stats stats = {.size = sizeof stats};
+    struct tally first;
+    tally_init(&first);
+    atomic_init(&mailed.loop, -1);
+    world_of_two_loops(&w, COVEY_NEVER);
+    covey_server *server = world_server(&w, "owl");
+    assert_int_equal(covey_server_start(server), 0);
+    covey_client *client = world_client(&w, covey_server_address(server), COVEY_ROLE_CLIENT);
+    assert_int_equal(covey_admin_server_stats(client, TEST_DEADLINE, &stats, NULL), 0);
+    cv_loop_post_sure(w.runtime->loops[0], &mail);
+    AWAIT(atomic_load(&mailed.loop) == 0);
+    call_async(client, "covey.server.stats", NULL, &first);
+    AWAIT(atomic_load(&server->is_asked));
+    for (int i = 0; i < 3; i++)
+        expect_call(client, "covey.server.stats", COVEY_STATUS_RESOURCE_EXHAUSTED, "asked");
+    assert_int_equal(tally_count(&first), 0);
+    atomic_store(&mailed.may_go, true);
+    tally_wait(&first, 1);
+    assert_int_equal(first.codes[COVEY_STATUS_OK], 1);
+    assert_int_equal(covey_admin_server_stats(client, TEST_DEADLINE, &stats, NULL), 0);
+    assert_int_equal(covey_client_free(client), 0);
+    assert_int_equal(covey_server_free(server), 0);
+    world_fini(&w);
+    tally_fini(&first);
 }
 
 /* The next event about that loop. */
@@ -223,20 +283,14 @@ static void a_loop_that_does_not_go_on_is_told_of_meanwhile(void **state)
     (void)state;
     static struct world w;
     static struct hold hold;
-    struct covey_runtime_config config;
     struct covey_server_stats stats = {.size = sizeof stats};
     struct member m;
     struct tally tally;
     struct covey_reply reply;
-    memset(&w, 0, sizeof w);
     hold = (struct hold){.world = &w};
     atomic_init(&hold.loop, -1);
     tally_init(&tally);
-    assert_int_equal(covey_pki_make_ca("flock", COVEY_KEY_ED25519, 10, &w.ca), 0);
-    covey_runtime_config_init(&config);
-    config.loops = 1;
-    config.watchdog = LONGER;
-    assert_int_equal(covey_runtime_new(&config, &w.runtime), 0);
+    world_of_two_loops(&w, LONGER);
     start(&w, &m, "owl", NULL);
     serve(m.server, "hold", hold_loop, &hold);
     covey_client *client = world_client(&w, covey_server_address(m.server), COVEY_ROLE_CLIENT);
@@ -271,7 +325,8 @@ int main(void)
         cmocka_unit_test(a_handler_that_takes_long_is_told_of),
         cmocka_unit_test(who_does_not_want_to_know_is_not_told),
         cmocka_unit_test(that_nobody_steps_can_be_seen_meanwhile),
-        cmocka_unit_test(no_patience_at_all_makes_no_sense),
+        cmocka_unit_test(next_to_no_patience_makes_no_sense),
+        cmocka_unit_test(only_one_waits_for_all_loops_to_answer),
         cmocka_unit_test(a_loop_that_does_not_go_on_is_told_of_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

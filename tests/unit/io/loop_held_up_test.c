@@ -8,12 +8,18 @@
 
 #define LONG (20 * COVEY_MILLISECOND)
 
-static void init_step(struct loop_fixture *f)
+static void init_step_with(struct loop_fixture *f, covey_time turn_long)
 {
     test_alloc_init(&f->memory);
     struct cv_loop_config config = loop_config(&f->memory.alloc);
     config.mode = CV_LOOP_STEP;
+    config.turn_long = turn_long;
     assert_int_equal(cv_loop_new(&config, &f->loop), 0);
+}
+
+static void init_step(struct loop_fixture *f)
+{
+    init_step_with(f, 0);
 }
 
 static void be_busy_until(covey_time end)
@@ -113,6 +119,27 @@ static void a_turn_that_takes_long_is_seen(void **state)
     fini(&f);
 }
 
+/* Who is told of a turn that took long is told without anything else that would wake the loop. */
+static void a_turn_comes_after_one_that_took_long(void **state)
+{
+    (void)state;
+    struct loop_fixture f;
+    init_step_with(&f, LONG);
+    struct task t = task_with(COVEY_NEVER);
+    t.busy = LONG;
+    add(&f, &t);
+    cv_loop_step(f.loop); /* the first comes by itself */
+    assert_true(t.busy == 0);
+    assert_int_equal(cv_loop_timeout(f.loop), 0);
+    cv_loop_step(f.loop);
+    assert_true(cv_loop_held_up(f.loop) >= LONG);
+    for (int i = 0; i < 100 && cv_loop_timeout(f.loop) == 0; i++)
+        cv_loop_step(f.loop); /* it may have been held up itself */
+    assert_true(cv_loop_timeout(f.loop) == COVEY_NEVER);
+    cv_loop_remove(f.loop, &t.task);
+    fini(&f);
+}
+
 /* A loop that has nothing to do is not held up by not being stepped. */
 static void who_has_nothing_to_do_is_not_late(void **state)
 {
@@ -206,6 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_step_that_comes_late_is_seen),
         cmocka_unit_test(a_turn_that_takes_long_is_seen),
+        cmocka_unit_test(a_turn_comes_after_one_that_took_long),
         cmocka_unit_test(who_has_nothing_to_do_is_not_late),
         cmocka_unit_test(others_see_since_when_it_is_late),
         cmocka_unit_test(a_long_turn_is_told_the_time_again),
