@@ -19,11 +19,6 @@ jobs_count() {
     printf '%s\n' "${JOBS:-$(nproc)}"
 }
 
-# Many tests mostly wait.
-tests_at_once() {
-    printf '%s\n' "$(($(jobs_count) * 2))"
-}
-
 # Where the output of a step is kept.
 log_file() {
     mkdir -p build/logs
