@@ -255,6 +255,7 @@ bool cv_tls_session_settle(struct cv_tls_session *session)
 {
     assert(session->accepted && session->native != NULL);
     const struct cv_slice der = cv_tls_session_peer_der(session);
+    assert(der.data != NULL); /* none was accepted that showed none */
     uint8_t *copy = cv_allocate(session->tls->alloc, der.size);
     if (copy == NULL)
         return false;
