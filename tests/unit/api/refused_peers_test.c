@@ -6,8 +6,8 @@
 #include "support/test_cert.h"
 #include "unit/api/calling.h"
 #include "unit/api/members.h"
+#include "unit/api/stepping.h"
 
-#include <poll.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -86,24 +86,6 @@ static covey_server *server_of(struct world *w, covey_identity *identity)
     return server;
 }
 
-static void step(struct lab *lab)
-{
-    struct pollfd fd = {.fd = covey_runtime_fd(lab->servers.runtime), .events = POLLIN};
-    covey_time timeout = covey_runtime_timeout(lab->servers.runtime);
-    (void)poll(&fd, 1, timeout < COVEY_MILLISECOND ? 0 : 1);
-    assert_int_equal(covey_runtime_step(lab->servers.runtime), 0);
-}
-
-#define STEP_UNTIL(lab, is_so)                                                                     \
-    do {                                                                                           \
-        covey_time step_deadline = cv_deadline_after(TEST_DEADLINE);                               \
-        while (!(is_so)) {                                                                         \
-            if (cv_time_left(step_deadline) == 0)                                                  \
-                fail_msg("stepped in vain for: %s", #is_so);                                       \
-            step(lab);                                                                             \
-        }                                                                                          \
-    } while (0)
-
 static uint64_t all_refused(const struct covey_server_stats *stats)
 {
     uint64_t sum = 0;
@@ -139,7 +121,7 @@ static void assert_call_is_refused(struct lab *lab, covey_server *server, covey_
     assert_int_equal(covey_client_new(&config, &client), 0);
     shift = servers_shift;
     call_async(client, "covey.health", NULL, &tally);
-    STEP_UNTIL(lab, tally_count(&tally) == 1);
+    STEP_UNTIL(lab->servers.runtime, tally_count(&tally) == 1);
     assert_int_equal(tally.codes[COVEY_STATUS_UNAVAILABLE], 1);
     if (strstr(tally.text, "refused") == NULL)
         fail_msg("%s", tally.text);
@@ -206,12 +188,12 @@ static void a_client_that_gossips(void **state)
     const struct covey_cluster_config config = local_config();
     assert_int_equal(covey_server_enable_cluster(seed, &config, NULL, 0), 0);
     covey_cluster *cluster = covey_server_cluster(seed);
-    STEP_UNTIL(lab, covey_cluster_wait_joined(cluster, 0) == 0);
+    STEP_UNTIL(lab->servers.runtime, covey_cluster_wait_joined(cluster, 0) == 0);
     covey_identity *tampered = identity_for(lab, COVEY_ROLE_CLIENT, 5);
     tampered->who.role = CV_ROLE_MEMBER;
     covey_server *stray = server_of(&lab->callers, tampered);
     covey_cluster *joining = try_to_join(stray, seed);
-    STEP_UNTIL(lab, covey_cluster_wait_joined(joining, 0) != COVEY_ERR_TIMEOUT);
+    STEP_UNTIL(lab->servers.runtime, covey_cluster_wait_joined(joining, 0) != COVEY_ERR_TIMEOUT);
     assert_int_equal(covey_cluster_wait_joined(joining, 0), COVEY_ERR_REFUSED);
     const struct covey_server_stats stats = stats_of(seed);
     assert_only(&stats, COUNTER(refused_wrong_role));
@@ -244,7 +226,7 @@ static void a_member_of_another_cluster(void **state)
     assert_int_equal(covey_server_enable_cluster(herd, &alone, NULL, 0), 0);
     covey_server *flock = server_of(&lab->servers, identity_for(lab, COVEY_ROLE_MEMBER, 300));
     covey_cluster *joining = try_to_join(flock, herd);
-    STEP_UNTIL(lab, covey_cluster_wait_joined(joining, 0) != COVEY_ERR_TIMEOUT);
+    STEP_UNTIL(lab->servers.runtime, covey_cluster_wait_joined(joining, 0) != COVEY_ERR_TIMEOUT);
     assert_int_equal(covey_cluster_wait_joined(joining, 0), COVEY_ERR_WRONG_CLUSTER);
     const struct covey_server_stats stats = stats_of(flock);
     assert_only(&stats, COUNTER(refused_wrong_cluster));

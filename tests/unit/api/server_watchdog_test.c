@@ -5,8 +5,7 @@
 #include "io/clock.h"
 #include "unit/api/calling.h"
 #include "unit/api/members.h"
-
-#include <poll.h>
+#include "unit/api/stepping.h"
 
 #define PATIENCE (20 * COVEY_MILLISECOND)
 
@@ -36,24 +35,6 @@ static void take_long(covey_call *call, const void *request, size_t size, void *
     covey_call_reply(call, "", 0);
 }
 
-static void step(struct lab *lab)
-{
-    struct pollfd fd = {.fd = covey_runtime_fd(lab->world.runtime), .events = POLLIN};
-    covey_time timeout = covey_runtime_timeout(lab->world.runtime);
-    (void)poll(&fd, 1, timeout < COVEY_MILLISECOND ? 0 : 1);
-    assert_int_equal(covey_runtime_step(lab->world.runtime), 0);
-}
-
-#define STEP_UNTIL(lab, is_so)                                                                     \
-    do {                                                                                           \
-        covey_time step_deadline = cv_deadline_after(TEST_DEADLINE);                               \
-        while (!(is_so)) {                                                                         \
-            if (cv_time_left(step_deadline) == 0)                                                  \
-                fail_msg("stepped in vain for: %s", #is_so);                                       \
-            step(lab);                                                                             \
-        }                                                                                          \
-    } while (0)
-
 static bool is_member(const struct lab *lab)
 {
     struct covey_partition_status status = {.size = sizeof status};
@@ -80,7 +61,7 @@ static void lab_init(struct lab *lab, covey_time watchdog)
     lab->m.cluster = covey_server_cluster(lab->m.server);
     assert_int_equal(covey_server_cluster_events(lab->m.server, &lab->m.events), 0);
     lab->client = world_client(&lab->world, covey_server_address(lab->m.server), COVEY_ROLE_CLIENT);
-    STEP_UNTIL(lab, is_member(lab));
+    STEP_UNTIL(lab->world.runtime, is_member(lab));
 }
 
 static void lab_fini(struct lab *lab)
@@ -97,9 +78,9 @@ static void call_slow(struct lab *lab)
     tally_init(&tally);
     for (unsigned i = 1; i <= 2; i++) {
         call_async(lab->client, "slow", NULL, &tally);
-        STEP_UNTIL(lab, tally_count(&tally) == i);
-        step(lab);
-        step(lab);
+        STEP_UNTIL(lab->world.runtime, tally_count(&tally) == i);
+        step_once(lab->world.runtime);
+        step_once(lab->world.runtime);
     }
     assert_int_equal(tally.codes[COVEY_STATUS_OK], 2);
     tally_fini(&tally);
@@ -129,7 +110,7 @@ static void a_handler_that_takes_long_is_told_of(void **state)
     assert_in_range(atomic_load(&lab.warnings), 1, 2 + seconds);
     /* after leaving there is nobody to tell; it is counted all the same */
     covey_cluster_leave_async(lab.m.cluster);
-    STEP_UNTIL(&lab, !is_member(&lab));
+    STEP_UNTIL(lab.world.runtime, !is_member(&lab));
     uint64_t before = stats_of(lab.m.server).times_held_up;
     call_slow(&lab);
     assert_true(stats_of(lab.m.server).times_held_up >= before + 2);
@@ -159,12 +140,14 @@ static void that_nobody_steps_can_be_seen_meanwhile(void **state)
     lab_init(&lab, COVEY_NEVER);
     tally_init(&tally);
     call_async(lab.client, "slow", NULL, &tally);
-    step(&lab); /* the handshake has begun, and will want its next packet to be sent again */
+    step_once(
+        lab.world
+            .runtime); /* the handshake has begun, and will want its next packet to be sent again */
     AWAIT(covey_runtime_held_up(lab.world.runtime) >= PATIENCE);
     const covey_time before = cv_clock_now();
-    step(&lab);
+    step_once(lab.world.runtime);
     assert_true(covey_runtime_held_up(lab.world.runtime) <= cv_clock_now() - before);
-    STEP_UNTIL(&lab, tally_count(&tally) == 1);
+    STEP_UNTIL(lab.world.runtime, tally_count(&tally) == 1);
     tally_fini(&tally);
     lab_fini(&lab);
 }
